@@ -1,0 +1,47 @@
+namespace Skep.Bpf.Maps;
+
+/// <summary>
+/// Where a map's entries live: in the kernel behind a file descriptor, or in the process under the twin.
+/// Failures are negative errno numbers, as the kernel gives them.
+/// </summary>
+public abstract unsafe class MapStorage : IDisposable
+{
+    /// <summary>Number of values an entry has for the user side: possible CPUs for per-CPU kinds, else 1.</summary>
+    public abstract int ValuesPerEntry { get; }
+
+    /// <summary>
+    /// Program side: the live value under <paramref name="key"/>, that of the current CPU for per-CPU kinds, or null.
+    /// Storage in the kernel supports this only for mapped arrays.
+    /// </summary>
+    public abstract byte* Find(byte* key);
+
+    /// <summary>Program side: insert or replace; on per-CPU kinds the value of the current CPU. 0 or a negative errno.</summary>
+    public abstract int Update(byte* key, byte* value, ulong mode);
+
+    /// <summary>Program side: remove. 0 or a negative errno.</summary>
+    public abstract int Delete(byte* key);
+
+    /// <summary>Program side: append a record to a ring buffer. 0, or a negative errno when it is full.</summary>
+    public virtual int Output(byte* record, ulong size) => -22;
+
+    /// <summary>User side: read the value, all CPUs one after the other for per-CPU kinds (each rounded up to 8 bytes). 0 or a negative errno.</summary>
+    public abstract int Read(ReadOnlySpan<byte> key, Span<byte> value);
+
+    /// <summary>User side: insert or replace, all CPUs for per-CPU kinds. 0 or a negative errno.</summary>
+    public abstract int Write(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong mode);
+
+    /// <summary>User side: remove. 0 or a negative errno.</summary>
+    public abstract int Remove(ReadOnlySpan<byte> key);
+
+    /// <summary>User side: the key after <paramref name="key"/>, or the first one when it is empty. 0 or a negative errno (-ENOENT at the end).</summary>
+    public abstract int NextKey(ReadOnlySpan<byte> key, Span<byte> next);
+
+    /// <summary>
+    /// User side: read many entries at once. Fills keys and values up to <paramref name="capacity"/> entries and returns the number read;
+    /// <paramref name="cursor"/> is opaque, zero to begin; <paramref name="done"/> tells that no more follow.
+    /// </summary>
+    public abstract int ReadBatch(ref ulong cursor, Span<byte> keys, Span<byte> values, int capacity, out bool done);
+
+    /// <inheritdoc/>
+    public abstract void Dispose();
+}

@@ -1,0 +1,78 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+
+namespace Skep.Bpf.Maps;
+
+/// <summary>A map with one value per key, seen from the user side.</summary>
+public abstract class ValueMap<TKey, TValue> : KeyedMap<TKey, TValue>
+    where TKey : unmanaged
+    where TValue : unmanaged
+{
+    private protected ValueMap(MapKind kind, uint maxEntries, MapFlags flags, string? name)
+        : base(kind, maxEntries, flags, name)
+    {
+    }
+
+    /// <summary>User side: reads a copy of the value; false when the key is absent.</summary>
+    /// <exception cref="BpfException">The kernel refused.</exception>
+    public bool TryGet(in TKey key, out TValue value)
+    {
+        value = default;
+        var status = Storage.Read(Bytes(in key), WritableBytes(ref value));
+        return status switch
+        {
+            0 => true,
+            -Errno.NoEntry => false,
+            _ => throw BpfException.ForMap(this, "lookup", status),
+        };
+    }
+
+    /// <summary>User side: inserts or replaces.</summary>
+    /// <exception cref="BpfException">The kernel refused; E2BIG means that the map is full.</exception>
+    public void Set(in TKey key, in TValue value) => Check(TrySet(in key, in value));
+
+    /// <summary>User side: inserts or replaces; 0 or a negative errno.</summary>
+    public int TrySet(in TKey key, in TValue value, UpdateMode mode = UpdateMode.Any) =>
+        Storage.Write(Bytes(in key), Bytes(in value), (ulong)mode);
+
+    /// <summary>User side: reads all entries in batches of at most <paramref name="batch"/>, calling <paramref name="visit"/> for each; returns their number.</summary>
+    public int ReadAll(Action<TKey, TValue> visit, int batch = 1024)
+    {
+        ArgumentNullException.ThrowIfNull(visit);
+        var keys = ArrayPool<TKey>.Shared.Rent(batch);
+        var values = ArrayPool<TValue>.Shared.Rent(batch);
+        try
+        {
+            var total = 0;
+            ulong cursor = 0;
+            bool done;
+            do
+            {
+                var read = Storage.ReadBatch(
+                    ref cursor, MemoryMarshal.AsBytes(keys.AsSpan(0, batch)), MemoryMarshal.AsBytes(values.AsSpan(0, batch)), batch, out done);
+                Check(Math.Min(read, 0));
+                for (var i = 0; i < read; i++)
+                {
+                    visit(keys[i], values[i]);
+                }
+
+                total += read;
+            }
+            while (!done);
+            return total;
+        }
+        finally
+        {
+            ArrayPool<TKey>.Shared.Return(keys);
+            ArrayPool<TValue>.Shared.Return(values);
+        }
+    }
+
+    private void Check(int status)
+    {
+        if (status < 0)
+        {
+            throw BpfException.ForMap(this, "update", status);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+namespace Skep.Bpf.Programming;
+
+/// <summary>What a value read from a program's context is, so that the compiler keeps its provenance.</summary>
+public enum ContextValue
+{
+    /// <summary>A plain number.</summary>
+    Scalar,
+    /// <summary>The first byte of the packet (<c>PTR_TO_PACKET</c>).</summary>
+    Packet,
+    /// <summary>One past the last directly readable byte of the packet (<c>PTR_TO_PACKET_END</c>).</summary>
+    PacketEnd,
+    /// <summary>The start of packet metadata (<c>PTR_TO_PACKET_META</c>).</summary>
+    PacketMeta,
+}
+
+/// <summary>Marks a getter that in the kernel is one load from the program's context; in the process its body runs.</summary>
+/// <param name="offset">Byte offset in the kernel's context struct (<c>include/uapi/linux/bpf.h</c>).</param>
+/// <param name="size">Width of the load in bytes: 1, 2, 4 or 8.</param>
+/// <param name="value">What the loaded value is.</param>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class ContextFieldAttribute(int offset, int size, ContextValue value = ContextValue.Scalar) : Attribute
+{
+    /// <summary>Byte offset in the kernel's context struct.</summary>
+    public int Offset { get; } = offset;
+    /// <summary>Width of the load in bytes.</summary>
+    public int Size { get; } = size;
+    /// <summary>What the loaded value is.</summary>
+    public ContextValue Value { get; } = value;
+}
+
+/// <summary>
+/// Marks a method that in the kernel is a call of a BPF helper; in the process its body runs.
+/// The arguments are passed in order, an instance first (a map becomes a map reference, a context its pointer);
+/// <c>in</c>, <c>ref</c> and <c>out</c> arguments are passed by address.
+/// </summary>
+/// <param name="id">Number of the helper (<c>enum bpf_func_id</c>).</param>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class KernelHelperAttribute(int id) : Attribute
+{
+    /// <summary>Number of the helper (<c>enum bpf_func_id</c>).</summary>
+    public int Id { get; } = id;
+    /// <summary>The helper may move packet data: pointers into the packet obtained before are dead after it.</summary>
+    public bool ClobbersPacket { get; init; }
+    /// <summary>First kernel that has the helper, as "5.8"; empty when every supported kernel has it.</summary>
+    public string Since { get; init; } = "";
+}
+
+/// <summary>Marks a view of a kernel struct; its getters carry <see cref="KernelFieldAttribute"/>.</summary>
+/// <param name="name">Name of the struct in the kernel's BTF.</param>
+[AttributeUsage(AttributeTargets.Struct)]
+public sealed class KernelStructAttribute(string name) : Attribute
+{
+    /// <summary>Name of the struct in the kernel's BTF.</summary>
+    public string Name { get; } = name;
+}
+
+/// <summary>Marks a getter that in the kernel reads a field of a kernel struct at the offset that the running kernel's BTF gives.</summary>
+/// <param name="path">Field path below the struct, parts separated by dots, for example <c>__sk_common.skc_daddr</c>.</param>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class KernelFieldAttribute(string path) : Attribute
+{
+    /// <summary>Field path below the struct, parts separated by dots.</summary>
+    public string Path { get; } = path;
+}
+
+/// <summary>Marks a type whose by-reference value is a program's context (<c>PTR_TO_CTX</c>).</summary>
+[AttributeUsage(AttributeTargets.Struct)]
+public sealed class KernelContextAttribute : Attribute;

@@ -1,0 +1,39 @@
+namespace Skep.Bpf.Programming;
+
+/// <summary>
+/// What the kernel supplies to a running program, when the program runs in the process: clock, CPU, chance, task.
+/// The twin enters one around each run; without one, helpers say so instead of guessing.
+/// </summary>
+public abstract class KernelEnvironment
+{
+    [ThreadStatic]
+    private static KernelEnvironment? t_current;
+
+    /// <summary>The environment of the program that runs on this thread.</summary>
+    /// <exception cref="InvalidOperationException">No program runs here under a twin.</exception>
+    public static KernelEnvironment Current => t_current ?? throw new InvalidOperationException(
+        "A kernel helper was called outside a twin. Run the program through Skep.Bpf.Twin, which supplies clock, CPU and maps.");
+
+    /// <summary>Makes <paramref name="environment"/> current on this thread and returns the one before it, to be restored by the caller.</summary>
+    public static KernelEnvironment? Exchange(KernelEnvironment? environment)
+    {
+        var previous = t_current;
+        t_current = environment;
+        return previous;
+    }
+
+    /// <summary>Monotonic time in nanoseconds (<c>bpf_ktime_get_ns</c>).</summary>
+    public abstract ulong KtimeNanoseconds { get; }
+
+    /// <summary>Number of the CPU the program runs on.</summary>
+    public abstract uint Cpu { get; }
+
+    /// <summary>A pseudo-random number, all 32 bits.</summary>
+    public abstract uint NextRandom();
+
+    /// <summary>Process id in the upper 32 bits, thread id in the lower.</summary>
+    public abstract ulong PidTgid { get; }
+
+    /// <summary>Name of the running task, at most 15 bytes and a NUL, as in <c>/proc/PID/comm</c>.</summary>
+    public abstract ReadOnlySpan<byte> Comm { get; }
+}

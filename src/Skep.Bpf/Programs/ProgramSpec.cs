@@ -1,0 +1,58 @@
+using Skep.Bpf.Asm;
+using Skep.Bpf.Maps;
+
+namespace Skep.Bpf.Programs;
+
+/// <summary>
+/// A program ready to be loaded: deterministic, independent of the running kernel's descriptors.
+/// Map references are patched and maps without storage created at load.
+/// </summary>
+public sealed class ProgramSpec
+{
+    /// <summary>Name in the kernel; 15 characters are kept.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Program type.</summary>
+    public required ProgramType Type { get; init; }
+
+    /// <summary>Expected attach type, where the type needs one at load.</summary>
+    public AttachType? ExpectedAttachType { get; init; }
+
+    /// <summary>For BTF-typed tracepoints: the tracepoint's name, for example <c>kfree_skb</c>.</summary>
+    public string? AttachTarget { get; init; }
+
+    /// <summary>Licence.</summary>
+    public string License { get; init; } = "GPL";
+
+    /// <summary>The code; wide loads take two slots.</summary>
+    public required IReadOnlyList<Instruction> Instructions { get; init; }
+
+    /// <summary>Slots whose immediates are to be replaced by maps.</summary>
+    public IReadOnlyList<MapReference> MapReferences { get; init; } = [];
+
+    /// <summary>Source position of runs of instructions, ordered by slot; empty when unknown.</summary>
+    public IReadOnlyList<SourceLine> Lines { get; init; } = [];
+
+    /// <summary>Functions in the code: at least the main one at slot 0.</summary>
+    public IReadOnlyList<FunctionEntry> Functions { get; init; } = [];
+
+    /// <summary>All maps the code refers to, each once.</summary>
+    public IReadOnlyList<BpfMap> Maps => [.. MapReferences.Select(r => r.Map).Distinct()];
+}
+
+/// <summary>A wide load that takes a map: its descriptor, or the address of a value.</summary>
+/// <param name="Slot">Slot of the first half.</param>
+/// <param name="Map">The map.</param>
+/// <param name="ValueOffset">Null for the map itself; else the byte offset into the map's first value.</param>
+public readonly record struct MapReference(int Slot, BpfMap Map, uint? ValueOffset = null);
+
+/// <summary>Source position from a slot on.</summary>
+/// <param name="Slot">First slot.</param>
+/// <param name="File">Path of the C# file.</param>
+/// <param name="Line">Line, from 1.</param>
+/// <param name="Column">Column, from 1.</param>
+/// <param name="Text">Text of the line when the file was at hand, else empty.</param>
+public readonly record struct SourceLine(int Slot, string File, int Line, int Column, string Text);
+
+/// <summary>A function that begins at a slot.</summary>
+public readonly record struct FunctionEntry(int Slot, string Name);

@@ -1,0 +1,22 @@
+namespace Skep.Bpf.Programs;
+
+/// <summary>Program types (<c>enum bpf_prog_type</c>) that Skep loads.</summary>
+public enum ProgramType : uint
+{
+#pragma warning disable CS1591 // names of enum bpf_prog_type
+    Unspec = 0, SocketFilter = 1, Kprobe = 2, SchedCls = 3, SchedAct = 4, Tracepoint = 5, Xdp = 6, PerfEvent = 7, CgroupSkb = 8, CgroupSock = 9,
+    LwtIn = 10, LwtOut = 11, LwtXmit = 12, SockOps = 13, SkSkb = 14, CgroupDevice = 15, SkMsg = 16, RawTracepoint = 17, CgroupSockAddr = 18,
+    LwtSeg6Local = 19, LircMode2 = 20, SkReuseport = 21, FlowDissector = 22, CgroupSysctl = 23, RawTracepointWritable = 24, CgroupSockopt = 25,
+    Tracing = 26, StructOps = 27, Ext = 28, Lsm = 29, SkLookup = 30, Syscall = 31, Netfilter = 32,
+#pragma warning restore CS1591
+}
+
+/// <summary>Attach types (<c>enum bpf_attach_type</c>) that Skep uses.</summary>
+public enum AttachType : uint
+{
+#pragma warning disable CS1591 // names of enum bpf_attach_type
+    CgroupInetIngress = 0, CgroupInetEgress = 1, CgroupInetSockCreate = 2, CgroupSockOps = 3, CgroupDevice = 6,
+    CgroupInet4Connect = 10, CgroupInet6Connect = 11, TraceRawTp = 23, TraceFentry = 24, TraceFexit = 25, TraceIter = 28,
+    Xdp = 37, TcxIngress = 46, TcxEgress = 47,
+#pragma warning restore CS1591
+}

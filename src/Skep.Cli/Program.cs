@@ -1,0 +1,2 @@
+Console.Error.WriteLine("skep: not wired yet");
+return 1;
