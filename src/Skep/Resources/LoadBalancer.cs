@@ -1,0 +1,42 @@
+using System.Collections.Immutable;
+using System.Net;
+
+namespace Skep.Resources;
+
+/// <summary>Virtual addresses and ports that are balanced over weighted backends.</summary>
+public sealed record LoadBalancer : Resource
+{
+    /// <inheritdoc/>
+    public override string Kind => "LoadBalancer";
+
+    /// <summary>Virtual addresses, IPv4 and IPv6; each is balanced over the backends of its own family.</summary>
+    public required ImmutableArray<IPAddress> Addresses { get; init; }
+
+    /// <summary>Ports that are served on every address.</summary>
+    public required ImmutableArray<LoadBalancerPort> Ports { get; init; }
+
+    /// <summary>Where connections go.</summary>
+    public required ImmutableArray<Backend> Backends { get; init; }
+}
+
+/// <summary>Transport protocol of a balanced port.</summary>
+public enum TransportProtocol : byte
+{
+    /// <summary>TCP (IP protocol 6).</summary>
+    TCP = 6,
+    /// <summary>UDP (IP protocol 17).</summary>
+    UDP = 17,
+}
+
+/// <summary>A port of a load balancer.</summary>
+/// <param name="Port">Port clients use.</param>
+/// <param name="Protocol">Protocol.</param>
+/// <param name="TargetPort">Port of the backends, unless a backend has its own.</param>
+public readonly record struct LoadBalancerPort(ushort Port, TransportProtocol Protocol, ushort TargetPort);
+
+/// <summary>A backend of a load balancer.</summary>
+/// <param name="Address">Address.</param>
+/// <param name="Port">Its own port; null for the target port of the balancer.</param>
+/// <param name="Weight">Share of new connections, from 0 (drained: keeps its connections, gets no new ones) to 1000.</param>
+/// <param name="Source">Where it was declared.</param>
+public sealed record Backend(IPAddress Address, ushort? Port, int Weight, ResourceSource Source);

@@ -1,0 +1,138 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Skep.Resources.Reading;
+
+/// <summary>What only shows when all resources are seen together.</summary>
+internal static class CrossChecks
+{
+    public static void Run(IReadOnlyList<Resource> resources, ProblemList problems)
+    {
+        Names(resources, problems);
+        VirtualAddresses([.. resources.OfType<LoadBalancer>()], problems);
+        foreach (var balancer in resources.OfType<LoadBalancer>())
+        {
+            Backends(balancer, problems);
+        }
+
+        BlockEntries([.. resources.OfType<BlockList>()], problems);
+        RateLimits([.. resources.OfType<RateLimit>()], problems);
+    }
+
+    private static void Names(IReadOnlyList<Resource> resources, ProblemList problems)
+    {
+        var first = new Dictionary<(string, string), Resource>();
+        foreach (var resource in resources)
+        {
+            if (!first.TryAdd((resource.Kind, resource.Name), resource))
+            {
+                problems.Error(
+                    resource.Source, "duplicate-name",
+                    $"{resource.Kind} '{resource.Name}' is declared already at {Place(first[(resource.Kind, resource.Name)].Source)}", "rename or remove one of them");
+            }
+        }
+    }
+
+    private static void VirtualAddresses(IReadOnlyList<LoadBalancer> balancers, ProblemList problems)
+    {
+        var owners = new Dictionary<(IPAddress, ushort, TransportProtocol), LoadBalancer>();
+        foreach (var balancer in balancers)
+        {
+            foreach (var (address, port) in balancer.Addresses.SelectMany(a => balancer.Ports.Select(p => (a, p))))
+            {
+                var key = (address, port.Port, port.Protocol);
+                if (!owners.TryAdd(key, balancer))
+                {
+                    var owner = owners[key];
+                    problems.Error(
+                        balancer.Source, "overlapping-vip",
+                        $"{Endpoint(address, port.Port)}/{port.Protocol} of LoadBalancer '{balancer.Name}' is served already by '{owner.Name}' at {Place(owner.Source)}",
+                        "give every address, port and protocol to one balancer");
+                }
+            }
+        }
+
+        // A backend that is itself a served endpoint would send packets in circles.
+        foreach (var balancer in balancers)
+        {
+            foreach (var (backend, port) in balancer.Backends.SelectMany(b => balancer.Ports.Select(p => (b, p))))
+            {
+                if (owners.TryGetValue((backend.Address, backend.Port ?? port.TargetPort, port.Protocol), out var owner))
+                {
+                    problems.Error(
+                        backend.Source, "circular-backend", $"backend {backend.Address} is a virtual address of LoadBalancer '{owner.Name}'", "name the real server");
+                }
+            }
+        }
+    }
+
+    private static void Backends(LoadBalancer balancer, ProblemList problems)
+    {
+        var seen = new HashSet<(IPAddress, ushort?)>();
+        foreach (var backend in balancer.Backends)
+        {
+            if (!seen.Add((backend.Address, backend.Port)))
+            {
+                problems.Error(backend.Source, "duplicate-backend", $"backend {backend.Address} stands twice in '{balancer.Name}'", "use its weight instead");
+            }
+
+            if (IPAddress.IsLoopback(backend.Address) || backend.Address.Equals(IPAddress.Any) || backend.Address.Equals(IPAddress.IPv6Any))
+            {
+                problems.Error(backend.Source, "bad-backend", $"backend {backend.Address} cannot be reached from the network", "name an address that the interfaces can reach");
+            }
+
+            if (!balancer.Addresses.Any(a => a.AddressFamily == backend.Address.AddressFamily))
+            {
+                problems.Error(
+                    backend.Source, "family-mismatch",
+                    $"backend {backend.Address} is {Family(backend.Address)}, but '{balancer.Name}' has no such virtual address",
+                    "addresses are not translated between families: add a virtual address of that family, or remove the backend");
+            }
+        }
+
+        foreach (var family in balancer.Addresses.DistinctBy(a => a.AddressFamily))
+        {
+            if (!balancer.Backends.Any(b => b.Weight > 0 && b.Address.AddressFamily == family.AddressFamily))
+            {
+                problems.Warning(
+                    balancer.Source, "no-live-backend", $"LoadBalancer '{balancer.Name}' has no {Family(family)} backend with a weight above 0",
+                    "new connections to it go to the host itself until one is added");
+            }
+        }
+    }
+
+    private static void BlockEntries(IReadOnlyList<BlockList> lists, ProblemList problems)
+    {
+        var first = new Dictionary<IPNetwork, BlockEntry>();
+        foreach (var entry in lists.SelectMany(l => l.Entries))
+        {
+            if (!first.TryAdd(entry.Prefix, entry))
+            {
+                problems.Warning(entry.Source, "duplicate-block", $"{entry.Prefix} is blocked already at {Place(first[entry.Prefix].Source)}", "the longer block holds; remove one of them");
+            }
+            else if (entry.Prefix.PrefixLength == 0)
+            {
+                problems.Error(entry.Source, "blocks-everything", $"{entry.Prefix} is every address", "block what is meant");
+            }
+        }
+    }
+
+    private static void RateLimits(IReadOnlyList<RateLimit> limits, ProblemList problems)
+    {
+        var first = new Dictionary<string, RateLimit>(StringComparer.Ordinal);
+        foreach (var limit in limits)
+        {
+            foreach (var name in limit.Interfaces.Where(name => !first.TryAdd(name, limit) && first[name] != limit))
+            {
+                problems.Error(
+                    limit.Source, "overlapping-limit", $"interface '{name}' has a RateLimit already at {Place(first[name].Source)}", "one limit per interface: merge them");
+            }
+        }
+    }
+
+    private static string Place(ResourceSource source) => $"{source.File}:{source.Line}";
+
+    private static string Family(IPAddress address) => address.AddressFamily == AddressFamily.InterNetwork ? "IPv4" : "IPv6";
+
+    private static string Endpoint(IPAddress address, ushort port) => new IPEndPoint(address, port).ToString();
+}

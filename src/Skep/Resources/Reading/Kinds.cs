@@ -1,0 +1,123 @@
+using System.Collections.Immutable;
+using System.Net;
+
+namespace Skep.Resources.Reading;
+
+/// <summary>A kind of resource: its spec and how the model is built from it.</summary>
+internal sealed record ResourceKind(string Name, ObjectShape Spec, Func<ResourceHead, ObjectValue, Resource> Build)
+{
+    /// <summary>The whole document.</summary>
+    public ObjectShape Document { get; } = new(
+        $"A {Name} of Skep.",
+        new Field("apiVersion", Scalars.Constant("unknown-version", "a known version", Kinds.ApiVersion), "Version of the format.", Required: true),
+        new Field("kind", Scalars.Constant("unknown-kind", "this kind", Name), "Kind of the resource.", Required: true),
+        new Field("metadata", Kinds.Metadata, "Name and labels.", Required: true),
+        new Field("spec", Spec, "What is asked for.", Required: true));
+}
+
+/// <summary>What is common to all kinds, read already.</summary>
+internal sealed record ResourceHead(string Name, ImmutableSortedDictionary<string, string> Labels, ResourceSource Source, ImmutableArray<string> Interfaces);
+
+/// <summary>The kinds that resource files may have.</summary>
+internal static class Kinds
+{
+    public const string ApiVersion = "skep.dev/v1";
+
+    public static readonly ObjectShape Metadata = new(
+        "Name and labels, as in Kubernetes.",
+        new Field("name", Scalars.ResourceName, "Unique within the kind.", Required: true),
+        new Field("labels", new StringMapShape(), "For people and selectors."),
+        new Field("annotations", new StringMapShape(), "Notes; never read."));
+
+    private static readonly Field s_interfaces = new(
+        "interfaces", new ListShape(Scalars.InterfaceName, 1, 64), "Interfaces on which it is enforced.", Required: true);
+
+    private static readonly ObjectShape s_port = new(
+        "A port that is served.",
+        new Field("port", Scalars.Port, "Port clients use.", Required: true),
+        new Field("protocol", Scalars.Protocol, "TCP (default) or UDP."),
+        new Field("targetPort", Scalars.Port, "Port of the backends; the same port unless given."));
+
+    private static readonly ObjectShape s_backend = new(
+        "Where connections go.",
+        new Field("address", Scalars.Address, "Address of the backend.", Required: true),
+        new Field("port", Scalars.Port, "Its own port; the target port of the balancer unless given."),
+        new Field("weight", Scalars.Weight, "Share of new connections; 1 unless given, 0 drains."));
+
+    private static readonly ObjectShape s_blockEntry = new(
+        "A blocked source.",
+        new Field("prefix", Scalars.Prefix, "Address or prefix.", Required: true),
+        new Field("reason", Scalars.Text, "Why, for people."),
+        new Field("until", Scalars.Time, "End of the block; no end unless given."));
+
+    public static readonly ImmutableArray<ResourceKind> All =
+    [
+        new("LoadBalancer", new ObjectShape(
+            "Virtual addresses and ports, balanced over weighted backends.",
+            s_interfaces,
+            new Field("addresses", new ListShape(Scalars.Address, 1, 64), "Virtual addresses.", Required: true),
+            new Field("ports", new ListShape(s_port, 1, 64), "Ports that are served on every address.", Required: true),
+            new Field("backends", new ListShape(s_backend, 0, 1024), "Where connections go.", Required: true)), BuildLoadBalancer),
+        new("BlockList", new ObjectShape(
+            "Sources whose packets are dropped.",
+            s_interfaces,
+            new Field("entries", new ListShape(new EitherShape(Scalars.Prefix, s_blockEntry), 0, 1_000_000), "Addresses and prefixes.", Required: true),
+            new Field("force", Scalars.Flag, "Apply it even if it covers this host's own addresses or the operator's connection.")), BuildBlockList),
+        new("RateLimit", new ObjectShape(
+            "Packets every source address may send.",
+            s_interfaces,
+            new Field("packetsPerSecond", Scalars.PacketsPerSecond, "Sustained packets per second and source.", Required: true),
+            new Field("burst", Scalars.Burst, "Packets at once after a pause; as many as in a second unless given.")), BuildRateLimit),
+    ];
+
+    private static LoadBalancer BuildLoadBalancer(ResourceHead head, ObjectValue spec) => new()
+    {
+        Name = head.Name,
+        Labels = head.Labels,
+        Source = head.Source,
+        Interfaces = head.Interfaces,
+        Addresses = [.. spec.List<IPAddress>("addresses").Select(a => a.Value)],
+        Ports = [.. spec.List<ObjectValue>("ports").Select(p => BuildPort(p.Value))],
+        Backends = [.. spec.List<ObjectValue>("backends").Select(b => BuildBackend(b.Value))],
+    };
+
+    private static LoadBalancerPort BuildPort(ObjectValue port)
+    {
+        var number = port.Get<uint>("port");
+        return new((ushort)number, port.Get("protocol", TransportProtocol.TCP), (ushort)port.Get("targetPort", number));
+    }
+
+    private static Backend BuildBackend(ObjectValue backend) => new(
+        backend.Get<IPAddress>("address"),
+        backend.Has("port") ? (ushort)backend.Get<uint>("port") : null,
+        (int)backend.Get("weight", 1u),
+        backend.Source);
+
+    private static BlockList BuildBlockList(ResourceHead head, ObjectValue spec) => new()
+    {
+        Name = head.Name,
+        Labels = head.Labels,
+        Source = head.Source,
+        Interfaces = head.Interfaces,
+        Entries = [.. spec.List<object>("entries").Select(e => BuildEntry(e.Value))],
+        Force = spec.Get("force", false),
+    };
+
+    private static BlockEntry BuildEntry(object entry) => entry switch
+    {
+        Located { Value: IPNetwork prefix } plain => new(prefix, "", null, plain.Source),
+        ObjectValue value => new(
+            value.Get<IPNetwork>("prefix"), value.Get("reason", ""), value.Has("until") ? value.Get<DateTimeOffset>("until") : null, value.Source),
+        _ => throw new InvalidOperationException($"An entry was read as {entry.GetType()}."),
+    };
+
+    private static RateLimit BuildRateLimit(ResourceHead head, ObjectValue spec) => new()
+    {
+        Name = head.Name,
+        Labels = head.Labels,
+        Source = head.Source,
+        Interfaces = head.Interfaces,
+        PacketsPerSecond = spec.Get<uint>("packetsPerSecond"),
+        Burst = spec.Get("burst", spec.Get<uint>("packetsPerSecond")),
+    };
+}

@@ -1,0 +1,141 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+
+namespace Skep.Resources.Reading;
+
+/// <summary>The scalars of resource files.</summary>
+internal static partial class Scalars
+{
+    public static readonly ScalarShape ResourceName = new(
+        "bad-name", "a name", "lower-case letters, digits and '-', at most 63 characters, as in DNS",
+        text => NamePattern().IsMatch(text) ? text : null,
+        () => new JsonObject { ["type"] = "string", ["pattern"] = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" });
+
+    public static readonly ScalarShape InterfaceName = new(
+        "bad-interface", "the name of an interface", "at most 15 characters without '/', spaces or wildcards, as 'ip link' shows it",
+        text => InterfacePattern().IsMatch(text) && text is not "." and not ".." ? text : null,
+        () => new JsonObject { ["type"] = "string", ["pattern"] = @"^[^\s/:*?%]{1,15}$" });
+
+    public static readonly ScalarShape Text = new(
+        "bad-text", "text", "at most 200 characters on one line",
+        text => text.Length <= 200 && !text.Any(char.IsControl) ? text : null,
+        () => new JsonObject { ["type"] = "string", ["maxLength"] = 200 });
+
+    public static readonly ScalarShape Address = new(
+        "bad-address", "an IP address", "for example 192.0.2.1 or 2001:db8::1",
+        ParseAddress,
+        () => new JsonObject { ["type"] = "string", ["anyOf"] = new JsonArray(Format("ipv4"), Format("ipv6")) });
+
+    public static readonly ScalarShape Prefix = new(
+        "bad-prefix", "an address or prefix", "for example 192.0.2.1, 192.0.2.0/24 or 2001:db8::/32; bits after the prefix length are zero",
+        text => TryParsePrefix(text, out var prefix) ? prefix : null,
+        () => new JsonObject { ["type"] = "string", ["pattern"] = @"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$" });
+
+    public static readonly ScalarShape Port = Whole("bad-port", "a port", 1, 65535);
+
+    public static readonly ScalarShape Weight = Whole("bad-weight", "a weight", 0, 1000);
+
+    public static readonly ScalarShape PacketsPerSecond = Whole("bad-rate", "a number of packets per second", 1, 100_000_000);
+
+    public static readonly ScalarShape Burst = Whole("bad-burst", "a number of packets", 1, 100_000_000);
+
+    public static readonly ScalarShape Flag = new(
+        "wrong-type", "true or false", "write true or false",
+        text => text switch { "true" => true, "false" => false, _ => null },
+        () => new JsonObject { ["type"] = "boolean" }, plainOnly: true);
+
+    public static readonly ScalarShape Time = new(
+        "bad-time", "a point in time", "write it as 2030-01-31T18:00:00Z (RFC 3339)",
+        text => TimePattern().IsMatch(text) && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.None, out var time) ? time : null,
+        () => new JsonObject { ["type"] = "string", ["format"] = "date-time" });
+
+    public static readonly ScalarShape TimeSpan = new(
+        "bad-duration", "a duration", "for example 500ms, 10s, 5m, 2h or 7d",
+        text => Duration.TryParse(text, out var duration) ? duration : null,
+        () => new JsonObject { ["type"] = "string", ["pattern"] = "^([0-9]+(ms|s|m|h|d))+$" });
+
+    public static readonly ScalarShape Protocol = new(
+        "bad-protocol", "a protocol", "write TCP or UDP",
+        text => text switch { "TCP" => TransportProtocol.TCP, "UDP" => TransportProtocol.UDP, _ => null },
+        () => new JsonObject { ["type"] = "string", ["enum"] = new JsonArray("TCP", "UDP") });
+
+    /// <summary>A value that can be nothing but <paramref name="value"/>.</summary>
+    public static ScalarShape Constant(string id, string what, string value) => new(
+        id, what, $"write {value}", text => text == value ? text : null, () => new JsonObject { ["const"] = value });
+
+    /// <summary>An address or prefix in its strict form: no host bits, no scope, no octal.</summary>
+    public static bool TryParsePrefix(string text, out IPNetwork prefix)
+    {
+        prefix = default;
+        var slash = text.IndexOf('/', StringComparison.Ordinal);
+        if (ParseAddress(slash < 0 ? text : text[..slash]) is not { } address)
+        {
+            return false;
+        }
+
+        var bits = address.AddressFamily == AddressFamily.InterNetwork ? 32 : 128;
+        var length = bits;
+        if (slash >= 0 && (!int.TryParse(text.AsSpan(slash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out length) || length > bits))
+        {
+            return false;
+        }
+
+        if (!HostBitsAreZero(address, length))
+        {
+            return false;
+        }
+
+        prefix = new IPNetwork(address, length);
+        return true;
+    }
+
+    // The framework also takes '1', '0x7f.1', '010.0.0.1' and scopes; people who write those mean something else.
+    internal static IPAddress? ParseAddress(string text)
+    {
+        if (text.Length > 45 || !AddressPattern().IsMatch(text) || !IPAddress.TryParse(text, out var address))
+        {
+            return null;
+        }
+
+        return address.AddressFamily == AddressFamily.InterNetwork
+            ? address.ToString() == text ? address : null
+            : address.IsIPv4MappedToIPv6 ? null : address;
+    }
+
+    private static bool HostBitsAreZero(IPAddress address, int length)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        address.TryWriteBytes(bytes, out var count);
+        for (var bit = length; bit < count * 8; bit++)
+        {
+            if ((bytes[bit / 8] & (0x80 >> (bit % 8))) != 0)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static ScalarShape Whole(string id, string what, uint least, uint most) => new(
+        id, what, $"a whole number from {least} to {most}",
+        text => uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n >= least && n <= most ? n : null,
+        () => new JsonObject { ["type"] = "integer", ["minimum"] = least, ["maximum"] = most }, plainOnly: true);
+
+    private static JsonObject Format(string name) => new() { ["format"] = name };
+
+    [GeneratedRegex("^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\z")]
+    private static partial Regex NamePattern();
+
+    [GeneratedRegex(@"^[^\s/:*?%\p{C}]{1,15}\z")]
+    private static partial Regex InterfacePattern();
+
+    [GeneratedRegex(@"^[0-9a-fA-F:.]+\z")]
+    private static partial Regex AddressPattern();
+
+    [GeneratedRegex(@"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?(Z|[+-]\d\d:\d\d)\z")]
+    private static partial Regex TimePattern();
+}

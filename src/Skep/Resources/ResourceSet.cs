@@ -1,0 +1,50 @@
+using System.Collections.Immutable;
+
+namespace Skep.Resources;
+
+/// <summary>Everything that was asked for, valid and immutable: the input of the agent.</summary>
+public sealed record ResourceSet
+{
+    /// <summary>Nothing asked: observe only.</summary>
+    public static ResourceSet Empty { get; } = new();
+
+    /// <summary>Load balancers, in the order of files and documents.</summary>
+    public ImmutableArray<LoadBalancer> LoadBalancers { get; init; } = [];
+
+    /// <summary>Block lists.</summary>
+    public ImmutableArray<BlockList> BlockLists { get; init; } = [];
+
+    /// <summary>Rate limits.</summary>
+    public ImmutableArray<RateLimit> RateLimits { get; init; } = [];
+
+    /// <summary>All resources.</summary>
+    public IEnumerable<Resource> All => [.. LoadBalancers, .. BlockLists, .. RateLimits];
+
+    /// <summary>Number of resources.</summary>
+    public int Count => LoadBalancers.Length + BlockLists.Length + RateLimits.Length;
+}
+
+/// <summary>What all kinds of resources have.</summary>
+public abstract record Resource
+{
+    /// <summary>Kind as written in the file.</summary>
+    public abstract string Kind { get; }
+
+    /// <summary><c>metadata.name</c>: unique within its kind.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Where it was declared.</summary>
+    public required ResourceSource Source { get; init; }
+
+    /// <summary><c>metadata.labels</c>.</summary>
+    public ImmutableSortedDictionary<string, string> Labels { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
+    /// <summary><c>spec.interfaces</c>: where the resource is enforced; never guessed.</summary>
+    public required ImmutableArray<string> Interfaces { get; init; }
+}
+
+/// <summary>Position of a resource or of a part of it.</summary>
+/// <param name="File">File as the user named it.</param>
+/// <param name="Line">Line, from 1.</param>
+/// <param name="Column">Column, from 1.</param>
+public readonly record struct ResourceSource(string File, int Line, int Column);
