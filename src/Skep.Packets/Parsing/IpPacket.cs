@@ -1,0 +1,175 @@
+namespace Skep.Packets;
+
+/// <summary>Link and network headers of a frame, read once. A view: pointers go into the frame and die with it.</summary>
+public unsafe struct IpPacket
+{
+    /// <summary>First byte of the IPv4 or IPv6 header.</summary>
+    public byte* Network;
+
+    /// <summary>First byte behind IP options or extension headers; nothing there has been checked yet.</summary>
+    public byte* Transport;
+
+    /// <summary>Sender.</summary>
+    public IpAddress Source;
+
+    /// <summary>Receiver.</summary>
+    public IpAddress Destination;
+
+    /// <summary>Identification that fragments of one packet share; 0 in an unfragmented IPv6 packet.</summary>
+    public uint FragmentId;
+
+    /// <summary>Protocol at <see cref="Transport"/>.</summary>
+    public IpProtocol Protocol;
+
+    /// <summary>Which part of the packet the frame carries; later fragments have no transport header.</summary>
+    public FragmentKind Fragment;
+
+    /// <summary>Whether <see cref="Network"/> is an IPv6 header.</summary>
+    public bool IsIPv6;
+
+    /// <summary>Extension headers that are skipped at most.</summary>
+    public const int MaxExtensionHeaders = 6;
+
+    /// <summary>Reads Ethernet, up to two VLAN tags, and IPv4 or IPv6. Usable in kernel programs.</summary>
+    /// <param name="data">First byte of the Ethernet header.</param>
+    /// <param name="end">One past the last readable byte.</param>
+    /// <param name="packet">What was found; meaningful only with <see cref="ParseStatus.Ip"/>.</param>
+    public static ParseStatus Parse(byte* data, byte* end, out IpPacket packet)
+    {
+        packet = default;
+        var ethernet = (EthernetHeader*)data;
+        if (data + sizeof(EthernetHeader) > end)
+        {
+            return ParseStatus.Truncated;
+        }
+
+        var type = ethernet->EtherType;
+        var network = data + sizeof(EthernetHeader);
+        if (type == EtherTypes.IPv4)
+        {
+            return packet.ReadIPv4(network, end);
+        }
+
+        if (type == EtherTypes.IPv6)
+        {
+            return packet.ReadIPv6(network, end);
+        }
+
+        return packet.ReadTagged(type, network, end);
+    }
+
+    /// <summary>Reads from the network header on, as for the packet that an ICMP error embeds. Usable in kernel programs.</summary>
+    public static ParseStatus ParseNetwork(byte* network, byte* end, bool isIPv6, out IpPacket packet)
+    {
+        packet = default;
+        return isIPv6 ? packet.ReadIPv6(network, end) : packet.ReadIPv4(network, end);
+    }
+
+    private ParseStatus ReadTagged(NetworkUInt16 type, byte* position, byte* end)
+    {
+        for (var i = 0; i < 2; i++)
+        {
+            if (type != EtherTypes.Vlan && type != EtherTypes.ServiceVlan)
+            {
+                return ParseStatus.NotIp;
+            }
+
+            var tag = (VlanTag*)position;
+            if (position + sizeof(VlanTag) > end)
+            {
+                return ParseStatus.Truncated;
+            }
+
+            type = tag->EtherType;
+            position += sizeof(VlanTag);
+            if (type == EtherTypes.IPv4)
+            {
+                return ReadIPv4(position, end);
+            }
+
+            if (type == EtherTypes.IPv6)
+            {
+                return ReadIPv6(position, end);
+            }
+        }
+
+        return type == EtherTypes.Vlan || type == EtherTypes.ServiceVlan ? ParseStatus.Malformed : ParseStatus.NotIp;
+    }
+
+    private ParseStatus ReadIPv4(byte* network, byte* end)
+    {
+        var header = (IPv4Header*)network;
+        if (network + sizeof(IPv4Header) > end)
+        {
+            return ParseStatus.Truncated;
+        }
+
+        if (!header->IsValid)
+        {
+            return ParseStatus.Malformed;
+        }
+
+        Network = network;
+        Transport = network + header->HeaderLength;
+        Source = IpAddress.FromRawIPv4(header->Source.Raw);
+        Destination = IpAddress.FromRawIPv4(header->Destination.Raw);
+        FragmentId = header->Identification.Raw;
+        Protocol = header->Protocol;
+        Fragment = header->Fragment;
+        return ParseStatus.Ip;
+    }
+
+    private ParseStatus ReadIPv6(byte* network, byte* end)
+    {
+        var header = (IPv6Header*)network;
+        if (network + sizeof(IPv6Header) > end)
+        {
+            return ParseStatus.Truncated;
+        }
+
+        if (!header->IsValid)
+        {
+            return ParseStatus.Malformed;
+        }
+
+        Network = network;
+        IsIPv6 = true;
+        Source = header->Source;
+        Destination = header->Destination;
+        var next = header->NextHeader;
+        var position = network + sizeof(IPv6Header);
+        for (var i = 0; i < MaxExtensionHeaders; i++)
+        {
+            if (!IPv6ExtensionHeader.IsExtension(next))
+            {
+                break;
+            }
+
+            var extension = (IPv6ExtensionHeader*)position;
+            if (position + IPv6FragmentHeader.Size > end)
+            {
+                return ParseStatus.Truncated;
+            }
+
+            if (next == IpProtocol.Fragment)
+            {
+                var fragment = (IPv6FragmentHeader*)position;
+                FragmentId = fragment->Identification.Raw;
+                Fragment = fragment->Fragment;
+                if (Fragment == FragmentKind.Later)
+                {
+                    Transport = position + IPv6FragmentHeader.Size;
+                    Protocol = extension->NextHeader;
+                    return ParseStatus.Ip;
+                }
+            }
+
+            position += extension->SizeAs(next);
+            next = extension->NextHeader;
+        }
+
+        Transport = position;
+        Protocol = next;
+        return IPv6ExtensionHeader.IsExtension(next) ? ParseStatus.Malformed : ParseStatus.Ip;
+    }
+}
