@@ -1,0 +1,117 @@
+using Skep.Bpf.Maps;
+
+namespace Skep.Bpf.Twin.Maps;
+
+/// <summary>
+/// Ring buffer with the kernel's room (<c>kernel/bpf/ringbuf.c</c>): a record takes 8 bytes more than its size, rounded up to 8,
+/// and a ring of n bytes holds at most n - 1.
+/// </summary>
+public sealed unsafe class TwinRingStorage : TwinMapStorage
+{
+    private const int HeaderSize = 8;
+    private const int NotSupportedByMap = 524; // ENOTSUPP of the kernel, which has no name in user space
+
+    private readonly PinnedMemory _memory;
+    private readonly ulong _mask;
+    private byte* _ring;
+    private ulong _produced;
+    private ulong _consumed;
+
+    internal TwinRingStorage(BpfMap map, TwinEnvironment environment, Lock gate)
+        : base(map, environment, gate)
+    {
+        _memory = new PinnedMemory(MaxEntries);
+        _ring = _memory.Address;
+        _mask = MaxEntries - 1;
+    }
+
+    /// <summary>Bytes waiting, with headers.</summary>
+    public override uint Count => (uint)(_produced - _consumed);
+
+    /// <summary>Records refused because the ring was full.</summary>
+    public ulong Lost { get; private set; }
+
+    /// <inheritdoc/>
+    public override int Output(byte* record, ulong size)
+    {
+        RequireLive();
+        var taken = (size + HeaderSize + 7) & ~7ul;
+        if (size > _mask || _produced + taken - _consumed > _mask)
+        {
+            Lost++;
+            return -Errno.TryAgain;
+        }
+
+        *(ulong*)At(_produced) = size;
+        CopyAround(_produced + HeaderSize, new ReadOnlySpan<byte>(record, (int)size));
+        _produced += taken;
+        return 0;
+    }
+
+    /// <summary>
+    /// Takes the oldest record into <paramref name="record"/>, as much of it as fits.
+    /// <paramref name="length"/> is the length it was written with. False when the ring is empty.
+    /// </summary>
+    public bool TryTake(Span<byte> record, out int length)
+    {
+        lock (Gate)
+        {
+            RequireLive();
+            if (_produced == _consumed)
+            {
+                length = 0;
+                return false;
+            }
+
+            length = (int)*(ulong*)At(_consumed);
+            var target = record[..Math.Min(length, record.Length)];
+            var start = (int)((_consumed + HeaderSize) & _mask);
+            var first = Math.Min(target.Length, (int)MaxEntries - start);
+            new ReadOnlySpan<byte>(_ring + start, first).CopyTo(target);
+            new ReadOnlySpan<byte>(_ring, target.Length - first).CopyTo(target[first..]);
+            _consumed += ((ulong)length + HeaderSize + 7) & ~7ul;
+            return true;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override byte* Find(byte* key) => null;
+
+    /// <inheritdoc/>
+    public override int Update(byte* key, byte* value, ulong mode) => -NotSupportedByMap;
+
+    /// <inheritdoc/>
+    public override int Delete(byte* key) => -NotSupportedByMap;
+
+    /// <inheritdoc/>
+    public override void Dispose()
+    {
+        lock (Gate)
+        {
+            IsDisposed = true;
+            _ring = null;
+        }
+    }
+
+    private protected override int ReadEntry(byte* key, byte* value) => -NotSupportedByMap;
+
+    private protected override int WriteEntry(byte* key, byte* value, ulong mode) => -NotSupportedByMap;
+
+    private protected override int NextEntry(byte* key, byte* next) => -NotSupportedByMap;
+
+    private protected override int ReadEntries(ref ulong cursor, byte* keys, byte* values, int capacity, out bool done)
+    {
+        done = true;
+        return -NotSupportedByMap;
+    }
+
+    private byte* At(ulong position) => _ring + (position & _mask);
+
+    private void CopyAround(ulong position, ReadOnlySpan<byte> source)
+    {
+        var start = (int)(position & _mask);
+        var first = Math.Min(source.Length, (int)MaxEntries - start);
+        source[..first].CopyTo(new Span<byte>(_ring + start, first));
+        source[first..].CopyTo(new Span<byte>(_ring, source.Length - first));
+    }
+}

@@ -1,0 +1,84 @@
+using Skep.Bpf.Programming;
+
+namespace Skep.Bpf.Twin;
+
+/// <summary>The kernel as programs under a twin see it: a clock that moves when told, a CPU number, seeded chance, a task.</summary>
+public sealed class TwinEnvironment : KernelEnvironment
+{
+    /// <summary>Where the clock starts unless told otherwise: one second, because programs use 0 for "never".</summary>
+    public const ulong DefaultStart = 1_000_000_000;
+
+    private readonly byte[] _comm = new byte[16];
+    private ulong _random;
+    private uint _cpu;
+    private int _commLength;
+
+    internal TwinEnvironment(int cpus, ulong seed, ulong start)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(cpus);
+        Cpus = cpus;
+        KtimeNow = start;
+        _random = seed;
+        SetTask(1, 1, "twin"u8);
+    }
+
+    /// <summary>Number of CPUs: values per entry of per-CPU maps.</summary>
+    public int Cpus { get; }
+
+    /// <summary>The monotonic clock in nanoseconds; it may be set to any time.</summary>
+    public ulong KtimeNow { get; set; }
+
+    /// <summary>The CPU programs run on, below <see cref="Cpus"/>.</summary>
+    public uint CurrentCpu
+    {
+        get => _cpu;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(value, (uint)Cpus);
+            _cpu = value;
+        }
+    }
+
+    /// <inheritdoc/>
+    public override ulong KtimeNanoseconds => KtimeNow;
+
+    /// <inheritdoc/>
+    public override uint Cpu => _cpu;
+
+    /// <inheritdoc/>
+    public override ulong PidTgid => Task;
+
+    /// <inheritdoc/>
+    public override ReadOnlySpan<byte> Comm => _comm.AsSpan(0, _commLength);
+
+    private ulong Task { get; set; }
+
+    /// <summary>Moves the clock on by <paramref name="time"/>, which is not negative.</summary>
+    public void Advance(TimeSpan time)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(time, TimeSpan.Zero);
+        KtimeNow += (ulong)time.Ticks * TimeSpan.NanosecondsPerTick;
+    }
+
+    /// <summary>Moves the clock on to <paramref name="ktime"/> nanoseconds; a time already past leaves it, as a monotonic clock does.</summary>
+    public void AdvanceTo(ulong ktime) => KtimeNow = Math.Max(KtimeNow, ktime);
+
+    /// <summary>Sets the running task: process and thread id, and the name, of which 15 bytes are kept.</summary>
+    public void SetTask(uint processId, uint threadId, ReadOnlySpan<byte> comm)
+    {
+        Task = ((ulong)processId << 32) | threadId;
+        _commLength = Math.Min(comm.Length, 15);
+        comm[.._commLength].CopyTo(_comm);
+    }
+
+    /// <inheritdoc/>
+    public override uint NextRandom()
+    {
+        // SplitMix64 (Steele, Lea, Flood 2014): any seed is good, and the sequence is the same everywhere.
+        _random += 0x9E3779B97F4A7C15;
+        var z = _random;
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+        return (uint)((z ^ (z >> 31)) >> 32);
+    }
+}
