@@ -1,2 +1,4 @@
-Console.Error.WriteLine("skep: not wired yet");
-return 1;
+using System.CommandLine;
+using Skep.Cli.Lab;
+
+return await new RootCommand("skep") { LabCommand.Create() }.Parse(args).InvokeAsync();

@@ -1,0 +1,50 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Skep.Cli.Lab.Kernel;
+
+/// <summary>
+/// Switches device offloads by SIOCETHTOOL (linux/ethtool.h). A veth hands packets over with partial checksums, and an XDP program that
+/// rewrites an address cannot mend those: the lab's senders compute them.
+/// </summary>
+internal static class Offload
+{
+    private const nuint SIOCETHTOOL = 0x8946;
+    private const uint ETHTOOL_STXCSUM = 0x17;
+    private const uint ETHTOOL_SGRO = 0x2c;
+
+    /// <summary>Sender computes checksums; segmentation offload goes with it.</summary>
+    internal static void DisableTransmitChecksum(string device) => Set(device, ETHTOOL_STXCSUM, 0);
+
+    /// <summary>Received packets stay as they were on the wire, so that packets and bytes can be compared exactly.</summary>
+    internal static void DisableReceiveCoalescing(string device) => Set(device, ETHTOOL_SGRO, 0);
+
+    private static unsafe void Set(string device, uint command, uint value)
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        var setting = new EthtoolValue { Command = command, Data = value };
+        var request = new InterfaceRequest { Data = &setting };
+        Encoding.ASCII.GetBytes(device, new Span<byte>(request.Name, InterfaceRequest.NameSize - 1));
+        if (Libc.ioctl(socket.SafeHandle, SIOCETHTOOL, &request) < 0)
+        {
+            throw new LabException($"SIOCETHTOOL 0x{command:x} on {device}: errno {Marshal.GetLastPInvokeError()}");
+        }
+    }
+
+    /// <summary>struct ethtool_value: u32 cmd; u32 data.</summary>
+    private struct EthtoolValue
+    {
+        internal uint Command;
+        internal uint Data;
+    }
+
+    /// <summary>struct ifreq: char ifr_name[16]; then a union of 24 bytes of which SIOCETHTOOL uses the pointer.</summary>
+    private unsafe struct InterfaceRequest
+    {
+        internal const int NameSize = 16;
+        internal fixed byte Name[NameSize];
+        internal void* Data;
+        private fixed byte _rest[16];
+    }
+}
