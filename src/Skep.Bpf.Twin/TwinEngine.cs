@@ -77,7 +77,7 @@ public sealed class TwinEngine : IDisposable
 
     /// <summary>Runs <paramref name="program"/> on a copy of <paramref name="packet"/>; binds it first when that has not happened.</summary>
     /// <returns>The verdict, and the packet as the program left it, valid until the next run.</returns>
-    public XdpResult Run(XdpProgram program, ReadOnlySpan<byte> packet, in XdpRunOptions options = default)
+    public XdpResult Run(XdpProgram program, ReadOnlySpan<byte> packet, scoped in XdpRunOptions options = default)
     {
         lock (_gate)
         {
@@ -98,7 +98,7 @@ public sealed class TwinEngine : IDisposable
 
     /// <summary>Runs <paramref name="program"/> on a copy of <paramref name="packet"/>; binds it first when that has not happened.</summary>
     /// <returns>The verdict, and the packet as the program left it, valid until the next run.</returns>
-    public TcResult Run(TcProgram program, ReadOnlySpan<byte> packet, in TcRunOptions options = default)
+    public TcResult Run(TcProgram program, ReadOnlySpan<byte> packet, scoped in TcRunOptions options = default)
     {
         lock (_gate)
         {
