@@ -10,8 +10,19 @@ public class BpfException : Exception
     public BpfException(string message, int errno)
         : base($"{message}: {Errno.NameOf(errno)} ({Marshal.GetPInvokeErrorMessage(Math.Abs(errno))})") => ErrorNumber = Math.Abs(errno);
 
+    private protected BpfException(int errno, string message)
+        : base(message) => ErrorNumber = Math.Abs(errno);
+
     /// <summary>The positive error number.</summary>
     public int ErrorNumber { get; }
+
+    internal static void ThrowIfFailed(int status, string message)
+    {
+        if (status < 0)
+        {
+            throw new BpfException(message, status);
+        }
+    }
 
     internal static BpfException ForMap(BpfMap map, string operation, int status)
     {

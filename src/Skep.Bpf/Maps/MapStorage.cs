@@ -1,3 +1,5 @@
+using Skep.Bpf.Buffers;
+
 namespace Skep.Bpf.Maps;
 
 /// <summary>
@@ -41,6 +43,34 @@ public abstract unsafe class MapStorage : IDisposable
     /// <paramref name="cursor"/> is opaque, zero to begin; <paramref name="done"/> tells that no more follow.
     /// </summary>
     public abstract int ReadBatch(ref ulong cursor, Span<byte> keys, Span<byte> values, int capacity, out bool done);
+
+    /// <summary>
+    /// User side: insert or replace <paramref name="count"/> entries, all CPUs for per-CPU kinds.
+    /// Returns the number written, or a negative errno; some of the entries may then be in.
+    /// </summary>
+    public virtual int WriteBatch(ReadOnlySpan<byte> keys, ReadOnlySpan<byte> values, int count, ulong mode)
+    {
+        if (count == 0)
+        {
+            return 0;
+        }
+
+        var (keySize, valueSize) = (keys.Length / count, values.Length / count);
+        for (var i = 0; i < count; i++)
+        {
+            var status = Write(keys.Slice(i * keySize, keySize), values.Slice(i * valueSize, valueSize), mode);
+            if (status < 0)
+            {
+                return status;
+            }
+        }
+
+        return count;
+    }
+
+    /// <summary>User side: the records of a ring buffer; one reader at a time. The caller disposes of it.</summary>
+    /// <exception cref="NotSupportedException">The map is not a ring buffer.</exception>
+    public virtual RingBufferSource OpenRingBuffer() => throw new NotSupportedException("This map is not a ring buffer.");
 
     /// <inheritdoc/>
     public abstract void Dispose();

@@ -1,0 +1,130 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Skep.Bpf.Btf;
+
+/// <summary>Writes BTF: types get numbers from 1 in the order in which they are added; equal strings are stored once.</summary>
+public sealed class BtfBuilder
+{
+    private readonly List<byte> _types = [];
+    private readonly List<byte> _strings = [0];
+    private readonly Dictionary<string, uint> _stringOffsets = new() { [""] = 0 };
+    private uint _lastId;
+
+    /// <summary>Stores a string and gives its offset.</summary>
+    public uint AddString(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        if (!_stringOffsets.TryGetValue(text, out var offset))
+        {
+            offset = (uint)_strings.Count;
+            _strings.AddRange(Encoding.UTF8.GetBytes(text.Replace('\0', ' ')));
+            _strings.Add(0);
+            _stringOffsets.Add(text, offset);
+        }
+
+        return offset;
+    }
+
+    /// <summary>Adds an integer of <paramref name="size"/> bytes.</summary>
+    public uint AddInt(string name, int size, bool signed) =>
+        Add(name, BtfKind.Int, 0, (uint)size, ((signed ? 1u : 0) << 24) | (uint)(size * 8));
+
+    /// <summary>Adds a pointer to a type; 0 is void.</summary>
+    public uint AddPointer(uint target) => Add("", BtfKind.Pointer, 0, target);
+
+    /// <summary>Adds a struct. A member is a name, a type and an offset in bits.</summary>
+    public uint AddStruct(string name, int size, params ReadOnlySpan<(string Name, uint Type, uint BitOffset)> members)
+    {
+        var id = Add(name, BtfKind.Struct, members.Length, (uint)size);
+        foreach (var (memberName, type, bits) in members)
+        {
+            Write(AddString(memberName), type, bits);
+        }
+
+        return id;
+    }
+
+    /// <summary>Adds a union. A member is a name and a type.</summary>
+    public uint AddUnion(string name, int size, params ReadOnlySpan<(string Name, uint Type)> members)
+    {
+        var id = Add(name, BtfKind.Union, members.Length, (uint)size);
+        foreach (var (memberName, type) in members)
+        {
+            Write(AddString(memberName), type, 0);
+        }
+
+        return id;
+    }
+
+    /// <summary>Adds an array.</summary>
+    public uint AddArray(uint element, uint index, uint count) => Add("", BtfKind.Array, 0, 0, element, index, count);
+
+    /// <summary>Adds an enumeration of 32-bit values.</summary>
+    public uint AddEnum(string name, params ReadOnlySpan<(string Name, int Value)> values)
+    {
+        var id = Add(name, BtfKind.Enum, values.Length | int.MinValue, 4);
+        foreach (var (valueName, value) in values)
+        {
+            Write(AddString(valueName), (uint)value);
+        }
+
+        return id;
+    }
+
+    /// <summary>Adds another name for a type.</summary>
+    public uint AddTypedef(string name, uint target) => Add(name, BtfKind.Typedef, 0, target);
+
+    /// <summary>Adds a constant version of a type.</summary>
+    public uint AddConst(uint target) => Add("", BtfKind.Const, 0, target);
+
+    /// <summary>Adds the type of a function.</summary>
+    public uint AddPrototype(uint result, params ReadOnlySpan<(string Name, uint Type)> parameters)
+    {
+        var id = Add("", BtfKind.FunctionPrototype, parameters.Length, result);
+        foreach (var (name, type) in parameters)
+        {
+            Write(AddString(name), type);
+        }
+
+        return id;
+    }
+
+    /// <summary>Adds a function; a global one is verified by itself.</summary>
+    public uint AddFunction(string name, uint prototype, bool global) => Add(name, BtfKind.Function, global ? 1 : 0, prototype);
+
+    /// <summary>The BTF, in little-endian order: a header of 24 bytes, the types, the strings.</summary>
+    public byte[] Build()
+    {
+        var result = new byte[24 + _types.Count + _strings.Count];
+        var header = result.AsSpan();
+        BinaryPrimitives.WriteUInt16LittleEndian(header, 0xeb9f);
+        header[2] = 1;
+        BinaryPrimitives.WriteUInt32LittleEndian(header[4..], 24);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[8..], 0);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[12..], (uint)_types.Count);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[16..], (uint)_types.Count);
+        BinaryPrimitives.WriteUInt32LittleEndian(header[20..], (uint)_strings.Count);
+        _types.CopyTo(result, 24);
+        _strings.CopyTo(result, 24 + _types.Count);
+        return result;
+    }
+
+    // The sign bit of the count is the kind flag.
+    private uint Add(string name, BtfKind kind, int count, uint sizeOrType, params ReadOnlySpan<uint> extra)
+    {
+        Write(AddString(name), ((uint)kind << 24) | (uint)count, sizeOrType);
+        Write(extra);
+        return ++_lastId;
+    }
+
+    private void Write(params ReadOnlySpan<uint> words)
+    {
+        Span<byte> word = stackalloc byte[4];
+        foreach (var value in words)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(word, value);
+            _types.AddRange(word);
+        }
+    }
+}

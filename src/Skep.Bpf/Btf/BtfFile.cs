@@ -1,0 +1,204 @@
+using System.Text;
+
+namespace Skep.Bpf.Btf;
+
+/// <summary>
+/// Type information of a kernel or object (<c>Documentation/bpf/btf.rst</c>), read in place. Opening makes one pass that notes where each
+/// type begins; names and members are decoded when asked for.
+/// </summary>
+public sealed unsafe partial class BtfFile : IDisposable
+{
+    private const ushort Magic = 0xeb9f;
+    private const int LeastHeader = 24, TypeHeader = 12;
+    private const string KernelPath = "/sys/kernel/btf/vmlinux";
+
+    private static readonly Lazy<BtfFile?> s_kernel = new(() => File.Exists(KernelPath) ? Open(KernelPath) : null);
+
+    private readonly BtfMemory _memory;
+    private readonly byte* _types;
+    private readonly byte* _strings;
+    private readonly int _stringsLength;
+    private readonly uint[] _offsets;
+    private readonly int _count;
+
+    private BtfFile(BtfMemory memory)
+    {
+        _memory = memory;
+        try
+        {
+            var bytes = new ReadOnlySpan<byte>(memory.Address, checked((int)memory.Length));
+            if (bytes.Length < LeastHeader || BitConverter.ToUInt16(bytes) != Magic || bytes[2] != 1)
+            {
+                throw new InvalidDataException("Not BTF of version 1 in this machine's byte order.");
+            }
+
+            // The header tells its own length: kernel 7.1 made it longer, and offsets count from its end.
+            var headerLength = BitConverter.ToUInt32(bytes[4..]);
+            var types = Section(bytes, headerLength, 8, "types");
+            var strings = Section(bytes, headerLength, 16, "strings");
+            _types = memory.Address + types.Start;
+            _strings = memory.Address + strings.Start;
+            _stringsLength = strings.Length;
+            if (_stringsLength == 0 || _strings[0] != 0 || _strings[_stringsLength - 1] != 0)
+            {
+                throw new InvalidDataException("The strings of the BTF do not begin and end with NUL.");
+            }
+
+            // Sixteen bytes a type is a little less than the average of a kernel, so that the array is seldom grown.
+            _offsets = new uint[(types.Length / 16) + 16];
+            _count = Index(types.Length, ref _offsets);
+        }
+        catch
+        {
+            memory.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The running kernel's types, or null when it has none (CONFIG_DEBUG_INFO_BTF).</summary>
+    public static BtfFile? Kernel => s_kernel.Value;
+
+    /// <summary>Number of types, the void type included: type numbers are below it.</summary>
+    public int Count => _count;
+
+    /// <summary>The first kind this reader does not know, or null. The types from there on are not seen: their length is unknown.</summary>
+    public int? UnknownKind { get; private set; }
+
+    /// <summary>Opens a BTF file, mapped where possible.</summary>
+    /// <exception cref="InvalidDataException">It is not BTF, or damaged.</exception>
+    public static BtfFile Open(string path) => new(BtfMemory.Open(path));
+
+    /// <summary>Reads BTF from memory, which is copied.</summary>
+    /// <exception cref="InvalidDataException">It is not BTF, or damaged.</exception>
+    public static BtfFile Parse(ReadOnlySpan<byte> bytes) => new(BtfMemory.Copy(bytes));
+
+    /// <summary>The type with that number; 0 is void.</summary>
+    public BtfType this[uint id]
+    {
+        get
+        {
+            if (id == 0)
+            {
+                return new BtfType(0, BtfKind.Unknown, "void", 0, 0, false);
+            }
+
+            var record = Record(id);
+            var info = record[1];
+            return new BtfType(id, KindOf(info), Text(record[0]), (int)(info & 0xffff), record[2], info >> 31 != 0);
+        }
+    }
+
+    /// <summary>Number of the type with that name and kind, or null.</summary>
+    public uint? Find(string name, BtfKind kind)
+    {
+        var encoded = new byte[Encoding.UTF8.GetByteCount(name) + 1];
+        Encoding.UTF8.GetBytes(name, encoded);
+        var strings = new ReadOnlySpan<byte>(_strings, _stringsLength);
+
+        // Searching the strings first, then comparing numbers, beats a dictionary that has to be built. A name occurs once, but may also
+        // be the tail of others; only a type that has exactly this offset counts.
+        var from = 0;
+        while (from < strings.Length && strings[from..].IndexOf(encoded) is >= 0 and var found)
+        {
+            from += found;
+            if (FindByNameOffset((uint)from, kind) is { } id)
+            {
+                return id;
+            }
+
+            from++;
+        }
+
+        return null;
+    }
+
+    /// <summary>Releases the memory.</summary>
+    public void Dispose() => _memory.Dispose();
+
+    private uint? FindByNameOffset(uint nameOffset, BtfKind kind)
+    {
+        for (var id = 1u; id < (uint)_count; id++)
+        {
+            var record = (uint*)(_types + _offsets[id]);
+            if (record[0] == nameOffset && KindOf(record[1]) == kind)
+            {
+                GC.KeepAlive(_memory);
+                return id;
+            }
+        }
+
+        return null;
+    }
+
+    private uint* Record(uint id)
+    {
+        // SAFETY: Index checked that every record noted lies in the type section; the memory lives until Dispose.
+        ObjectDisposedException.ThrowIf(_memory.IsClosed, this);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(id, (uint)_count);
+        return (uint*)(_types + _offsets[id]);
+    }
+
+    private string Text(uint offset)
+    {
+        if (offset >= (uint)_stringsLength)
+        {
+            throw new InvalidDataException($"The BTF has no string at {offset}.");
+        }
+
+        var tail = new ReadOnlySpan<byte>(_strings + offset, _stringsLength - (int)offset);
+        return Encoding.UTF8.GetString(tail[..tail.IndexOf((byte)0)]);
+    }
+
+    private int Index(int length, ref uint[] offsets)
+    {
+        var (position, count) = (0, 1);
+        while (position + TypeHeader <= length)
+        {
+            var info = *(uint*)(_types + position + 4);
+            var extra = ExtraLength(KindOf(info), info & 0xffff);
+            if (extra < 0)
+            {
+                UnknownKind = (int)KindOf(info);
+                return count;
+            }
+
+            if (position + TypeHeader + extra > length)
+            {
+                break;
+            }
+
+            if (count == offsets.Length)
+            {
+                Array.Resize(ref offsets, count * 2);
+            }
+
+            offsets[count++] = (uint)position;
+            position += TypeHeader + extra;
+        }
+
+        return position == length ? count : throw new InvalidDataException($"Type {count} of the BTF is cut off.");
+    }
+
+    private static BtfKind KindOf(uint info) => (BtfKind)((info >> 24) & 0x1f);
+
+    /// <summary>Bytes after the header of a type, or -1 for an unknown kind.</summary>
+    private static int ExtraLength(BtfKind kind, uint count) => kind switch
+    {
+        BtfKind.Int or BtfKind.Variable or BtfKind.DeclarationTag => 4,
+        BtfKind.Array => 12,
+        BtfKind.Struct or BtfKind.Union or BtfKind.DataSection or BtfKind.Enum64 => (int)count * 12,
+        BtfKind.Enum or BtfKind.FunctionPrototype => (int)count * 8,
+        BtfKind.Pointer or BtfKind.Forward or BtfKind.Typedef or BtfKind.Volatile or BtfKind.Const or BtfKind.Restrict
+            or BtfKind.Function or BtfKind.Float or BtfKind.TypeTag => 0,
+        _ => -1,
+    };
+
+    private static (int Start, int Length) Section(ReadOnlySpan<byte> bytes, uint headerLength, int field, string what)
+    {
+        var start = (ulong)headerLength + BitConverter.ToUInt32(bytes[field..]);
+        var length = BitConverter.ToUInt32(bytes[(field + 4)..]);
+        return headerLength >= LeastHeader && start + length <= (ulong)bytes.Length
+            ? ((int)start, (int)length)
+            : throw new InvalidDataException($"The {what} of the BTF lie outside the file.");
+    }
+}

@@ -1,0 +1,72 @@
+using Skep.Bpf.Kernel;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Links;
+
+/// <summary>A link object of the kernel (5.7): the program stays attached as long as a descriptor or pin of it exists.</summary>
+internal class KernelLink(KernelHandle handle) : Attachment
+{
+    private const int NotSupportedHere = 95;
+
+    private protected KernelHandle Handle { get; set; } = handle;
+
+    internal LinkInfoData Info
+    {
+        get
+        {
+            var info = default(LinkInfoData);
+            BpfException.ThrowIfFailed(BpfSyscall.ObjGetInfo(Handle, ref info), "Reading what the kernel knows of a link failed");
+            return info;
+        }
+    }
+
+    internal override uint LinkId => Info.Id;
+
+    internal override uint ProgramId => Info.ProgramId;
+
+    /// <summary>Attaches by <c>BPF_LINK_CREATE</c>. 0 and the link, or a negative errno.</summary>
+    internal static int Create(
+        LoadedProgram program, int target, AttachType attachType, uint flags, out KernelLink link)
+    {
+        using var lease = program.Handle.Borrow();
+        var attributes = new LinkCreateAttributes { Program = lease.Descriptor, Target = target, AttachType = attachType, Flags = flags };
+        var status = BpfSyscall.LinkCreate(ref attributes, out var handle);
+        link = new KernelLink(handle);
+        return status;
+    }
+
+    /// <summary>Whether a pinned object is a program; there is no call that tells, but the kernel describes descriptors.</summary>
+    internal static bool IsProgram(KernelHandle handle)
+    {
+        using var lease = handle.Borrow();
+        var description = File.ReadAllText($"/proc/self/fdinfo/{lease.Descriptor}");
+        return description.Contains("prog_type:", StringComparison.Ordinal) && !description.Contains("link_type:", StringComparison.Ordinal);
+    }
+
+    internal KernelHandle Release() => Handle;
+
+    internal override void Pin(string path) => BpfException.ThrowIfFailed(BpfSyscall.ObjPin(Handle, path), $"Pinning a link at {path} failed");
+
+    internal override void Update(LoadedProgram program)
+    {
+        using var link = Handle.Borrow();
+        using var replacement = program.Handle.Borrow();
+        var attributes = new LinkUpdateAttributes { Link = link.Descriptor, NewProgram = replacement.Descriptor };
+        BpfException.ThrowIfFailed(BpfSyscall.LinkUpdate(ref attributes), $"Replacing the program of a link by '{program.Name}' failed");
+    }
+
+    internal override void Detach()
+    {
+        using var link = Handle.Borrow();
+        var attributes = new LinkUpdateAttributes { Link = link.Descriptor };
+        var status = BpfSyscall.LinkDetach(ref attributes);
+
+        // Kernel 5.9, and not for every type: closing the last descriptor does the same.
+        if (status is not -NotSupportedHere and not -Errno.Invalid)
+        {
+            BpfException.ThrowIfFailed(status, "Detaching a link failed");
+        }
+    }
+
+    internal override void Close() => Handle.Dispose();
+}

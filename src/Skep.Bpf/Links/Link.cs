@@ -1,0 +1,111 @@
+using Skep.Bpf.Kernel;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Links;
+
+/// <summary>
+/// An attachment of a program to a hook. Disposing of it detaches the program, unless it was pinned:
+/// then the pin keeps it, and the program keeps running after the process.
+/// </summary>
+public abstract class Link : IDisposable
+{
+    private bool _disposed;
+
+    private protected Link(Attachment attachment) => Attachment = attachment;
+
+    /// <summary>Number of the link in the kernel; 0 when the program was attached by netlink.</summary>
+    public uint Id => Attachment.LinkId;
+
+    /// <summary>Number of the program that is attached now.</summary>
+    public uint ProgramId => Attachment.ProgramId;
+
+    /// <summary>Whether the program was attached by netlink, because the kernel has no link for this hook or because it was asked for.</summary>
+    public bool UsesNetlink => Attachment.LinkId == 0;
+
+    /// <summary>Path of the pin, null when there is none.</summary>
+    public string? PinPath => Attachment.PinPath;
+
+    private protected Attachment Attachment { get; }
+
+    /// <summary>
+    /// Keeps the attachment when the process ends, and makes it known under <paramref name="path"/>, which lies in a bpffs.
+    /// By netlink it would last anyway; the pin then holds the program, by which <see cref="OpenPinned"/> finds the hook.
+    /// </summary>
+    /// <exception cref="BpfException">EEXIST when the path is taken, EPERM when it does not lie in a bpffs or has a dot in its name.</exception>
+    public void Pin(string path)
+    {
+        Attachment.Pin(path);
+        Attachment.PinPath = path;
+    }
+
+    /// <summary>
+    /// Replaces the program. On XDP, TC and cgroup hooks in one step: every packet sees the old or the new one. On raw tracepoints, which
+    /// cannot be updated in place, the new one is attached before the old one goes, so that for a moment an event may be seen by both.
+    /// </summary>
+    /// <exception cref="BpfException">EINVAL when the new program is of another type.</exception>
+    public void Update(LoadedProgram program)
+    {
+        ArgumentNullException.ThrowIfNull(program);
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        Attachment.Update(program);
+    }
+
+    /// <summary>Takes the program from the hook and removes the pin.</summary>
+    public void Detach()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        _disposed = true;
+        if (Attachment.PinPath is { } path)
+        {
+            File.Delete(path);
+            Attachment.PinPath = null;
+        }
+
+        Attachment.Detach();
+        Attachment.Close();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (!_disposed)
+        {
+            _disposed = true;
+            Attachment.Close();
+        }
+
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Opens a pinned attachment; what is pinned says of which kind it is.</summary>
+    /// <exception cref="BpfException">There is no such pin (ENOENT).</exception>
+    /// <exception cref="NotSupportedException">The pin is no link, or of a kind that this library does not attach.</exception>
+    public static Link OpenPinned(string path)
+    {
+        BpfException.ThrowIfFailed(BpfSyscall.ObjGet(path, out var handle), $"Opening the pinned link {path} failed");
+        if (KernelLink.IsProgram(handle))
+        {
+            return NetlinkPin.Open(handle, path);
+        }
+
+        var attachment = new KernelLink(handle) { PinPath = path };
+        switch (attachment.Info.Type)
+        {
+            case LinkType.Xdp:
+                return new XdpLink(attachment);
+            case LinkType.Tcx:
+                return new TcxLink(attachment);
+            case LinkType.Cgroup:
+                return new CgroupLink(attachment);
+            case LinkType.Tracing or LinkType.RawTracepoint:
+                return new RawTracepointLink(new TracingLink(attachment.Release()) { PinPath = path });
+            case var other:
+                handle.Dispose();
+                throw new NotSupportedException($"What is pinned at {path} is a link of type {other}.");
+        }
+    }
+}

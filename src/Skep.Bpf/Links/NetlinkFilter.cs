@@ -1,0 +1,130 @@
+using System.Buffers.Binary;
+using Skep.Bpf.Kernel;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Links;
+
+/// <summary>A BPF filter on the clsact queueing discipline (kernel 4.5), for kernels before tcx.</summary>
+internal sealed class NetlinkFilter : NetlinkAttachment
+{
+    // linux/pkt_sched.h and linux/pkt_cls.h
+    private const uint ClsactHandle = 0xffff0000, ClsactParent = 0xfffffff1, IngressParent = 0xfffffff2, EgressParent = 0xfffffff3;
+    private const ushort Kind = 1, Options = 2, Descriptor = 6, Name = 7, FilterFlags = 8, FilterProgramId = 11;
+    private const uint DirectAction = 1, AnyProtocol = 0x0300, FilterHandle = 1;
+    private const uint MostPriorities = 64;
+
+    private readonly uint _parent;
+    private readonly uint _priority;
+    private readonly bool _ownsClsact;
+
+    internal NetlinkFilter(
+        NetlinkSocket socket, KernelHandle program, uint programId, int interfaceIndex, uint parent, uint priority, bool ownsClsact)
+        : base(socket, program, programId, interfaceIndex) => (_parent, _priority, _ownsClsact) = (parent, priority, ownsClsact);
+
+    internal static NetlinkFilter Attach(LoadedProgram program, int interfaceIndex, TcDirection direction)
+    {
+        var socket = new NetlinkSocket();
+        try
+        {
+            var ownsClsact = CreateClsact(socket, interfaceIndex);
+            var parent = direction == TcDirection.Ingress ? IngressParent : EgressParent;
+            using var lease = program.Handle.Borrow();
+
+            // Several filters of one priority would need handles; each program takes the next free priority, so the order is that of attachment.
+            for (var priority = 1u; ; priority++)
+            {
+                var (status, words) = socket.Send(Filter(
+                    NetlinkMessage.NewFilter, NetlinkMessage.Create | NetlinkMessage.Exclusive, interfaceIndex, parent, priority, lease.Descriptor, program.Name));
+                if (status == 0)
+                {
+                    return new NetlinkFilter(socket, Reopen(program), program.Id, interfaceIndex, parent, priority, ownsClsact);
+                }
+
+                if (status is not (-Errno.Exists or -Errno.Invalid) || priority == MostPriorities)
+                {
+                    throw new BpfException($"Attaching program '{program.Name}' to interface {interfaceIndex} (clsact, {direction}) failed ({words})", status);
+                }
+            }
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The hook that has the program with that number, or null.</summary>
+    internal static (int Interface, uint Parent, uint Priority)? FindHook(NetlinkSocket socket, uint programId)
+    {
+        List<int> interfaces = [];
+        socket.Send(
+            new NetlinkMessage(NetlinkMessage.GetLink, NetlinkMessage.Dump).AddLinkHeader(0),
+            payload => interfaces.Add(BinaryPrimitives.ReadInt32LittleEndian(payload[4..])));
+        (int, uint, uint)? found = null;
+        foreach (var index in interfaces)
+        {
+            foreach (var parent in (uint[])[IngressParent, EgressParent])
+            {
+                VisitFilters(socket, index, parent, (priority, id) => found = id == programId ? (index, parent, priority) : found);
+            }
+        }
+
+        return found;
+    }
+
+    internal override void Detach()
+    {
+        Detached = true;
+        Socket.Require(
+            new NetlinkMessage(NetlinkMessage.DeleteFilter, 0)
+                .AddTrafficControlHeader(InterfaceIndex, FilterHandle, _parent, (_priority << 16) | AnyProtocol)
+                .Attribute(Kind, "bpf"),
+            "Detaching a clsact filter failed");
+        var others = 0;
+        VisitFilters(Socket, InterfaceIndex, IngressParent, (_, _) => others++);
+        VisitFilters(Socket, InterfaceIndex, EgressParent, (_, _) => others++);
+        if (_ownsClsact && others == 0)
+        {
+            Socket.Require(Clsact(NetlinkMessage.DeleteQdisc, 0, InterfaceIndex), "Removing the clsact queueing discipline failed");
+        }
+    }
+
+    private protected override void Replace(LoadedProgram program)
+    {
+        using var replacement = program.Handle.Borrow();
+        Socket.Require(
+            Filter(NetlinkMessage.NewFilter, NetlinkMessage.Create | NetlinkMessage.Replace, InterfaceIndex, _parent, _priority, replacement.Descriptor, program.Name),
+            "Replacing a clsact filter failed");
+    }
+
+    private static bool CreateClsact(NetlinkSocket socket, int interfaceIndex)
+    {
+        var (status, words) = socket.Send(Clsact(NetlinkMessage.NewQdisc, NetlinkMessage.Create | NetlinkMessage.Exclusive, interfaceIndex));
+        return status is 0 or -Errno.Exists
+            ? status == 0
+            : throw new BpfException($"Creating the clsact queueing discipline on interface {interfaceIndex} failed ({words})", status);
+    }
+
+    private static NetlinkMessage Clsact(ushort type, ushort flags, int interfaceIndex) =>
+        new NetlinkMessage(type, flags).AddTrafficControlHeader(interfaceIndex, ClsactHandle, ClsactParent, 0).Attribute(Kind, "clsact");
+
+    private static NetlinkMessage Filter(
+        ushort type, ushort flags, int interfaceIndex, uint parent, uint priority, int descriptor, string name) =>
+        new NetlinkMessage(type, flags)
+            .AddTrafficControlHeader(interfaceIndex, FilterHandle, parent, (priority << 16) | AnyProtocol)
+            .Attribute(Kind, "bpf")
+            .Nest(Options, options => options.Attribute(Descriptor, (uint)descriptor).Attribute(Name, name).Attribute(FilterFlags, DirectAction));
+
+    private static void VisitFilters(NetlinkSocket socket, int interfaceIndex, uint parent, Action<uint, uint> visit) =>
+        socket.Send(
+            new NetlinkMessage(NetlinkMessage.GetFilter, NetlinkMessage.Dump).AddTrafficControlHeader(interfaceIndex, 0, parent, 0),
+            payload =>
+            {
+                // tcmsg takes 20 bytes: the handle is at 8, priority and protocol at 16. A priority without filters has handle 0.
+                if (BinaryPrimitives.ReadUInt32LittleEndian(payload[8..]) != 0)
+                {
+                    var id = NetlinkMessage.FindNumber(NetlinkMessage.Find(payload[20..], Options), FilterProgramId);
+                    visit(BinaryPrimitives.ReadUInt32LittleEndian(payload[16..]) >> 16, id);
+                }
+            });
+}

@@ -1,0 +1,33 @@
+using Skep.Bpf.Kernel;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Links;
+
+/// <summary>A link of a raw tracepoint. The kernel cannot exchange its program, so an update exchanges the link.</summary>
+internal sealed class TracingLink(KernelHandle handle) : KernelLink(handle)
+{
+    internal static unsafe KernelHandle Open(LoadedProgram program)
+    {
+        using var lease = program.Handle.Borrow();
+        var attributes = new RawTracepointOpenAttributes { Program = lease.Descriptor };
+        BpfException.ThrowIfFailed(
+            BpfSyscall.RawTracepointOpen(ref attributes, out var handle), $"Attaching program '{program.Name}' to its raw tracepoint failed");
+        return handle;
+    }
+
+    internal override void Update(LoadedProgram program)
+    {
+        var replacement = Open(program);
+        if (PinPath is { } path)
+        {
+            // A rename puts the new pin in the place of the old one in one step.
+            var temporary = path + "_next";
+            BpfException.ThrowIfFailed(BpfSyscall.ObjPin(replacement, temporary), $"Pinning a link at {temporary} failed");
+            File.Move(temporary, path, overwrite: true);
+        }
+
+        var previous = Handle;
+        Handle = replacement;
+        previous.Dispose();
+    }
+}

@@ -1,0 +1,22 @@
+using Skep.Bpf.Maps;
+
+namespace Skep.Bpf.Programs;
+
+/// <summary>How a program is loaded.</summary>
+public sealed record LoadOptions
+{
+    /// <summary>
+    /// Directory in a bpffs where maps are pinned under their names: a map that is there already and fits is adopted with its entries,
+    /// one that does not fit is refused. Null leaves maps unpinned: they live as long as the process and its programs.
+    /// </summary>
+    public string? PinDirectory { get; init; }
+
+    /// <summary>Chooses the maps that are pinned in <see cref="PinDirectory"/>; all when null.</summary>
+    public Predicate<BpfMap>? PinMap { get; init; }
+
+    /// <summary>
+    /// Level of the verifier's log when the program is accepted: 0 none (the default and fastest), 1 path, 2 all states, 4 statistics.
+    /// A rejection always comes with a log.
+    /// </summary>
+    public int LogLevel { get; init; }
+}

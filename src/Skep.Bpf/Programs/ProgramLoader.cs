@@ -1,0 +1,186 @@
+using System.Text;
+using Skep.Bpf.Asm;
+using Skep.Bpf.Btf;
+using Skep.Bpf.Kernel;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Verification;
+
+namespace Skep.Bpf.Programs;
+
+/// <summary>Loads programs into the kernel.</summary>
+public static unsafe class ProgramLoader
+{
+    private const int FirstLog = 1 << 16, LargestLog = 1 << 26;
+
+    /// <summary>Gives the spec's maps their storage, patches the references to them, and has the kernel verify and load the code.</summary>
+    /// <exception cref="VerifierException">The verifier rejects the program.</exception>
+    /// <exception cref="MapMismatchException">A pinned map does not fit the program's.</exception>
+    /// <exception cref="BpfException">The kernel refuses for another reason: EPERM without CAP_BPF and CAP_NET_ADMIN or CAP_PERFMON.</exception>
+    /// <exception cref="NotSupportedException">The kernel has no BTF, or lacks the tracepoint the program attaches to.</exception>
+    public static LoadedProgram Load(ProgramSpec spec, LoadOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        options ??= new LoadOptions();
+        using var binding = new MapBinding(options);
+        foreach (var map in spec.Maps)
+        {
+            binding.Bind(map);
+        }
+
+        var loaded = Load(spec, options, Patch(spec));
+        binding.Commit();
+        return loaded;
+    }
+
+    private static LoadedProgram Load(ProgramSpec spec, LoadOptions options, byte[] code)
+    {
+        var types = ProgramBtf.For(spec);
+        using var btf = LoadBtf(types.Btf, spec);
+        using var btfLease = btf.Borrow();
+        fixed (byte* instructions = code)
+        fixed (byte* license = BpfSyscall.NullTerminated(spec.License))
+        fixed (byte* functions = types.Functions)
+        fixed (byte* lines = types.Lines)
+        {
+            var attributes = new ProgLoadAttributes
+            {
+                Type = spec.Type,
+                InstructionCount = (uint)spec.Instructions.Count,
+                Instructions = instructions,
+                License = license,
+                Name = ObjectName.From(spec.Name),
+                ExpectedAttachType = spec.ExpectedAttachType ?? 0,
+                Btf = btfLease.Descriptor,
+                FunctionRecordSize = ProgramBtf.FunctionRecordSize,
+                Functions = functions,
+                FunctionCount = (uint)(types.Functions.Length / ProgramBtf.FunctionRecordSize),
+                LineRecordSize = ProgramBtf.LineRecordSize,
+                Lines = lines,
+                LineCount = (uint)(types.Lines.Length / ProgramBtf.LineRecordSize),
+                AttachBtfId = AttachTarget(spec),
+            };
+            var log = "";
+            int status;
+            KernelHandle handle;
+            if (options.LogLevel == 0)
+            {
+                // A log costs time and memory, and most loads succeed: it is asked for only when there is something to read.
+                status = BpfSyscall.ProgLoad(ref attributes, out handle);
+                if (status < 0)
+                {
+                    handle.Dispose();
+                    (status, log) = LoadWithLog(ref attributes, 1, out handle);
+                }
+            }
+            else
+            {
+                (status, log) = LoadWithLog(ref attributes, (uint)options.LogLevel, out handle);
+            }
+
+            return status >= 0 ? new LoadedProgram(handle, spec, log) : throw Refusal(spec, status, log);
+        }
+    }
+
+    private static (int Status, string Log) LoadWithLog(ref ProgLoadAttributes attributes, uint level, out KernelHandle handle)
+    {
+        for (var size = FirstLog; ; size *= 4)
+        {
+            var buffer = new byte[size];
+            int status;
+            fixed (byte* log = buffer)
+            {
+                attributes.Log = log;
+                attributes.LogSize = (uint)size;
+                attributes.LogLevel = level;
+                status = BpfSyscall.ProgLoad(ref attributes, out handle);
+            }
+
+            if (status != -Errno.NoSpace || size >= LargestLog)
+            {
+                var end = Array.IndexOf(buffer, (byte)0);
+                return (status, Encoding.UTF8.GetString(buffer, 0, end < 0 ? size : end));
+            }
+
+            handle.Dispose();
+        }
+    }
+
+    private static BpfException Refusal(ProgramSpec spec, int status, string log)
+    {
+        if (log.Length > 0)
+        {
+            return new VerifierException(spec, status, log);
+        }
+
+        var why = -status switch
+        {
+            Errno.Permission => "; root, or CAP_BPF with CAP_NET_ADMIN (networking) or CAP_PERFMON (tracing), is needed, or the kernel forbids this type",
+            Errno.Invalid => "; the kernel does not know this program type or attach type",
+            Errno.TooBig => "; the program is longer than the kernel takes",
+            _ => "",
+        };
+        return new BpfException($"Loading program '{spec.Name}' ({spec.Type}) failed{why}", status);
+    }
+
+    private static KernelHandle LoadBtf(byte[] btf, ProgramSpec spec)
+    {
+        var status = BpfSyscall.BtfLoad(btf, default, out var handle);
+        if (status >= 0)
+        {
+            return handle;
+        }
+
+        var log = new byte[FirstLog];
+        status = BpfSyscall.BtfLoad(btf, log, out handle);
+        return status >= 0
+            ? handle
+            : throw new BpfException(
+                $"Loading the type information of program '{spec.Name}' failed: {Encoding.UTF8.GetString(log).TrimEnd('\0').Trim()}", status);
+    }
+
+    private static uint AttachTarget(ProgramSpec spec)
+    {
+        if (spec.AttachTarget is not { } target || spec.Type != ProgramType.Tracing)
+        {
+            return 0;
+        }
+
+        var kernel = BtfFile.Kernel ?? throw new NotSupportedException(
+            $"Program '{spec.Name}' attaches to '{target}' by its type, but this kernel has no BTF (CONFIG_DEBUG_INFO_BTF).");
+        var (name, kind) = spec.ExpectedAttachType switch
+        {
+            AttachType.TraceRawTp => ("btf_trace_" + target, BtfKind.Typedef),
+            AttachType.TraceIter => ("bpf_iter_" + target, BtfKind.Function),
+            _ => (target, BtfKind.Function),
+        };
+        return kernel.Find(name, kind) ?? throw new NotSupportedException(
+            $"Program '{spec.Name}' attaches to '{target}', which this kernel does not have ({kind} {name} is not in its BTF).");
+    }
+
+    private static byte[] Patch(ProgramSpec spec)
+    {
+        var code = new byte[spec.Instructions.Count * Instruction.Size];
+        for (var i = 0; i < spec.Instructions.Count; i++)
+        {
+            spec.Instructions[i].Write(code.AsSpan(i * Instruction.Size));
+        }
+
+        foreach (var reference in spec.MapReferences)
+        {
+            if (!spec.Instructions[reference.Slot].IsWideLoad)
+            {
+                throw new ArgumentException($"Program '{spec.Name}': slot {reference.Slot} refers to map '{reference.Map.Name}' but is no wide load.");
+            }
+
+            // The descriptor stays valid during the load because the map owns it and the spec holds the map.
+            var descriptor = (int)((KernelMapStorage)reference.Map.Storage).Handle.DangerousGetHandle();
+            var first = spec.Instructions[reference.Slot];
+            var pseudo = reference.ValueOffset is null ? OpCodes.PseudoMapFd : OpCodes.PseudoMapValue;
+            (first with { Src = pseudo, Immediate = descriptor }).Write(code.AsSpan(reference.Slot * Instruction.Size));
+            (spec.Instructions[reference.Slot + 1] with { Immediate = (int)(reference.ValueOffset ?? 0) })
+                .Write(code.AsSpan((reference.Slot + 1) * Instruction.Size));
+        }
+
+        return code;
+    }
+}

@@ -1,0 +1,102 @@
+using System.Globalization;
+using System.Text;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Verification;
+
+/// <summary>
+/// The kernel's verifier rejects a program. The message names the C# line, the rule that was broken, what the verifier knew there,
+/// and what usually helps.
+/// </summary>
+public sealed class VerifierException : BpfException
+{
+    internal VerifierException(ProgramSpec spec, int status, string log)
+        : this(spec, status, log, VerifierLog.Parse(log))
+    {
+    }
+
+    private VerifierException(ProgramSpec spec, int status, string log, VerifierLog parsed)
+        : this(spec, status, log, parsed, VerifierRule.For(parsed.Complaint), Locate(spec, parsed.Slot))
+    {
+    }
+
+    private VerifierException(ProgramSpec spec, int status, string log, VerifierLog parsed, VerifierRule? rule, SourceLine? source)
+        : base(status, Describe(spec, status, parsed, rule, source))
+    {
+        ProgramName = spec.Name;
+        Log = log;
+        Complaint = parsed.Complaint;
+        Slot = parsed.Slot;
+        Instruction = parsed.Instruction;
+        Registers = parsed.Registers;
+        Rule = parsed.Reason ?? rule?.Rule;
+        Mend = parsed.Suggestion ?? rule?.Mend;
+        Position = source;
+    }
+
+    /// <summary>Name of the program.</summary>
+    public string ProgramName { get; }
+
+    /// <summary>Where in the C# source the rejected instruction comes from; null when the program has no lines.</summary>
+    public SourceLine? Position { get; }
+
+    /// <summary>Slot of the rejected instruction, null when the log does not tell.</summary>
+    public int? Slot { get; }
+
+    /// <summary>The rejected instruction in the kernel's notation, empty when the log does not tell.</summary>
+    public string Instruction { get; }
+
+    /// <summary>What the verifier says, in its words.</summary>
+    public string Complaint { get; }
+
+    /// <summary>The rule that was broken, in one sentence; null when the complaint is not known here.</summary>
+    public string? Rule { get; }
+
+    /// <summary>What usually helps; null when the complaint is not known here.</summary>
+    public string? Mend { get; }
+
+    /// <summary>What the verifier knew of registers and stack before the rejected instruction, as it prints it.</summary>
+    public string Registers { get; }
+
+    /// <summary>The whole log, as the kernel gave it.</summary>
+    public string Log { get; }
+
+    private static SourceLine? Locate(ProgramSpec spec, int? slot)
+    {
+        SourceLine? best = null;
+        foreach (var line in spec.Lines)
+        {
+            if (slot is { } s && line.Slot <= s && (best is null || line.Slot >= best.Value.Slot))
+            {
+                best = line;
+            }
+        }
+
+        return best;
+    }
+
+    private static string Describe(ProgramSpec spec, int status, VerifierLog log, VerifierRule? rule, SourceLine? source)
+    {
+        var text = new StringBuilder();
+        if (source is { } line)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"{line.File}({line.Line}): ");
+        }
+
+        text.Append(CultureInfo.InvariantCulture, $"the verifier rejects program '{spec.Name}' ({Errno.NameOf(status)}): {log.Complaint}");
+        Line("source", source?.Text.Trim());
+        Line("at", log.Slot is { } slot ? $"{slot}: {log.Instruction}" : "");
+        Line("state", log.Registers);
+        Line("rule", log.Reason ?? rule?.Rule);
+        Line("mend", log.Suggestion ?? rule?.Mend);
+        return text.ToString();
+
+        void Line(string what, string? value)
+        {
+            if (!string.IsNullOrEmpty(value))
+            {
+                text.Append(CultureInfo.InvariantCulture, $"\n  {what + ":",-8}{value}");
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+
+namespace Skep.Bpf.Verification;
+
+/// <summary>
+/// What can be told from a verifier log. The format is nobody's promise (kernel 7.3 changed it), so whatever is not recognised is left
+/// empty and the complaint falls back to the last line that says something.
+/// </summary>
+internal sealed partial record VerifierLog
+{
+    internal string Complaint { get; private init; } = "";
+
+    internal int? Slot { get; private init; }
+
+    internal string Instruction { get; private init; } = "";
+
+    internal string Registers { get; private init; } = "";
+
+    /// <summary>Explanation by the kernel itself, from 7.3 on.</summary>
+    internal string? Reason { get; private init; }
+
+    internal string? Suggestion { get; private init; }
+
+    internal static VerifierLog Parse(string log)
+    {
+        var lines = log.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+
+        // From kernel 7.3 on a structured part follows the classic log; the complaint ends where it begins.
+        var structured = Array.FindIndex(lines, line => line.StartsWith("Verification failed:", StringComparison.Ordinal));
+        var classic = structured < 0 ? lines.AsSpan() : lines.AsSpan(0, structured);
+
+        int? slot = null;
+        var (instruction, registers, afterwards) = ("", "", "");
+        List<string> complaint = [];
+        foreach (var line in classic)
+        {
+            if (InstructionLine().Match(line) is { Success: true } at)
+            {
+                // The state printed behind an instruction is the one after it: what came before belongs to the one before.
+                registers = afterwards.Length > 0 ? afterwards : registers;
+                slot = int.Parse(at.Groups["slot"].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture);
+                instruction = at.Groups["text"].Value.Trim();
+                afterwards = at.Groups["state"].Value.Trim();
+                complaint.Clear();
+            }
+            else if (StateLine().Match(line) is { Success: true } state)
+            {
+                (registers, afterwards) = (state.Groups["state"].Value.Trim(), "");
+            }
+            else if (!Chatter().IsMatch(line))
+            {
+                complaint.Add(line);
+            }
+        }
+
+        if (complaint.Count == 0)
+        {
+            complaint.Add(structured >= 0 ? lines[structured] : lines.LastOrDefault(l => !Totals().IsMatch(l)) ?? "no reason was given");
+        }
+
+        var sentence = string.Join("; ", complaint);
+
+        // Complaints before the walk (unreachable code, wild jumps) name their instruction themselves.
+        if (slot is null && NamedInstruction().Match(sentence) is { Success: true } named)
+        {
+            slot = int.Parse(named.Groups["slot"].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture);
+        }
+
+        return new VerifierLog
+        {
+            Complaint = sentence,
+            Slot = slot,
+            Instruction = instruction,
+            Registers = registers,
+            Reason = Paragraph(lines, structured, "Reason:"),
+            Suggestion = Paragraph(lines, structured, "Suggestion:"),
+        };
+    }
+
+    private static string? Paragraph(string[] lines, int from, string heading)
+    {
+        var start = from < 0 ? -1 : Array.IndexOf(lines, heading, from);
+        if (start < 0)
+        {
+            return null;
+        }
+
+        var text = lines.Skip(start + 1).TakeWhile(line => !line.EndsWith(':') && !Totals().IsMatch(line));
+        return string.Join(" ", text) is { Length: > 0 } paragraph ? paragraph : null;
+    }
+
+    [GeneratedRegex(@"^(?<slot>\d+): \([0-9a-f]{2}\) (?<text>[^;]*)(; (?<state>.*))?$")]
+    private static partial Regex InstructionLine();
+
+    [GeneratedRegex(@"^(from \d+ to )?\d+:( safe)? (frame\d+: )?(?<state>(R\d|fp-).*)$")]
+    private static partial Regex StateLine();
+
+    [GeneratedRegex(@"^(;|func#\d|last_idx|regs=|mark_precise|parent |from \d+ to \d+: safe|propagating|Live regs|\d+: \.+|\d+: safe|arg#\d+ reference type|Validating |(The )?reference type)|^(verification time|stack depth|processed \d+ insns|insns_walked)")]
+    private static partial Regex Chatter();
+
+    [GeneratedRegex(@"^(verification time|stack depth|processed \d+ insns|insns_walked)")]
+    private static partial Regex Totals();
+
+    [GeneratedRegex(@"\binsn (?<slot>\d+)")]
+    private static partial Regex NamedInstruction();
+}

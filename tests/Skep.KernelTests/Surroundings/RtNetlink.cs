@@ -1,0 +1,61 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Skep.Bpf.Kernel;
+
+namespace Skep.KernelTests.Surroundings;
+
+/// <summary>The few rtnetlink requests that tests need, in the namespace of the calling thread.</summary>
+internal static partial class RtNetlink
+{
+    private const uint Up = 1;
+
+    // linux/if_link.h and linux/if_addr.h
+    private const ushort NameAttribute = 3, LinkInfo = 18, InfoKind = 1, InfoData = 2, VethPeer = 1, NamespaceDescriptor = 28;
+    private const ushort LocalAddress = 2, Address = 1;
+    private const uint NoDuplicateDetection = 0x02;
+
+    /// <summary>Adds a veth pair; the peer goes to the namespace behind the descriptor.</summary>
+    public static void AddVeth(string name, string peerName, int peerNamespace)
+    {
+        using var socket = new NetlinkSocket();
+        socket.Require(
+            new NetlinkMessage(NetlinkMessage.NewLink, NetlinkMessage.Create | NetlinkMessage.Exclusive)
+                .AddLinkHeader(0)
+                .Attribute(NameAttribute, name)
+                .Nest(LinkInfo, info => info
+                    .Attribute(InfoKind, "veth")
+                    .Nest(InfoData, data => data.Nest(VethPeer, peer => peer
+                        .AddLinkHeader(0)
+                        .Attribute(NameAttribute, peerName)
+                        .Attribute(NamespaceDescriptor, (uint)peerNamespace)))),
+            $"Adding the veth pair {name} and {peerName} failed");
+    }
+
+    public static void SetUp(int index)
+    {
+        using var socket = new NetlinkSocket();
+        socket.Require(new NetlinkMessage(NetlinkMessage.NewLink, 0).AddLinkHeader(index, Up, Up), $"Setting interface {index} up failed");
+    }
+
+    public static void AddAddress(int index, IPAddress address, int prefixLength)
+    {
+        using var socket = new NetlinkSocket();
+        var family = address.AddressFamily == AddressFamily.InterNetwork ? 2u : 10u;
+
+        // ifaddrmsg: family:1 prefix length:1 flags:1 scope:1 index:4
+        var message = new NetlinkMessage(NetlinkMessage.NewAddress, NetlinkMessage.Create | NetlinkMessage.Exclusive)
+            .Add(family | ((uint)prefixLength << 8) | (NoDuplicateDetection << 16))
+            .Add((uint)index)
+            .Attribute(LocalAddress, address.GetAddressBytes())
+            .Attribute(Address, address.GetAddressBytes());
+        socket.Require(message, $"Adding {address} to interface {index} failed");
+    }
+
+    public static int IndexOf(string name) => (int)if_nametoindex(name) is > 0 and var index
+        ? index
+        : throw new InvalidOperationException($"There is no interface {name} in this namespace.");
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial uint if_nametoindex(string name);
+}
