@@ -1,3 +1,4 @@
+using Skep.Bpf.Buffers;
 using Skep.Bpf.Maps;
 
 namespace Skep.Bpf.Twin.Maps;
@@ -6,7 +7,7 @@ namespace Skep.Bpf.Twin.Maps;
 /// Ring buffer with the kernel's room (<c>kernel/bpf/ringbuf.c</c>): a record takes 8 bytes more than its size, rounded up to 8,
 /// and a ring of n bytes holds at most n - 1.
 /// </summary>
-public sealed unsafe class TwinRingStorage : TwinMapStorage
+internal sealed unsafe class TwinRingStorage : TwinMapStorage
 {
     private const int HeaderSize = 8;
     private const int NotSupportedByMap = 524; // ENOTSUPP of the kernel, which has no name in user space
@@ -16,8 +17,9 @@ public sealed unsafe class TwinRingStorage : TwinMapStorage
     private byte* _ring;
     private ulong _produced;
     private ulong _consumed;
+    private TaskCompletionSource? _waiter;
 
-    internal TwinRingStorage(BpfMap map, TwinEnvironment environment, Lock gate)
+    public TwinRingStorage(BpfMap map, TwinEnvironment environment, Lock gate)
         : base(map, environment, gate)
     {
         _memory = new PinnedMemory(MaxEntries);
@@ -45,32 +47,72 @@ public sealed unsafe class TwinRingStorage : TwinMapStorage
         *(ulong*)At(_produced) = size;
         CopyAround(_produced + HeaderSize, new ReadOnlySpan<byte>(record, (int)size));
         _produced += taken;
+        _waiter?.TrySetResult();
+        _waiter = null;
         return 0;
     }
 
-    /// <summary>
-    /// Takes the oldest record into <paramref name="record"/>, as much of it as fits.
-    /// <paramref name="length"/> is the length it was written with. False when the ring is empty.
-    /// </summary>
-    public bool TryTake(Span<byte> record, out int length)
+    /// <inheritdoc/>
+    public override RingBufferSource OpenRingBuffer()
+    {
+        lock (Gate)
+        {
+            RequireLive();
+            return new TwinRingSource(this);
+        }
+    }
+
+    /// <summary>Copies the oldest record into <paramref name="buffer"/>, which grows to hold it; -1 when the ring is empty.</summary>
+    internal int CopyOldest(ref byte[] buffer)
     {
         lock (Gate)
         {
             RequireLive();
             if (_produced == _consumed)
             {
-                length = 0;
-                return false;
+                return -1;
             }
 
-            length = (int)*(ulong*)At(_consumed);
-            var target = record[..Math.Min(length, record.Length)];
+            var length = (int)*(ulong*)At(_consumed);
+            if (buffer.Length < length)
+            {
+                buffer = new byte[length];
+            }
+
             var start = (int)((_consumed + HeaderSize) & _mask);
-            var first = Math.Min(target.Length, (int)MaxEntries - start);
-            new ReadOnlySpan<byte>(_ring + start, first).CopyTo(target);
-            new ReadOnlySpan<byte>(_ring, target.Length - first).CopyTo(target[first..]);
-            _consumed += ((ulong)length + HeaderSize + 7) & ~7ul;
-            return true;
+            var first = Math.Min(length, (int)MaxEntries - start);
+            new ReadOnlySpan<byte>(_ring + start, first).CopyTo(buffer);
+            new ReadOnlySpan<byte>(_ring, length - first).CopyTo(buffer.AsSpan(first));
+            return length;
+        }
+    }
+
+    /// <summary>Gives back the room of the oldest record.</summary>
+    internal void DropOldest()
+    {
+        lock (Gate)
+        {
+            RequireLive();
+            if (_produced != _consumed)
+            {
+                _consumed += (*(ulong*)At(_consumed) + HeaderSize + 7) & ~7ul;
+            }
+        }
+    }
+
+    /// <summary>Completes when the ring holds a record.</summary>
+    internal Task WaitAsync(CancellationToken cancellationToken)
+    {
+        lock (Gate)
+        {
+            RequireLive();
+            if (_produced != _consumed)
+            {
+                return Task.CompletedTask;
+            }
+
+            _waiter ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _waiter.Task.WaitAsync(cancellationToken);
         }
     }
 
@@ -90,6 +132,8 @@ public sealed unsafe class TwinRingStorage : TwinMapStorage
         {
             IsDisposed = true;
             _ring = null;
+            _waiter?.TrySetException(new ObjectDisposedException(nameof(TwinRingStorage), "The ring buffer was disposed of."));
+            _waiter = null;
         }
     }
 

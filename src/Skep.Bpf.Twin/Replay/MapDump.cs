@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using Skep.Bpf.Maps;
-using Skep.Bpf.Twin.Maps;
 
 namespace Skep.Bpf.Twin.Replay;
 
@@ -117,14 +116,12 @@ public static class MapDump
     private static JsonArray Records(BpfMap map, int limit)
     {
         var records = new JsonArray();
-        if (map.Storage is TwinRingStorage ring)
+        var size = StructDump.SizeOf(map.ValueType);
+        using var source = map.Storage.OpenRingBuffer();
+        while (records.Count < limit && source.TryPeek(out var record))
         {
-            var size = StructDump.SizeOf(map.ValueType);
-            var record = new byte[size];
-            while (records.Count < limit && ring.TryTake(record, out var length))
-            {
-                records.Add(length == size ? StructDump.ToJson(map.ValueType, record) : $"{length} bytes");
-            }
+            records.Add(record.Length == size ? StructDump.ToJson(map.ValueType, record) : Convert.ToHexStringLower(record));
+            source.Release();
         }
 
         return records;
