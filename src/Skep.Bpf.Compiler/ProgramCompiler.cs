@@ -1,3 +1,7 @@
+using System.Reflection;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Emit;
+using Skep.Bpf.Compiler.Frontend;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
 
@@ -8,8 +12,38 @@ public static class ProgramCompiler
 {
     /// <summary>Compiles the <c>Run</c> method of <paramref name="program"/>, frozen as it is now.</summary>
     /// <exception cref="CompileException">The method uses what a kernel program cannot; the message names file, line and what to write instead.</exception>
-    public static ProgramSpec Compile(BpfProgram program, CompileTarget? target = null) => throw new CompileException("not built yet");
+    public static ProgramSpec Compile(BpfProgram program, CompileTarget? target = null)
+    {
+        ArgumentNullException.ThrowIfNull(program);
+        target ??= new CompileTarget();
+        var entry = program.GetType().GetMethod("Run", BindingFlags.Instance | BindingFlags.Public)
+            ?? throw new CompileException(Rule.Unsupported, $"{program.GetType()} has no public Run method", default);
+        ProgramGraph.NameMaps(program);
+        var function = new Translator(target).Translate(program, entry);
+        Pipeline.Run(function, target);
+        var position = function.Blocks.SelectMany(static b => b.Nodes).Select(static n => n.Position).FirstOrDefault(static p => p.Line > 0);
+        var machine = Selection.Run(function, target);
+        RegisterAllocator.Run(machine, position);
+        StackLayout.Run(machine, position);
+        var (code, maps, lines) = Emitter.Run(machine);
+        var (type, attach, attachTarget) = program switch
+        {
+            XdpProgram => (ProgramType.Xdp, (AttachType?)AttachType.Xdp, (string?)null),
+            TcProgram => (ProgramType.SchedCls, null, null),
+            RawTracepointProgram tracepoint => (ProgramType.Tracing, AttachType.TraceRawTp, tracepoint.Tracepoint),
+            _ => throw new CompileException(Rule.Unsupported, $"{program.GetType()} is of no known program kind", position),
+        };
+        return new ProgramSpec
+        {
+            Name = program.Name,
+            Type = type,
+            ExpectedAttachType = attach,
+            AttachTarget = attachTarget,
+            License = program.License,
+            Instructions = code,
+            MapReferences = maps,
+            Lines = lines,
+            Functions = [new FunctionEntry(0, program.Name)],
+        };
+    }
 }
-
-/// <summary>A method cannot become a kernel program.</summary>
-public sealed class CompileException(string message) : Exception(message);

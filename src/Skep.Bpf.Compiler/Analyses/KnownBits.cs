@@ -1,0 +1,89 @@
+using System.Numerics;
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Analyses;
+
+/// <summary>Which bits of a value can be set at all.</summary>
+internal static class KnownBits
+{
+    private const int DepthLimit = 6;
+
+    /// <summary>Mask of the bits that may be one; the others are known to be zero.</summary>
+    public static ulong PossibleBits(Node node, int depth = 0)
+    {
+        var width = node.Type == IrType.I32 ? uint.MaxValue : ulong.MaxValue;
+        if (depth > DepthLimit)
+        {
+            return width;
+        }
+
+        switch (node.Op)
+        {
+            case Op.Constant:
+                return (ulong)node.Immediate & width;
+            case Op.Load:
+                return node.Size == 8 ? ulong.MaxValue : (1UL << (node.Size * 8)) - 1;
+            case Op.Compare:
+                return 1;
+            case Op.And:
+                return PossibleBits(node.Operands[0], depth + 1) & PossibleBits(node.Operands[1], depth + 1);
+            case Op.Or:
+            case Op.Xor:
+                return PossibleBits(node.Operands[0], depth + 1) | PossibleBits(node.Operands[1], depth + 1);
+            case Op.Add:
+            {
+                // A sum has at most one bit more than the wider operand.
+                var bits = PossibleBits(node.Operands[0], depth + 1) | PossibleBits(node.Operands[1], depth + 1);
+                var length = BitOperations.Log2(bits | 1) + 2;
+                return (length >= 64 ? ulong.MaxValue : (1UL << length) - 1) & width;
+            }
+
+            case Op.Multiply:
+            {
+                var length = BitLength(node.Operands[0], depth) + BitLength(node.Operands[1], depth);
+                return (length >= 64 ? ulong.MaxValue : (1UL << length) - 1) & width;
+            }
+
+            case Op.ShiftLeft when node.Operands[1].IsConstant:
+                return (PossibleBits(node.Operands[0], depth + 1) << (int)(node.Operands[1].Immediate & 63)) & width;
+            case Op.ShiftRightUnsigned when node.Operands[1].IsConstant:
+                return PossibleBits(node.Operands[0], depth + 1) >> (int)(node.Operands[1].Immediate & 63);
+            case Op.ZeroExtend:
+                return PossibleBits(node.Operands[0], depth + 1) & uint.MaxValue;
+            case Op.Truncate:
+                return PossibleBits(node.Operands[0], depth + 1) & uint.MaxValue;
+            case Op.ByteSwap:
+                return node.Immediate == 64 ? ulong.MaxValue : (1UL << (int)node.Immediate) - 1;
+            case Op.DivideUnsigned:
+                return Fill(PossibleBits(node.Operands[0], depth + 1)) & width;
+            case Op.RemainderUnsigned:
+                return Fill(PossibleBits(node.Operands[0], depth + 1)
+                    & (node.Operands[1].IsConstantValue(0) ? ulong.MaxValue : Fill(PossibleBits(node.Operands[1], depth + 1)))) & width;
+            case Op.Phi:
+            {
+                ulong bits = 0;
+                foreach (var operand in node.Operands)
+                {
+                    bits |= operand == node ? 0 : PossibleBits(operand, depth + 2);
+                }
+
+                return bits & width;
+            }
+
+            default:
+                return width;
+        }
+    }
+
+    /// <summary>Whether the sign bit of the value's type is known to be clear.</summary>
+    public static bool IsNonNegative(Node node) =>
+        (PossibleBits(node) & (node.Type == IrType.I32 ? 1UL << 31 : 1UL << 63)) == 0;
+
+    private static int BitLength(Node node, int depth)
+    {
+        var bits = PossibleBits(node, depth + 1);
+        return bits == 0 ? 0 : BitOperations.Log2(bits) + 1;
+    }
+
+    private static ulong Fill(ulong bits) => bits == 0 ? 0 : ulong.MaxValue >> BitOperations.LeadingZeroCount(bits);
+}

@@ -1,0 +1,207 @@
+using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Frontend;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Compiler.Emit;
+
+/// <summary>Orders the blocks, resolves jumps and writes the final instructions.</summary>
+internal sealed class Emitter
+{
+    /// <summary>An exit block of at most this many instructions is copied instead of jumped to.</summary>
+    private const int ShortExit = 3;
+
+    private readonly MachineFunction _function;
+    private readonly List<Instruction> _code = [];
+    private readonly List<MapReference> _maps = [];
+    private readonly List<SourceLine> _lines = [];
+    private readonly Dictionary<MachineBlock, int> _starts = [];
+    private readonly List<(int Slot, MachineBlock Target, SourcePosition Position)> _jumps = [];
+
+    private Emitter(MachineFunction function) => _function = function;
+
+    public static (List<Instruction> Code, List<MapReference> Maps, List<SourceLine> Lines) Run(MachineFunction function)
+    {
+        var emitter = new Emitter(function);
+        emitter.Write();
+        return (emitter._code, emitter._maps, emitter._lines);
+    }
+
+    private void Write()
+    {
+        CopyShortExits();
+        var order = Order();
+        for (var i = 0; i < order.Count; i++)
+        {
+            _starts[order[i]] = _code.Count;
+            WriteBlock(order[i], i + 1 < order.Count ? order[i + 1] : null);
+        }
+
+        foreach (var (slot, target, position) in _jumps)
+        {
+            var distance = _starts[target] - slot - 1;
+            if (distance is < short.MinValue or > short.MaxValue)
+            {
+                throw new CompileException(Rule.TooLarge, $"a jump over {distance} instructions; the program is too large, split it", position);
+            }
+
+            _code[slot] = _code[slot] with { Offset = (short)distance };
+        }
+    }
+
+    private void CopyShortExits()
+    {
+        foreach (var block in _function.Blocks)
+        {
+            if (block.Code.Count > 0 && block.Code[^1] is { Kind: MachineKind.Jump, Target: { } target } && target != block
+                && target.Code.Count <= ShortExit && target.Code[^1].Kind == MachineKind.Exit)
+            {
+                block.Code.RemoveAt(block.Code.Count - 1);
+                block.Code.AddRange(target.Code);
+                block.Successors.Clear();
+                block.Successors.AddRange(block.Code.Where(static i => i.Target is not null).Select(static i => i.Target!));
+            }
+        }
+    }
+
+    /// <summary>Each block is followed by the one it jumps to unless that has its place already.</summary>
+    private List<MachineBlock> Order()
+    {
+        var order = new List<MachineBlock>();
+        var placed = new HashSet<MachineBlock>();
+        var pending = new Stack<MachineBlock>();
+        pending.Push(_function.Blocks[0]);
+        while (pending.TryPop(out var next))
+        {
+            for (var block = next; block is not null && placed.Add(block);)
+            {
+                order.Add(block);
+                var jump = block.Code[^1] is { Kind: MachineKind.Jump } last ? last.Target : null;
+                foreach (var instruction in block.Code)
+                {
+                    if (instruction.Kind == MachineKind.JumpIf)
+                    {
+                        pending.Push(instruction.Target!);
+                    }
+                }
+
+                if (jump is not null && placed.Contains(jump) && block.Code.Count > 1 && block.Code[^2] is { Kind: MachineKind.JumpIf } branch && !placed.Contains(branch.Target!))
+                {
+                    jump = branch.Target;
+                }
+
+                block = jump;
+            }
+        }
+
+        return order;
+    }
+
+    private void WriteBlock(MachineBlock block, MachineBlock? next)
+    {
+        var code = block.Code;
+        if (code.Count > 1 && code[^1].Kind == MachineKind.Jump && code[^2] is { Kind: MachineKind.JumpIf } branch && branch.Target == next && code[^1].Target != next
+            && Inverse(branch.Code) is { } inverse)
+        {
+            branch.Code = inverse;
+            (branch.Target, code[^1].Target) = (code[^1].Target, branch.Target);
+        }
+
+        for (var i = 0; i < code.Count; i++)
+        {
+            if (i == code.Count - 1 && code[i].Kind == MachineKind.Jump && code[i].Target == next)
+            {
+                continue;
+            }
+
+            Write(code[i]);
+        }
+    }
+
+    private void Write(MachineInstruction instruction)
+    {
+        Note(instruction.Position);
+        var dst = (byte)Math.Max(0, instruction.Dst);
+        var src = (byte)Math.Max(0, instruction.Src);
+        var offset = instruction.Slot is { } slot && instruction.Kind != MachineKind.StackAddress
+            ? checked((short)(_function.Frame[slot] + instruction.Offset))
+            : instruction.Offset;
+        switch (instruction.Kind)
+        {
+            case MachineKind.Wide:
+                if (instruction.Map is { } map)
+                {
+                    _maps.Add(new MapReference(_code.Count, map, instruction.IsMapValue ? (uint)instruction.Immediate : null));
+                    _code.Add(new Instruction(instruction.Code, dst, 0, 0, 0));
+                    _code.Add(default);
+                }
+                else
+                {
+                    _code.Add(new Instruction(instruction.Code, dst, 0, 0, (int)instruction.Immediate));
+                    _code.Add(new Instruction(0, 0, 0, 0, (int)(instruction.Immediate >> 32)));
+                }
+
+                break;
+            case MachineKind.StackAddress:
+                _code.Add(new Instruction(OpCodes.ClassAlu64 | OpCodes.Mov | OpCodes.SourceRegister, dst, 10, 0, 0));
+                _code.Add(new Instruction(OpCodes.ClassAlu64 | OpCodes.Add, dst, 0, 0, _function.Frame[instruction.Slot!] + (int)instruction.Immediate));
+                break;
+            case MachineKind.Set:
+                _code.Add(new Instruction(OpCodes.ClassAlu64 | OpCodes.Mov, dst, 0, 0, 1));
+                _code.Add(instruction.Src2 == MachineInstruction.None
+                    ? new Instruction(instruction.Code, src, 0, 1, (int)instruction.Immediate)
+                    : new Instruction((byte)(instruction.Code | OpCodes.SourceRegister), src, (byte)instruction.Src2, 1, 0));
+                _code.Add(new Instruction(OpCodes.ClassAlu64 | OpCodes.Mov, dst, 0, 0, 0));
+                break;
+            case MachineKind.Jump:
+                _jumps.Add((_code.Count, instruction.Target!, instruction.Position));
+                _code.Add(new Instruction(OpCodes.ClassJmp | OpCodes.Ja, 0, 0, 0, 0));
+                break;
+            case MachineKind.JumpIf:
+                _jumps.Add((_code.Count, instruction.Target!, instruction.Position));
+                _code.Add(new Instruction(instruction.Code, dst, src, 0, (int)instruction.Immediate));
+                break;
+            default:
+                _code.Add(new Instruction(instruction.Code, dst, src, offset, (int)instruction.Immediate));
+                break;
+        }
+    }
+
+    private void Note(SourcePosition position)
+    {
+        if (position.Line == 0)
+        {
+            return;
+        }
+
+        if (_lines.Count > 0 && _lines[^1].Slot == _code.Count)
+        {
+            _lines.RemoveAt(_lines.Count - 1);
+        }
+
+        if (_lines.Count == 0 || _lines[^1].Line != position.Line || _lines[^1].File != position.File)
+        {
+            _lines.Add(new SourceLine(_code.Count, position.File, position.Line, position.Column, SourceMap.LineText(position)));
+        }
+    }
+
+    private static byte? Inverse(byte code)
+    {
+        var operation = (byte)(code & 0xf0);
+        byte? inverse = operation switch
+        {
+            OpCodes.Jeq => OpCodes.Jne,
+            OpCodes.Jne => OpCodes.Jeq,
+            OpCodes.Jgt => OpCodes.Jle,
+            OpCodes.Jle => OpCodes.Jgt,
+            OpCodes.Jge => OpCodes.Jlt,
+            OpCodes.Jlt => OpCodes.Jge,
+            OpCodes.Jsgt => OpCodes.Jsle,
+            OpCodes.Jsle => OpCodes.Jsgt,
+            OpCodes.Jsge => OpCodes.Jslt,
+            OpCodes.Jslt => OpCodes.Jsge,
+            _ => null,
+        };
+        return inverse is { } value ? (byte)((code & 0x0f) | value) : null;
+    }
+}

@@ -1,0 +1,413 @@
+namespace Skep.Bpf.Compiler.Emit;
+
+/// <summary>One round of iterated register coalescing over the registers of a function.</summary>
+internal sealed class InterferenceGraph
+{
+    private readonly MachineFunction _function;
+    private readonly HashSet<int> _spillTemporaries;
+    private readonly HashSet<long> _edges = [];
+    private readonly List<int>[] _neighbors;
+    private readonly int[] _degree;
+    private readonly double[] _cost;
+    private readonly int[] _alias;
+    private readonly int[] _color;
+    private readonly List<MachineInstruction>[] _moves;
+    private readonly HashSet<MachineInstruction> _worklistMoves = [];
+    private readonly HashSet<MachineInstruction> _activeMoves = [];
+    private readonly HashSet<int> _simplify = [];
+    private readonly HashSet<int> _freeze = [];
+    private readonly HashSet<int> _spill = [];
+    private readonly HashSet<int> _coalesced = [];
+    private readonly HashSet<int> _onStack = [];
+    private readonly Stack<int> _stack = new();
+    private readonly bool[] _exists;
+    private int _colors;
+
+    public InterferenceGraph(MachineFunction function, HashSet<int> spillTemporaries)
+    {
+        _function = function;
+        _spillTemporaries = spillTemporaries;
+        var count = function.RegisterCount;
+        _neighbors = new List<int>[count];
+        _moves = new List<MachineInstruction>[count];
+        _degree = new int[count];
+        _cost = new double[count];
+        _alias = new int[count];
+        _color = new int[count];
+        _exists = new bool[count];
+        for (var i = 0; i < count; i++)
+        {
+            _neighbors[i] = [];
+            _moves[i] = [];
+            _color[i] = i < MachineFunction.FirstVirtual ? i : -1;
+            _degree[i] = i < MachineFunction.FirstVirtual ? int.MaxValue / 2 : 0;
+        }
+
+        Build();
+    }
+
+    /// <summary>Colours the graph; returns the registers that must be spilled, or nothing.</summary>
+    public List<int> Color(int colors)
+    {
+        _colors = colors;
+        for (var v = MachineFunction.FirstVirtual; v < _neighbors.Length; v++)
+        {
+            if (_exists[v])
+            {
+                (_degree[v] >= colors ? _spill : IsMoveRelated(v) ? _freeze : _simplify).Add(v);
+            }
+        }
+
+        while (true)
+        {
+            if (_simplify.Count > 0)
+            {
+                Simplify(Take(_simplify));
+            }
+            else if (_worklistMoves.Count > 0)
+            {
+                Coalesce();
+            }
+            else if (_freeze.Count > 0)
+            {
+                var v = Take(_freeze);
+                _simplify.Add(v);
+                FreezeMoves(v);
+            }
+            else if (_spill.Count > 0)
+            {
+                SelectSpill();
+            }
+            else
+            {
+                break;
+            }
+        }
+
+        return AssignColors();
+    }
+
+    /// <summary>Puts the colours into the code and drops moves to the same register.</summary>
+    public void Apply()
+    {
+        foreach (var block in _function.Blocks)
+        {
+            foreach (var instruction in block.Code)
+            {
+                instruction.Dst = Final(instruction.Dst);
+                instruction.Src = Final(instruction.Src);
+                instruction.Src2 = Final(instruction.Src2);
+            }
+
+            block.Code.RemoveAll(static i => i.IsCopy && i.Dst == i.Src);
+        }
+
+        int Final(int register) => register < MachineFunction.FirstVirtual ? register : _color[GetAlias(register)];
+    }
+
+    private void Build()
+    {
+        var liveness = new Liveness(_function);
+        List<int> uses = [], definitions = [];
+        foreach (var block in _function.Blocks)
+        {
+            var live = new BitSet(liveness.Out(block));
+            var weight = Math.Pow(10, Math.Min(block.LoopDepth, 6));
+            for (var i = block.Code.Count - 1; i >= 0; i--)
+            {
+                var instruction = block.Code[i];
+                uses.Clear();
+                definitions.Clear();
+                instruction.CollectUses(uses);
+                instruction.CollectDefinitions(definitions);
+                if (instruction.IsCopy && instruction.Src != 10)
+                {
+                    live.Remove(instruction.Src);
+                    _moves[instruction.Dst].Add(instruction);
+                    _moves[instruction.Src].Add(instruction);
+                    _worklistMoves.Add(instruction);
+                }
+
+                definitions.ForEach(live.Add);
+                foreach (var definition in definitions)
+                {
+                    foreach (var other in live.Items())
+                    {
+                        AddEdge(other, definition);
+                    }
+
+                    if (instruction.Kind == MachineKind.Set)
+                    {
+                        // It writes its result before it compares.
+                        uses.ForEach(u => AddEdge(u, definition));
+                    }
+                }
+
+                foreach (var definition in definitions)
+                {
+                    live.Remove(definition);
+                    Note(definition, weight);
+                }
+
+                foreach (var use in uses)
+                {
+                    live.Add(use);
+                    Note(use, weight);
+                }
+            }
+        }
+
+        void Note(int register, double weight)
+        {
+            _exists[register] = true;
+            _cost[register] += weight;
+        }
+    }
+
+    private void AddEdge(int a, int b)
+    {
+        if (a == b || !_edges.Add(Pair(a, b)))
+        {
+            return;
+        }
+
+        if (a >= MachineFunction.FirstVirtual)
+        {
+            _neighbors[a].Add(b);
+            _degree[a]++;
+        }
+
+        if (b >= MachineFunction.FirstVirtual)
+        {
+            _neighbors[b].Add(a);
+            _degree[b]++;
+        }
+    }
+
+    private static long Pair(int a, int b) => a < b ? ((long)a << 32) | (uint)b : ((long)b << 32) | (uint)a;
+
+    private static int Take(HashSet<int> set)
+    {
+        // The smallest, so that the result does not depend on hashing.
+        var v = set.Min();
+        set.Remove(v);
+        return v;
+    }
+
+    private IEnumerable<int> Adjacent(int v) => _neighbors[v].Where(n => !_onStack.Contains(n) && !_coalesced.Contains(n));
+
+    private IEnumerable<MachineInstruction> NodeMoves(int v) => _moves[v].Where(m => _activeMoves.Contains(m) || _worklistMoves.Contains(m));
+
+    private bool IsMoveRelated(int v) => NodeMoves(v).Any();
+
+    private void Simplify(int v)
+    {
+        _stack.Push(v);
+        _onStack.Add(v);
+        foreach (var neighbor in _neighbors[v])
+        {
+            if (!_coalesced.Contains(neighbor) && (neighbor < MachineFunction.FirstVirtual || !_onStack.Contains(neighbor)))
+            {
+                DecrementDegree(neighbor);
+            }
+        }
+    }
+
+    private void DecrementDegree(int v)
+    {
+        if (v < MachineFunction.FirstVirtual)
+        {
+            return;
+        }
+
+        if (_degree[v]-- == _colors)
+        {
+            EnableMoves(v);
+            foreach (var neighbor in Adjacent(v).ToArray())
+            {
+                EnableMoves(neighbor);
+            }
+
+            _spill.Remove(v);
+            (IsMoveRelated(v) ? _freeze : _simplify).Add(v);
+        }
+    }
+
+    private void EnableMoves(int v)
+    {
+        foreach (var move in _moves[v])
+        {
+            if (_activeMoves.Remove(move))
+            {
+                _worklistMoves.Add(move);
+            }
+        }
+    }
+
+    private void Coalesce()
+    {
+        var move = _worklistMoves.First();
+        _worklistMoves.Remove(move);
+        var x = GetAlias(move.Dst);
+        var y = GetAlias(move.Src);
+        var (u, v) = y < MachineFunction.FirstVirtual ? (y, x) : (x, y);
+        if (u == v)
+        {
+            AddWork(u);
+        }
+        else if (v < MachineFunction.FirstVirtual || _edges.Contains(Pair(u, v)))
+        {
+            AddWork(u);
+            AddWork(v);
+        }
+        else if (u < MachineFunction.FirstVirtual ? Adjacent(v).All(t => IsSafe(t, u)) : IsConservative(u, v))
+        {
+            Combine(u, v);
+            AddWork(u);
+        }
+        else
+        {
+            _activeMoves.Add(move);
+        }
+    }
+
+    private void AddWork(int v)
+    {
+        if (v >= MachineFunction.FirstVirtual && !IsMoveRelated(v) && _degree[v] < _colors && _freeze.Remove(v))
+        {
+            _simplify.Add(v);
+        }
+    }
+
+    private bool IsSafe(int t, int u) => t < MachineFunction.FirstVirtual || _degree[t] < _colors || _edges.Contains(Pair(t, u));
+
+    private bool IsConservative(int u, int v)
+    {
+        var significant = 0;
+        foreach (var neighbor in Adjacent(u).Union(Adjacent(v)))
+        {
+            var degree = _degree[neighbor];
+
+            // A common neighbour loses one edge.
+            if (neighbor >= MachineFunction.FirstVirtual && _edges.Contains(Pair(neighbor, u)) && _edges.Contains(Pair(neighbor, v)))
+            {
+                degree--;
+            }
+
+            if (degree >= _colors && ++significant >= _colors)
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private void Combine(int u, int v)
+    {
+        if (!_freeze.Remove(v))
+        {
+            _spill.Remove(v);
+        }
+
+        _coalesced.Add(v);
+        _alias[v] = u;
+        _moves[u].AddRange(_moves[v]);
+        _cost[u] += _cost[v];
+        EnableMoves(v);
+        foreach (var neighbor in Adjacent(v).ToArray())
+        {
+            AddEdge(neighbor, u);
+            DecrementDegree(neighbor);
+        }
+
+        if (u >= MachineFunction.FirstVirtual && _degree[u] >= _colors && _freeze.Remove(u))
+        {
+            _spill.Add(u);
+        }
+    }
+
+    private int GetAlias(int v)
+    {
+        while (_coalesced.Contains(v))
+        {
+            v = _alias[v];
+        }
+
+        return v;
+    }
+
+    private void FreezeMoves(int u)
+    {
+        foreach (var move in NodeMoves(u).ToArray())
+        {
+            var (x, y) = (GetAlias(move.Dst), GetAlias(move.Src));
+            var v = y == GetAlias(u) ? x : y;
+            _activeMoves.Remove(move);
+            _worklistMoves.Remove(move);
+            if (v >= MachineFunction.FirstVirtual && !NodeMoves(v).Any() && _degree[v] < _colors && _freeze.Remove(v))
+            {
+                _simplify.Add(v);
+            }
+        }
+    }
+
+    private void SelectSpill()
+    {
+        // Cheapest use per neighbour it frees; what a spill made is never spilled again while anything else is left.
+        var v = _spill.MinBy(s => (_spillTemporaries.Contains(s) ? 1e12 : 0) + (_cost[s] / Math.Max(1, _degree[s])));
+        _spill.Remove(v);
+        _simplify.Add(v);
+        FreezeMoves(v);
+    }
+
+    private List<int> AssignColors()
+    {
+        var spilled = new List<int>();
+        while (_stack.TryPop(out var v))
+        {
+            var free = (1 << _colors) - 1;
+            foreach (var neighbor in _neighbors[v])
+            {
+                var color = _color[GetAlias(neighbor)];
+                if (color >= 0)
+                {
+                    free &= ~(1 << color);
+                }
+            }
+
+            _onStack.Remove(v);
+            if (free == 0)
+            {
+                spilled.Add(v);
+            }
+            else
+            {
+                _color[v] = Preferred(v, free);
+            }
+        }
+
+        foreach (var v in _coalesced)
+        {
+            _color[v] = _color[GetAlias(v)];
+        }
+
+        return spilled;
+    }
+
+    /// <summary>A colour that makes a remaining move vanish, else the lowest.</summary>
+    private int Preferred(int v, int free)
+    {
+        foreach (var move in _moves[v])
+        {
+            var other = GetAlias(move.Dst) == v ? GetAlias(move.Src) : GetAlias(move.Dst);
+            var color = _color[other];
+            if (color is >= 0 and < 10 && (free >> color & 1) != 0)
+            {
+                return color;
+            }
+        }
+
+        return System.Numerics.BitOperations.TrailingZeroCount(free);
+    }
+}

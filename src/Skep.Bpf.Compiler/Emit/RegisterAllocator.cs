@@ -1,0 +1,243 @@
+using System.Numerics;
+using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Emit;
+
+/// <summary>
+/// Graph colouring with iterated register coalescing (George and Appel, TOPLAS 1996): ten registers, six of them lost at a call.
+/// What finds no register lives on the stack; constants and addresses are made again instead.
+/// </summary>
+internal sealed class RegisterAllocator
+{
+    private const int Colors = 10;
+    private const int MaxRounds = 24;
+
+    private readonly MachineFunction _function;
+    private readonly HashSet<int> _spillTemporaries = [];
+
+    private RegisterAllocator(MachineFunction function) => _function = function;
+
+    public static void Run(MachineFunction function, SourcePosition position)
+    {
+        var allocator = new RegisterAllocator(function);
+        for (var round = 0; round < MaxRounds; round++)
+        {
+            var graph = new InterferenceGraph(function, allocator._spillTemporaries);
+            var spilled = graph.Color(Colors);
+            if (spilled.Count == 0)
+            {
+                graph.Apply();
+                return;
+            }
+
+            allocator.Spill(spilled);
+        }
+
+        throw new CompileException(Rule.Internal, "compiler fault: register allocation does not end", position);
+    }
+
+    private void Spill(List<int> spilled)
+    {
+        var set = spilled.ToHashSet();
+        var slots = spilled.ToDictionary(static r => r, static _ => new Node(Op.Alloca, IrType.Pointer) { Size = 8, Payload = "spill" });
+        var recipes = FindRecipes(set);
+        var uses = new List<int>();
+        var definitions = new List<int>();
+        foreach (var block in _function.Blocks)
+        {
+            var code = new List<MachineInstruction>(block.Code.Count + 16);
+            foreach (var instruction in block.Code)
+            {
+                uses.Clear();
+                definitions.Clear();
+                instruction.CollectUses(uses);
+                instruction.CollectDefinitions(definitions);
+                if (recipes.Count > 0 && definitions.Count == 1 && recipes.TryGetValue(definitions[0], out var own) && own == instruction)
+                {
+                    // Made again at each use.
+                    continue;
+                }
+
+                MachineInstruction? store = null;
+                foreach (var register in uses.Concat(definitions).Distinct().Where(set.Contains).ToArray())
+                {
+                    var temporary = _function.NewRegister();
+                    _spillTemporaries.Add(temporary);
+                    if (uses.Contains(register))
+                    {
+                        code.Add(recipes.TryGetValue(register, out var recipe)
+                            ? Clone(recipe, temporary, instruction.Position)
+                            : new MachineInstruction(MachineKind.Load)
+                            {
+                                Code = OpCodes.ClassLdx | OpCodes.ModeMem | OpCodes.SizeDw, Dst = temporary, Src = 10, Slot = slots[register], Position = instruction.Position,
+                            });
+                    }
+
+                    if (definitions.Contains(register))
+                    {
+                        store = new MachineInstruction(MachineKind.Store)
+                        {
+                            Code = OpCodes.ClassStx | OpCodes.ModeMem | OpCodes.SizeDw, Dst = 10, Src = temporary, Slot = slots[register], Position = instruction.Position,
+                        };
+                    }
+
+                    instruction.Rename(register, temporary);
+                }
+
+                code.Add(instruction);
+                if (store is not null)
+                {
+                    code.Add(store);
+                }
+            }
+
+            block.Code = code;
+        }
+    }
+
+    /// <summary>Registers with a single definition that can be repeated anywhere.</summary>
+    private Dictionary<int, MachineInstruction> FindRecipes(HashSet<int> spilled)
+    {
+        var recipes = new Dictionary<int, MachineInstruction>();
+        var refused = new HashSet<int>();
+        var definitions = new List<int>();
+        foreach (var block in _function.Blocks)
+        {
+            foreach (var instruction in block.Code)
+            {
+                definitions.Clear();
+                instruction.CollectDefinitions(definitions);
+                foreach (var register in definitions)
+                {
+                    if (!spilled.Contains(register))
+                    {
+                        continue;
+                    }
+
+                    var repeatable = instruction.Kind is MachineKind.Wide or MachineKind.StackAddress || (instruction.Kind == MachineKind.Move && instruction.Src == MachineInstruction.None);
+                    if (!repeatable || !recipes.TryAdd(register, instruction))
+                    {
+                        refused.Add(register);
+                    }
+                }
+            }
+        }
+
+        foreach (var register in refused)
+        {
+            recipes.Remove(register);
+        }
+
+        return recipes;
+    }
+
+    private static MachineInstruction Clone(MachineInstruction recipe, int dst, SourcePosition position) => new(recipe.Kind)
+    {
+        Code = recipe.Code, Dst = dst, Immediate = recipe.Immediate, Slot = recipe.Slot, Map = recipe.Map, IsMapValue = recipe.IsMapValue, Position = position,
+    };
+}
+
+/// <summary>Sets of registers that are live at block boundaries.</summary>
+internal sealed class Liveness
+{
+    private readonly Dictionary<MachineBlock, BitSet> _out = [];
+
+    public Liveness(MachineFunction function)
+    {
+        var uses = new Dictionary<MachineBlock, BitSet>();
+        var kills = new Dictionary<MachineBlock, BitSet>();
+        var into = new Dictionary<MachineBlock, BitSet>();
+        List<int> used = [], defined = [];
+        foreach (var block in function.Blocks)
+        {
+            var use = new BitSet(function.RegisterCount);
+            var kill = new BitSet(function.RegisterCount);
+            for (var i = block.Code.Count - 1; i >= 0; i--)
+            {
+                used.Clear();
+                defined.Clear();
+                block.Code[i].CollectUses(used);
+                block.Code[i].CollectDefinitions(defined);
+                foreach (var d in defined)
+                {
+                    kill.Add(d);
+                    use.Remove(d);
+                }
+
+                used.ForEach(use.Add);
+            }
+
+            uses[block] = use;
+            kills[block] = kill;
+            into[block] = new BitSet(function.RegisterCount);
+            _out[block] = new BitSet(function.RegisterCount);
+        }
+
+        for (var changed = true; changed;)
+        {
+            changed = false;
+            for (var b = function.Blocks.Count - 1; b >= 0; b--)
+            {
+                var block = function.Blocks[b];
+                foreach (var successor in block.Successors)
+                {
+                    _out[block].UnionWith(into[successor]);
+                }
+
+                changed |= into[block].Assign(uses[block], _out[block], kills[block]);
+            }
+        }
+    }
+
+    public BitSet Out(MachineBlock block) => _out[block];
+}
+
+/// <summary>A dense set of small integers.</summary>
+internal sealed class BitSet(int capacity)
+{
+    private readonly ulong[] _words = new ulong[(capacity + 63) / 64];
+
+    public BitSet(BitSet other)
+        : this(other._words.Length * 64) => other._words.CopyTo(_words, 0);
+
+    public void Add(int i) => _words[i >> 6] |= 1UL << i;
+
+    public void Remove(int i) => _words[i >> 6] &= ~(1UL << i);
+
+    public bool Contains(int i) => (_words[i >> 6] >> i & 1) != 0;
+
+    public void UnionWith(BitSet other)
+    {
+        for (var i = 0; i < _words.Length; i++)
+        {
+            _words[i] |= other._words[i];
+        }
+    }
+
+    /// <summary>this = a or (b without c); true when that changed it.</summary>
+    public bool Assign(BitSet a, BitSet b, BitSet c)
+    {
+        var changed = false;
+        for (var i = 0; i < _words.Length; i++)
+        {
+            var word = a._words[i] | (b._words[i] & ~c._words[i]);
+            changed |= word != _words[i];
+            _words[i] = word;
+        }
+
+        return changed;
+    }
+
+    public IEnumerable<int> Items()
+    {
+        for (var i = 0; i < _words.Length; i++)
+        {
+            for (var word = _words[i]; word != 0; word &= word - 1)
+            {
+                yield return (i << 6) + BitOperations.TrailingZeroCount(word);
+            }
+        }
+    }
+}

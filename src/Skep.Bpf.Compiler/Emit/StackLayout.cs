@@ -1,0 +1,133 @@
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Emit;
+
+/// <summary>Gives stack slots their place in the 512-byte frame; slots that are never in use together share bytes.</summary>
+internal static class StackLayout
+{
+    private const int FrameLimit = 512;
+
+    public static void Run(MachineFunction function, SourcePosition position)
+    {
+        var slots = function.Blocks.SelectMany(static b => b.Code).Select(static i => i.Slot).OfType<Node>().Distinct().ToList();
+        var index = new Dictionary<Node, int>();
+        foreach (var slot in slots)
+        {
+            index.Add(slot, index.Count);
+        }
+
+        var conflicts = Conflicts(function, slots, index);
+        foreach (var slot in slots.OrderByDescending(static s => s.Size))
+        {
+            var size = (slot.Size + 7) & ~7;
+            var taken = slots.Where(o => o != slot && function.Frame.ContainsKey(o) && conflicts[index[slot]].Contains(index[o]))
+                .Select(o => (Start: function.Frame[o], End: function.Frame[o] + ((o.Size + 7) & ~7)))
+                .OrderByDescending(static r => r.End)
+                .ToList();
+            var start = -size;
+            foreach (var range in taken)
+            {
+                if (start < range.End && range.Start < start + size)
+                {
+                    start = range.Start - size;
+                }
+            }
+
+            function.Frame[slot] = start;
+            function.FrameSize = Math.Max(function.FrameSize, -start);
+        }
+
+        if (function.FrameSize > FrameLimit)
+        {
+            var ledger = string.Join(", ", slots.OrderByDescending(static s => s.Size).Take(12).Select(static s => $"{s.Payload ?? "value"} {s.Size}"));
+            throw new CompileException(
+                Rule.Stack,
+                $"the program needs {function.FrameSize} bytes of stack, the kernel allows {FrameLimit}; keep large structs in a per-CPU array map. Largest: {ledger}",
+                position);
+        }
+    }
+
+    /// <summary>Slots conflict when at some point both have been used before and will be used after.</summary>
+    private static List<BitSet> Conflicts(MachineFunction function, List<Node> slots, Dictionary<Node, int> index)
+    {
+        var before = function.Blocks.ToDictionary(static b => b, _ => new BitSet(slots.Count));
+        var after = function.Blocks.ToDictionary(static b => b, _ => new BitSet(slots.Count));
+        var own = function.Blocks.ToDictionary(static b => b, _ => new BitSet(slots.Count));
+        foreach (var block in function.Blocks)
+        {
+            foreach (var instruction in block.Code)
+            {
+                if (instruction.Slot is { } slot)
+                {
+                    own[block].Add(index[slot]);
+                }
+            }
+        }
+
+        var none = new BitSet(slots.Count);
+        for (var changed = true; changed;)
+        {
+            changed = false;
+            foreach (var block in function.Blocks)
+            {
+                foreach (var successor in block.Successors)
+                {
+                    var forward = new BitSet(before[block]);
+                    forward.UnionWith(own[block]);
+                    changed |= before[successor].Assign(forward, before[successor], none);
+                    var backward = new BitSet(after[successor]);
+                    backward.UnionWith(own[successor]);
+                    changed |= after[block].Assign(backward, after[block], none);
+                }
+            }
+        }
+
+        var conflicts = slots.ConvertAll(_ => new BitSet(slots.Count));
+        foreach (var block in function.Blocks)
+        {
+            // Walking back, the slots used later are exact; those used before are exact walking forward.
+            var later = new BitSet[block.Code.Count];
+            var running = new BitSet(after[block]);
+            for (var i = block.Code.Count - 1; i >= 0; i--)
+            {
+                if (block.Code[i].Slot is { } slot)
+                {
+                    running.Add(index[slot]);
+                }
+
+                later[i] = new BitSet(running);
+            }
+
+            var earlier = new BitSet(before[block]);
+            for (var i = 0; i < block.Code.Count; i++)
+            {
+                if (block.Code[i].Slot is not { } slot)
+                {
+                    continue;
+                }
+
+                earlier.Add(index[slot]);
+                foreach (var other in earlier.Items())
+                {
+                    if (later[i].Contains(other) && other != index[slot])
+                    {
+                        conflicts[other].Add(index[slot]);
+                        conflicts[index[slot]].Add(other);
+                    }
+                }
+            }
+        }
+
+        foreach (var pinned in function.Pinned)
+        {
+            for (var i = 0; i < slots.Count && index.ContainsKey(pinned); i++)
+            {
+                conflicts[i].Add(index[pinned]);
+                conflicts[index[pinned]].Add(i);
+            }
+        }
+
+        return conflicts;
+    }
+}

@@ -1,0 +1,83 @@
+using System.Buffers.Binary;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Frontend;
+
+/// <summary>Values that are known because the object they stand in is frozen.</summary>
+internal static class Frozen
+{
+    /// <summary>The value of a CLR object as an IR leaf: constants for scalars and null, otherwise a frozen reference or struct.</summary>
+    public static Node ToNode(object? value, Type type)
+    {
+        if (value is null)
+        {
+            return Node.Const(IrType.Pointer, 0);
+        }
+
+        if (TypeLayout.ScalarOf(type) is { } scalar)
+        {
+            if (scalar == IrType.Pointer)
+            {
+                throw new CompileException(
+                    Rule.NotFrozen, $"a field of type {type} holds an address of this process; a kernel program cannot use it", new SourcePosition(type.ToString(), 0, 0));
+            }
+
+            return Node.Const(scalar, ToInt64(value));
+        }
+
+        return type.IsValueType
+            ? new Node(Op.FrozenStruct, IrType.Pointer) { Payload = value }
+            : new Node(Op.FrozenObject, IrType.Pointer) { Payload = value };
+    }
+
+    /// <summary>Reads a field of a frozen object or boxed struct.</summary>
+    public static Node Field(object owner, FieldInfo field, SourcePosition position)
+    {
+        if (!field.IsInitOnly && !owner.GetType().IsValueType)
+        {
+            throw new CompileException(
+                Rule.MutableState,
+                $"field '{field.DeclaringType!.Name}.{field.Name}' is not readonly, so it is not frozen; make it readonly, or keep changing state in a map or Global<T>",
+                position);
+        }
+
+        return ToNode(field.GetValue(owner), field.FieldType);
+    }
+
+    /// <summary>A scalar piece of a boxed unmanaged struct.</summary>
+    public static long Piece(object boxed, Leaf leaf)
+    {
+        // SAFETY: the object is a box of an unmanaged struct, whose first field stands where RawBox.First does; the leaf lies within its size.
+        var bytes = MemoryMarshal.CreateReadOnlySpan(ref Unsafe.As<RawBox>(boxed).First, leaf.Offset + leaf.Size)[leaf.Offset..];
+        return leaf.Size switch
+        {
+            1 => bytes[0],
+            2 => BinaryPrimitives.ReadUInt16LittleEndian(bytes),
+            4 => BinaryPrimitives.ReadUInt32LittleEndian(bytes),
+            _ => BinaryPrimitives.ReadInt64LittleEndian(bytes),
+        };
+    }
+
+    private static long ToInt64(object value) => value switch
+    {
+        bool b => b ? 1 : 0,
+        char c => c,
+        ulong u => unchecked((long)u),
+        nint n => n,
+        nuint n => unchecked((long)(ulong)n),
+        Enum e => ToInt64(Convert.ChangeType(e, Enum.GetUnderlyingType(e.GetType()), System.Globalization.CultureInfo.InvariantCulture)),
+        _ => Convert.ToInt64(value, System.Globalization.CultureInfo.InvariantCulture),
+    };
+
+    /// <summary>The shape of a box: an object header, then the bytes of the struct.</summary>
+    private sealed class RawBox
+    {
+#pragma warning disable CS0649 // written by the runtime, as part of the box
+        public byte First;
+#pragma warning restore CS0649
+    }
+}

@@ -1,0 +1,337 @@
+using System.Buffers.Binary;
+using System.Reflection;
+using System.Runtime.CompilerServices;
+using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+
+namespace Skep.Bpf.Compiler.Frontend;
+
+/// <summary>Methods whose meaning in the kernel is not their C# body.</summary>
+internal sealed partial class MethodTranslator
+{
+    private bool Intrinsic(MethodBase method, Entry[] arguments)
+    {
+        foreach (var attribute in method.GetCustomAttributes(false))
+        {
+            switch (attribute)
+            {
+                case KernelHelperAttribute helper:
+                    CallHelper((MethodInfo)method, helper, arguments);
+                    return true;
+                case ContextFieldAttribute field:
+                    ContextField((MethodInfo)method, field, arguments);
+                    return true;
+                case KernelFieldAttribute field:
+                    KernelField((MethodInfo)method, field, arguments);
+                    return true;
+                case TracepointArgumentAttribute:
+                    TracepointArgument((MethodInfo)method, arguments);
+                    return true;
+                case MapValueAttribute:
+                    var map = (BpfMap)arguments[0].Node.Payload!;
+                    Push(new Node(Op.MapValue, IrType.Pointer) { Payload = map, Provenance = Provenance.MapValue });
+                    return true;
+            }
+        }
+
+        var owner = method.DeclaringType!;
+        return owner == typeof(Unsafe) ? UnsafeMethod((MethodInfo)method, arguments)
+            : owner == typeof(Interlocked) ? InterlockedMethod((MethodInfo)method, arguments)
+            : owner == typeof(BinaryPrimitives) && method.Name == nameof(BinaryPrimitives.ReverseEndianness) ? ReverseEndianness((MethodInfo)method, arguments)
+            : owner == typeof(Type) ? TypeMethod(method, arguments)
+            : owner == typeof(RuntimeHelpers) && method.Name == nameof(RuntimeHelpers.IsReferenceOrContainsReferences) && PushConstant(0);
+    }
+
+    private bool PushConstant(long value)
+    {
+        Push(Node.Const(IrType.I32, value));
+        return true;
+    }
+
+    private void CallHelper(MethodInfo method, KernelHelperAttribute helper, Entry[] arguments)
+    {
+        var parameters = method.GetParameters();
+        var self = method.IsStatic ? 0 : 1;
+        var operands = new Node[arguments.Length];
+        var details = new HelperArgument[arguments.Length];
+        if (arguments.Length > 5)
+        {
+            Fail(Rule.Internal, $"helper '{method.Name}' has more than five arguments");
+            return;
+        }
+
+        BpfMap? map = null;
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            var node = arguments[i].Node;
+            if (node is { Op: Op.FrozenObject, Payload: BpfMap m })
+            {
+                map = m;
+                operands[i] = Translator.MapReference(m);
+                continue;
+            }
+
+            node = Materialize(node);
+            if (i < self)
+            {
+                operands[i] = node;
+                continue;
+            }
+
+            var parameter = parameters[i - self];
+            var type = parameter.ParameterType;
+            if (type.IsByRef)
+            {
+                details[i] = new HelperArgument(TypeLayout.SizeOf(type.GetElementType()!), parameter.IsIn);
+                operands[i] = node;
+            }
+            else if (type.IsPointer)
+            {
+                // By convention the size follows the pointer.
+                var size = i + 1 < arguments.Length && arguments[i + 1].Node.IsConstant ? (int)arguments[i + 1].Node.Immediate : 0;
+                details[i] = new HelperArgument(size, helper.Id is 130);
+                operands[i] = node;
+            }
+            else
+            {
+                operands[i] = node.Type != IrType.I32 ? node
+                    : TypeLayout.IsSigned(type) ? _builder.SignExtend(node, 32, IrType.I64) : _builder.ZeroExtend(node);
+            }
+        }
+
+        var returned = method.ReturnType;
+        var isReference = returned.IsByRef || returned.IsPointer;
+        var result = _builder.Emit(new Node(Op.Call, isReference ? IrType.Pointer : IrType.I64)
+        {
+            Immediate = helper.Id,
+            ClobbersPacket = helper.ClobbersPacket,
+            Provenance = isReference && map is not null ? Provenance.MapValue : Provenance.None,
+            Payload = new HelperCall(method.Name, details),
+        }.With(operands));
+        if (returned != typeof(void))
+        {
+            Push(!isReference && TypeLayout.ScalarOf(returned) == IrType.I32 ? _builder.Truncate(result) : result);
+        }
+    }
+
+    private void ContextField(MethodInfo method, ContextFieldAttribute field, Entry[] arguments)
+    {
+        if (arguments.Length == 2)
+        {
+            _builder.Store(arguments[0].Node, field.Offset, field.Size, field.Size < 8 ? _builder.Truncate(arguments[1].Node) : arguments[1].Node);
+            return;
+        }
+
+        var type = field.Value != ContextValue.Scalar ? IrType.Pointer : field.Size == 8 ? IrType.I64 : IrType.I32;
+        var value = _builder.Emit(new Node(Op.Load, type)
+        {
+            Size = field.Size,
+            Immediate = field.Offset,
+            Provenance = field.Value switch
+            {
+                ContextValue.Packet => Provenance.Packet,
+                ContextValue.PacketEnd => Provenance.PacketEnd,
+                ContextValue.PacketMeta => Provenance.PacketMeta,
+                _ => Provenance.None,
+            },
+        }.With(arguments[0].Node));
+        Push(type == IrType.I32 && TypeLayout.ScalarOf(method.ReturnType) == IrType.I64 ? _builder.ZeroExtend(value) : value);
+    }
+
+    private void KernelField(MethodInfo method, KernelFieldAttribute field, Entry[] arguments)
+    {
+        var structName = method.DeclaringType!.GetCustomAttribute<KernelStructAttribute>()?.Name ?? method.DeclaringType!.Name;
+        if (_translator.Target.KernelFields is not { } resolve)
+        {
+            throw new CompileException(
+                Rule.KernelField, $"'{structName}.{field.Path}' is read, but the kernel has no BTF (/sys/kernel/btf/vmlinux); use a kernel with CONFIG_DEBUG_INFO_BTF", _builder.Position);
+        }
+
+        var location = resolve(structName, field.Path) ?? throw new CompileException(
+            Rule.KernelField, $"this kernel's struct {structName} has no field {field.Path}", _builder.Position);
+        var scalar = TypeLayout.ScalarOf(method.ReturnType) ?? throw new CompileException(
+            Rule.KernelField, $"'{method.Name}' must return an integer or a pointer, not {method.ReturnType.Name}", _builder.Position);
+        if (location.Size is not (1 or 2 or 4 or 8))
+        {
+            if (location.Size > 8 && scalar == IrType.Pointer)
+            {
+                // An embedded struct or array: its address.
+                Push(_builder.Offset(arguments[0].Node, location.Offset));
+                return;
+            }
+
+            throw new CompileException(Rule.KernelField, $"{structName}.{field.Path} has {location.Size} bytes; only 1, 2, 4 and 8 can be read at once", _builder.Position);
+        }
+
+        var loaded = location.Size == 8 ? scalar == IrType.Pointer ? IrType.Pointer : IrType.I64 : IrType.I32;
+        var value = _builder.Emit(new Node(Op.Load, loaded) { Size = location.Size, Immediate = location.Offset, Provenance = scalar == IrType.Pointer ? Provenance.Kernel : Provenance.None }
+            .With(arguments[0].Node));
+        Push(scalar == IrType.I32 ? _builder.Truncate(value) : loaded == IrType.I32 ? _builder.ZeroExtend(value) : value);
+    }
+
+    private void TracepointArgument(MethodInfo method, Entry[] arguments)
+    {
+        if (!arguments[1].Node.IsConstant)
+        {
+            Fail(Rule.NotConstant, "the index of a tracepoint argument must be a constant");
+            return;
+        }
+
+        var isPointer = method.ReturnType.IsPointer;
+        Push(_builder.Emit(new Node(Op.Load, isPointer ? IrType.Pointer : IrType.I64)
+        {
+            Size = 8,
+            Immediate = arguments[1].Node.Immediate * 8,
+            Provenance = isPointer ? Provenance.Kernel : Provenance.None,
+        }.With(arguments[0].Node)));
+    }
+
+    private bool ReverseEndianness(MethodInfo method, Entry[] arguments)
+    {
+        var type = method.ReturnType;
+        var bits = Type.GetTypeCode(type) switch
+        {
+            TypeCode.Int16 or TypeCode.UInt16 => 16,
+            TypeCode.Int32 or TypeCode.UInt32 => 32,
+            TypeCode.Int64 or TypeCode.UInt64 => 64,
+            _ => type == typeof(nint) || type == typeof(nuint) ? 64 : 0,
+        };
+        if (bits == 0)
+        {
+            return false;
+        }
+
+        var value = _builder.Emit(new Node(Op.ByteSwap, bits == 64 ? IrType.I64 : IrType.I32) { Immediate = bits }.With(arguments[0].Node));
+        Push(type == typeof(short) ? _builder.SignExtend(value, 16, IrType.I32) : value);
+        return true;
+    }
+
+    private bool TypeMethod(MethodBase method, Entry[] arguments)
+    {
+        switch (method.Name)
+        {
+            case nameof(Type.GetTypeFromHandle):
+                _stack.Add(arguments[0]);
+                return true;
+            case "op_Equality":
+                return PushConstant(arguments[0].Node.Payload == arguments[1].Node.Payload ? 1 : 0);
+            case "op_Inequality":
+                return PushConstant(arguments[0].Node.Payload == arguments[1].Node.Payload ? 0 : 1);
+            case "get_IsValueType":
+                return PushConstant(((Type)arguments[0].Node.Payload!).IsValueType ? 1 : 0);
+            default:
+                return false;
+        }
+    }
+
+    private bool UnsafeMethod(MethodInfo method, Entry[] arguments)
+    {
+        var generic = method.IsGenericMethod ? method.GetGenericArguments() : [];
+        switch (method.Name)
+        {
+            case nameof(Unsafe.As) when generic.Length == 2:
+            case nameof(Unsafe.AsRef):
+            case nameof(Unsafe.AsPointer):
+                _stack.Add(arguments[0]);
+                return true;
+            case nameof(Unsafe.SizeOf):
+                return PushConstant(TypeLayout.SizeOf(generic[0]));
+            case nameof(Unsafe.NullRef):
+                Push(Node.Const(IrType.Pointer, 0));
+                return true;
+            case nameof(Unsafe.IsNullRef):
+                Push(_builder.Compare(Condition.Equal, arguments[0].Node, Node.Const(IrType.Pointer, 0)));
+                return true;
+            case nameof(Unsafe.AreSame):
+                Push(_builder.Compare(Condition.Equal, arguments[0].Node, arguments[1].Node));
+                return true;
+            case nameof(Unsafe.SkipInit):
+                return true;
+            case nameof(Unsafe.Add):
+            case nameof(Unsafe.Subtract):
+            case nameof(Unsafe.AddByteOffset):
+            case nameof(Unsafe.SubtractByteOffset):
+            {
+                var scale = method.Name.EndsWith("ByteOffset", StringComparison.Ordinal) ? 1 : TypeLayout.SizeOf(generic[0]);
+                var count = arguments[1].Node;
+                count = count.Type != IrType.I32 ? count : _builder.SignExtend(count, 32, IrType.I64);
+                count = _builder.Binary(Op.Multiply, IrType.I64, count, Node.Const(IrType.I64, scale));
+                Push(_builder.Binary(
+                    method.Name.StartsWith("Add", StringComparison.Ordinal) ? Op.Add : Op.Subtract, IrType.Pointer, Materialize(arguments[0].Node), count));
+                return true;
+            }
+
+            case nameof(Unsafe.ByteOffset):
+                Push(_builder.Binary(Op.Subtract, IrType.I64, arguments[1].Node, arguments[0].Node));
+                return true;
+            case nameof(Unsafe.ReadUnaligned):
+            case nameof(Unsafe.Read):
+                _stack.Add(LoadObject(arguments[0].Node, generic[0]));
+                return true;
+            case nameof(Unsafe.WriteUnaligned):
+            case nameof(Unsafe.Write):
+                StoreObject(arguments[0].Node, arguments[1], generic[0]);
+                return true;
+            case nameof(Unsafe.BitCast):
+            {
+                var memory = _builder.Function.NewAlloca(Math.Max(TypeLayout.SizeOf(generic[0]), TypeLayout.SizeOf(generic[1])), "cast");
+                StoreObject(memory, arguments[0], generic[0]);
+                _stack.Add(LoadObject(memory, generic[1]));
+                return true;
+            }
+
+            default:
+                return false;
+        }
+    }
+
+    private bool InterlockedMethod(MethodInfo method, Entry[] arguments)
+    {
+        var element = method.GetParameters()[0].ParameterType.GetElementType();
+        if (element is null || TypeLayout.ScalarOf(element) is not { } type || TypeLayout.SizeOf(element) is var size && size < 4)
+        {
+            return false;
+        }
+
+        var address = Materialize(arguments[0].Node);
+        Node Atomic(int operation, Node value, Node? comparand = null)
+        {
+            var node = new Node(Op.Atomic, type) { Size = size, Payload = operation }.With(address, value);
+            if (comparand is not null)
+            {
+                node.AddOperand(comparand);
+            }
+
+            return _builder.Emit(node);
+        }
+
+        switch (method.Name)
+        {
+            case nameof(Interlocked.Add):
+                Push(_builder.Binary(Op.Add, type, Atomic(OpCodes.AtomicAdd | OpCodes.AtomicFetch, arguments[1].Node), arguments[1].Node));
+                return true;
+            case nameof(Interlocked.Increment):
+            case nameof(Interlocked.Decrement):
+                var step = Node.Const(type, method.Name == nameof(Interlocked.Increment) ? 1 : -1);
+                Push(_builder.Binary(Op.Add, type, Atomic(OpCodes.AtomicAdd | OpCodes.AtomicFetch, step), step));
+                return true;
+            case nameof(Interlocked.And):
+                Push(Atomic(OpCodes.AtomicAnd | OpCodes.AtomicFetch, arguments[1].Node));
+                return true;
+            case nameof(Interlocked.Or):
+                Push(Atomic(OpCodes.AtomicOr | OpCodes.AtomicFetch, arguments[1].Node));
+                return true;
+            case nameof(Interlocked.Exchange):
+                Push(Atomic(OpCodes.AtomicXchg, arguments[1].Node));
+                return true;
+            case nameof(Interlocked.CompareExchange):
+                Push(Atomic(OpCodes.AtomicCmpXchg, arguments[1].Node, arguments[2].Node));
+                return true;
+            default:
+                return false;
+        }
+    }
+}

@@ -1,0 +1,233 @@
+using System.Reflection;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Frontend;
+
+/// <summary>
+/// Translates one method body in place. Locals become stack slots, which promotion turns into SSA values;
+/// references to frozen objects never exist at run time and are followed here, at translation.
+/// Further parts: control flow, arithmetic, memory, calls.
+/// </summary>
+internal sealed partial class MethodTranslator
+{
+    private readonly Translator _translator;
+    private readonly Builder _builder;
+    private readonly MethodBase _method;
+    private readonly Type[]? _typeArguments;
+    private readonly Type[]? _methodArguments;
+    private readonly List<IlInstruction> _il;
+    private readonly List<(int Offset, SourcePosition Position)> _positions;
+    private readonly Slot[] _locals;
+    private readonly Slot[] _arguments;
+    private readonly List<Entry> _stack = [];
+    private readonly Block _exit;
+    private readonly Type _returnType;
+    private readonly bool _hasHandlers;
+    private readonly bool _singleReturn;
+    private Node? _result;
+    private Entry? _directResult;
+    private Type? _constrained;
+
+    public MethodTranslator(Translator translator, MethodBase method, MethodBody body)
+    {
+        _translator = translator;
+        _builder = translator.Builder;
+        _method = method;
+        _typeArguments = method.DeclaringType is { IsGenericType: true } t ? t.GetGenericArguments() : null;
+        _methodArguments = method.IsGenericMethod ? method.GetGenericArguments() : null;
+        _il = IlReader.Read(body.GetILAsByteArray());
+        _positions = SourceMap.Read(method);
+        _returnType = (method as MethodInfo)?.ReturnType ?? typeof(void);
+        _hasHandlers = body.ExceptionHandlingClauses.Count > 0;
+        _locals = new Slot[body.LocalVariables.Count];
+        for (var i = 0; i < _locals.Length; i++)
+        {
+            _locals[i] = new Slot(body.LocalVariables[i].LocalType);
+        }
+
+        var parameters = method.GetParameters();
+        var self = method.IsStatic ? 0 : 1;
+        _arguments = new Slot[parameters.Length + self];
+        if (self == 1)
+        {
+            var owner = method.DeclaringType!;
+            _arguments[0] = new Slot(owner.IsValueType ? owner.MakeByRefType() : owner);
+        }
+
+        for (var i = 0; i < parameters.Length; i++)
+        {
+            _arguments[i + self] = new Slot(parameters[i].ParameterType);
+        }
+
+        foreach (var instruction in _il)
+        {
+            if (instruction.Code.Name is "starg" or "starg.s" or "ldarga" or "ldarga.s")
+            {
+                _arguments[(int)instruction.Operand].IsVariable = true;
+            }
+        }
+
+        _singleReturn = _il.Count(static i => i.Code.Value == System.Reflection.Emit.OpCodes.Ret.Value) == 1;
+        _exit = _builder.Function.NewBlock();
+    }
+
+    public Entry? Run(ReadOnlySpan<Entry> arguments)
+    {
+        if (_hasHandlers)
+        {
+            Fail(Rule.Exception, $"'{_method.Name}' has try, using, lock or foreach over an enumerator; a kernel program cannot catch: test conditions and return");
+            _builder.Current = _exit;
+            return _translator.Dead(_method);
+        }
+
+        for (var i = 0; i < _arguments.Length; i++)
+        {
+            _arguments[i].Known = arguments[i];
+            if (_arguments[i].IsVariable && !arguments[i].Node.IsFrozen)
+            {
+                _arguments[i].Known = null;
+                Assign(_arguments[i], arguments[i]);
+            }
+        }
+
+        foreach (var local in _locals)
+        {
+            ZeroLocal(local);
+        }
+
+        TranslateBlocks();
+        _builder.Current = _exit;
+        if (_returnType == typeof(void))
+        {
+            return null;
+        }
+
+        if (_directResult is { } direct)
+        {
+            return direct;
+        }
+
+        if (_result is null)
+        {
+            return _translator.Zero(_returnType);
+        }
+
+        return TypeLayout.ScalarOf(_returnType) is null
+            ? new Entry(_result, _returnType)
+            : new Entry(LoadScalar(_result, 0, _returnType));
+    }
+
+    /// <summary>A local or argument: a stack slot, or a value known at translation.</summary>
+    private sealed class Slot(Type type)
+    {
+        public Type Type { get; } = type;
+
+        /// <summary>Whether it is assigned or its address taken.</summary>
+        public bool IsVariable { get; set; }
+
+        /// <summary>The memory, once it has some.</summary>
+        public Node? Memory { get; set; }
+
+        /// <summary>The value when it is frozen or never changes; locals: at the current point of translation.</summary>
+        public Entry? Known { get; set; }
+
+        /// <summary>Two paths gave it different frozen values.</summary>
+        public bool Conflict { get; set; }
+
+        public bool IsReference => !Type.IsValueType && !Type.IsPointer && !Type.IsByRef && !Type.IsFunctionPointer;
+    }
+
+    private void Fail(string rule, string message) => _builder.Trap(rule, message);
+
+    private Node Memory(Slot slot)
+    {
+        if (slot.Memory is null)
+        {
+            slot.Memory = _builder.Function.NewAlloca(TypeLayout.SizeOf(slot.Type), slot.Type.Name);
+        }
+
+        return slot.Memory;
+    }
+
+    private void ZeroLocal(Slot local)
+    {
+        if (local.IsReference)
+        {
+            return;
+        }
+
+        // The C# compiler asks for zeroed locals; what is overwritten before it is read is removed later.
+        Zero(Memory(local), local.Type);
+    }
+
+    private Entry LoadSlot(Slot slot)
+    {
+        if (slot.Known is { } known)
+        {
+            return known;
+        }
+
+        if (slot.IsReference)
+        {
+            Fail(Rule.NotFrozen, slot.Conflict
+                ? $"a variable of type {slot.Type.Name} holds different objects on different paths; call each object in its own branch"
+                : $"a variable of type {slot.Type.Name} is used where its object is not known");
+            return new Entry(Node.Const(IrType.Pointer, 0));
+        }
+
+        if (TypeLayout.ScalarOf(slot.Type) is not null)
+        {
+            return new Entry(LoadScalar(Memory(slot), 0, slot.Type));
+        }
+
+        var copy = _builder.Function.NewAlloca(TypeLayout.SizeOf(slot.Type), slot.Type.Name);
+        Copy(copy, Memory(slot), slot.Type);
+        return new Entry(copy, slot.Type);
+    }
+
+    private void Assign(Slot slot, Entry value)
+    {
+        slot.Conflict = false;
+        if (slot.IsReference || (slot.Type.IsByRef && value.Node.IsFrozen))
+        {
+            slot.Known = value;
+            return;
+        }
+
+        slot.Known = null;
+        if (TypeLayout.ScalarOf(slot.Type) is not null)
+        {
+            StoreScalar(Memory(slot), 0, slot.Type, value.Node);
+        }
+        else
+        {
+            StoreStruct(Memory(slot), value, slot.Type);
+        }
+    }
+
+    /// <summary>The address of a slot, which from then on lives in memory.</summary>
+    private Node AddressOf(Slot slot)
+    {
+        if (slot.Known is { } known)
+        {
+            if (slot.IsReference)
+            {
+                // The address of an object variable: only used to call through it (constrained calls).
+                return known.Node;
+            }
+
+            if (known.Struct is not null && known.Node.Op == Op.FrozenStruct)
+            {
+                return known.Node;
+            }
+
+            var memory = Memory(slot);
+            slot.Known = null;
+            Assign(slot, known);
+            return memory;
+        }
+
+        return Memory(slot);
+    }
+}

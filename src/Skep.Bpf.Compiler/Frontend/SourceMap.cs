@@ -1,0 +1,77 @@
+using System.Collections.Concurrent;
+using System.Reflection;
+using System.Reflection.Metadata;
+using System.Reflection.Metadata.Ecma335;
+using System.Reflection.PortableExecutable;
+
+namespace Skep.Bpf.Compiler.Frontend;
+
+/// <summary>C# positions of IL offsets, from embedded or neighbouring portable PDBs.</summary>
+internal static class SourceMap
+{
+    private static readonly ConcurrentDictionary<Assembly, MetadataReader?> s_readers = new();
+    private static readonly ConcurrentDictionary<string, string[]> s_files = new();
+
+    /// <summary>Positions by IL offset in order; empty without debug information.</summary>
+    public static List<(int Offset, SourcePosition Position)> Read(MethodBase method)
+    {
+        var result = new List<(int, SourcePosition)>();
+        var reader = s_readers.GetOrAdd(method.Module.Assembly, Open);
+        if (reader is null)
+        {
+            return result;
+        }
+
+        var token = method.MetadataToken;
+        var information = reader.GetMethodDebugInformation(MetadataTokens.MethodDefinitionHandle(token & 0xffffff));
+        if (information.SequencePointsBlob.IsNil)
+        {
+            return result;
+        }
+
+        foreach (var point in information.GetSequencePoints())
+        {
+            if (!point.IsHidden)
+            {
+                var document = reader.GetDocument(point.Document.IsNil ? information.Document : point.Document);
+                result.Add((point.Offset, new SourcePosition(reader.GetString(document.Name), point.StartLine, point.StartColumn)));
+            }
+        }
+
+        return result;
+    }
+
+    /// <summary>Text of a source line when the file is at hand, else empty.</summary>
+    public static string LineText(SourcePosition position)
+    {
+        if (position.Line == 0)
+        {
+            return "";
+        }
+
+        var lines = s_files.GetOrAdd(position.File, static file => File.Exists(file) ? File.ReadAllLines(file) : []);
+        return position.Line <= lines.Length ? lines[position.Line - 1].Trim() : "";
+    }
+
+    private static MetadataReader? Open(Assembly assembly)
+    {
+        if (assembly.IsDynamic || assembly.Location.Length == 0 || !File.Exists(assembly.Location))
+        {
+            return null;
+        }
+
+        // The readers live as long as the process: they are shared by all compilations.
+        var image = new PEReader(File.OpenRead(assembly.Location));
+        foreach (var entry in image.ReadDebugDirectory())
+        {
+            if (entry.Type == DebugDirectoryEntryType.EmbeddedPortablePdb)
+            {
+                return image.ReadEmbeddedPortablePdbDebugDirectoryData(entry).GetMetadataReader();
+            }
+        }
+
+        var neighbour = Path.ChangeExtension(assembly.Location, ".pdb");
+        image.Dispose();
+        return File.Exists(neighbour) ? MetadataReaderProvider.FromPortablePdbStream(File.OpenRead(neighbour)).GetMetadataReader() : null;
+    }
+}

@@ -1,0 +1,154 @@
+namespace Skep.Bpf.Compiler.Ir;
+
+/// <summary>One function in SSA form.</summary>
+internal sealed class Function(string name)
+{
+    private int _nextBlock;
+    private int _nextNode;
+
+    public string Name { get; } = name;
+
+    public List<Block> Blocks { get; } = [];
+
+    public List<Node> Allocas { get; } = [];
+
+    public Node Context { get; } = new(Op.Context, IrType.Pointer) { Provenance = Provenance.Context };
+
+    public Block Entry => Blocks[0];
+
+    public Block NewBlock()
+    {
+        var block = new Block(_nextBlock++);
+        Blocks.Add(block);
+        return block;
+    }
+
+    public Node NewAlloca(int size, string? name = null)
+    {
+        var node = new Node(Op.Alloca, IrType.Pointer) { Size = size, Provenance = Provenance.Stack, Payload = name };
+        Allocas.Add(node);
+        return node;
+    }
+
+    /// <summary>Drops unreachable blocks, orders the rest in reverse postorder, and recomputes predecessors.</summary>
+    public void Normalize()
+    {
+        var order = new List<Block>(Blocks.Count);
+        var seen = new HashSet<Block>();
+        var stack = new Stack<(Block Block, int Next)>();
+        stack.Push((Entry, 0));
+        seen.Add(Entry);
+        while (stack.Count > 0)
+        {
+            var (block, next) = stack.Pop();
+            var successors = block.Successors;
+            if (next < successors.Count)
+            {
+                stack.Push((block, next + 1));
+
+                // Last target first, so that target 0 comes early in the final order.
+                var successor = successors[successors.Count - 1 - next];
+                if (seen.Add(successor))
+                {
+                    stack.Push((successor, 0));
+                }
+            }
+            else
+            {
+                order.Add(block);
+            }
+        }
+
+        order.Reverse();
+        foreach (var dead in Blocks)
+        {
+            if (!seen.Contains(dead))
+            {
+                foreach (var successor in dead.Successors)
+                {
+                    if (seen.Contains(successor))
+                    {
+                        successor.RemoveIncoming(dead);
+                    }
+                }
+            }
+        }
+
+        Blocks.Clear();
+        Blocks.AddRange(order);
+        foreach (var block in Blocks)
+        {
+            block.Predecessors.Clear();
+        }
+
+        foreach (var block in Blocks)
+        {
+            foreach (var successor in block.Successors)
+            {
+                if (!successor.Predecessors.Contains(block))
+                {
+                    successor.Predecessors.Add(block);
+                }
+            }
+        }
+    }
+
+    /// <summary>Replaces every operand by what took its place, and drops replaced instructions.</summary>
+    public void ApplyReplacements()
+    {
+        foreach (var block in Blocks)
+        {
+            block.Nodes.RemoveAll(static n => n.Replacement is not null);
+            foreach (var node in block.Nodes)
+            {
+                var operands = node.Operands;
+                for (var i = 0; i < operands.Count; i++)
+                {
+                    if (operands[i].Replacement is not null)
+                    {
+                        operands[i] = operands[i].Resolve();
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>Numbers the values in order, for dumps and dense tables; returns their count.</summary>
+    public int Number()
+    {
+        _nextNode = 0;
+        Context.Id = _nextNode++;
+        foreach (var alloca in Allocas)
+        {
+            alloca.Id = _nextNode++;
+        }
+
+        foreach (var block in Blocks)
+        {
+            foreach (var node in block.Nodes)
+            {
+                node.Id = _nextNode++;
+            }
+        }
+
+        return _nextNode;
+    }
+
+    /// <summary>How many times each value is an operand.</summary>
+    public Dictionary<Node, int> CountUses()
+    {
+        var uses = new Dictionary<Node, int>();
+        foreach (var block in Blocks)
+        {
+            foreach (var node in block.Nodes)
+            {
+                foreach (var operand in node.Operands)
+                {
+                    System.Runtime.InteropServices.CollectionsMarshal.GetValueRefOrAddDefault(uses, operand, out _)++;
+                }
+            }
+        }
+
+        return uses;
+    }
+}

@@ -1,0 +1,95 @@
+namespace Skep.Bpf.Compiler.Ir;
+
+/// <summary>A value or an instruction of the SSA form.</summary>
+internal sealed class Node(Op op, IrType type)
+{
+    private static readonly List<Node> s_noOperands = [];
+    private List<Node>? _operands;
+
+    public int Id { get; set; }
+
+    public Op Op { get; set; } = op;
+
+    public IrType Type { get; set; } = type;
+
+    public Condition Condition { get; set; }
+
+    /// <summary>Bytes of a memory access or stack slot.</summary>
+    public int Size { get; set; }
+
+    /// <summary>Constant, displacement, helper number or bit count, as the operation says.</summary>
+    public long Immediate { get; set; }
+
+    /// <summary>The map, frozen object, boxed frozen struct, or message of a trap.</summary>
+    public object? Payload { get; set; }
+
+    /// <summary>What a load from the context yields, and whether a call clobbers packet pointers: kept for checks and lowering.</summary>
+    public Provenance Provenance { get; set; }
+
+    /// <summary>A call after which packet pointers are dead.</summary>
+    public bool ClobbersPacket { get; set; }
+
+    public SourcePosition Position { get; set; }
+
+    public Block? Block { get; set; }
+
+    public List<Node> Operands => _operands ?? s_noOperands;
+
+    /// <summary>Successors of a terminator; for a phi, the predecessor that each operand comes from.</summary>
+    public List<Block> Targets { get; } = [];
+
+    /// <summary>Set while a pass runs: the value that takes this one's place.</summary>
+    public Node? Replacement { get; set; }
+
+    public bool IsLeaf => Op <= Op.Alloca;
+
+    public bool IsTerminator => Op >= Op.Jump;
+
+    public bool HasEffect => Op is Op.Store or Op.Atomic or Op.Call || IsTerminator;
+
+    public bool IsConstant => Op == Op.Constant;
+
+    public bool IsFrozen => Op is Op.FrozenObject or Op.FrozenStruct or Op.Map;
+
+    public bool IsConstantValue(long value) => Op == Op.Constant && Immediate == value;
+
+    public Node With(params ReadOnlySpan<Node> operands)
+    {
+        _operands = [.. operands];
+        return this;
+    }
+
+    public void AddOperand(Node operand) => (_operands ??= []).Add(operand);
+
+    /// <summary>The value after all replacements made so far.</summary>
+    public Node Resolve()
+    {
+        var node = this;
+        while (node.Replacement is { } next)
+        {
+            node = next;
+        }
+
+        return node;
+    }
+
+    public override string ToString() => IrPrinter.Describe(this);
+
+    /// <summary>Constants are kept canonical: 32-bit ones zero-extended.</summary>
+    public static Node Const(IrType type, long value) =>
+        new(Op.Constant, type) { Immediate = type == IrType.I32 ? (uint)value : value };
+}
+
+/// <summary>Where a pointer points, as the kernel's verifier will see it.</summary>
+internal enum Provenance : byte
+{
+    None,
+    Context,
+    Packet,
+    PacketEnd,
+    PacketMeta,
+    MapValue,
+    Map,
+    Stack,
+    Kernel,
+}

@@ -1,0 +1,58 @@
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Passes;
+
+/// <summary>Rewrites every instruction by the local rules until nothing changes.</summary>
+internal sealed class Simplification : IPass
+{
+    public string Why => "constants, identities and canonical forms";
+
+    public bool Run(Function function)
+    {
+        var changed = false;
+        for (var again = true; again;)
+        {
+            again = false;
+            foreach (var block in function.Blocks)
+            {
+                for (var i = 0; i < block.Nodes.Count; i++)
+                {
+                    var node = block.Nodes[i];
+                    ResolveOperands(node);
+                    var better = Simplifier.Simplify(node);
+                    if (better is null || better == node)
+                    {
+                        continue;
+                    }
+
+                    if (better.Block is null && !better.IsLeaf)
+                    {
+                        better.Position = node.Position;
+                        better.Block = block;
+                        block.Nodes.Insert(i, better);
+                        i++;
+                    }
+
+                    node.Replacement = better;
+                    again = true;
+                }
+            }
+
+            if (again)
+            {
+                function.ApplyReplacements();
+                changed = true;
+            }
+        }
+
+        return changed;
+    }
+
+    private static void ResolveOperands(Node node)
+    {
+        for (var i = 0; i < node.Operands.Count; i++)
+        {
+            node.Operands[i] = node.Operands[i].Resolve();
+        }
+    }
+}

@@ -1,0 +1,60 @@
+using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Compiler.Passes;
+
+namespace Skep.Bpf.Compiler;
+
+/// <summary>The passes in order, each with its reason; the form is verified after each.</summary>
+internal static class Pipeline
+{
+    private const int MostRounds = 8;
+
+    public static void Run(Function function, CompileTarget target)
+    {
+        IrVerifier.Check(function, "translation");
+        target.Dump?.Invoke("translated", IrPrinter.Print(function));
+
+        // Before promotion: the shape of memory is still that of the C# locals.
+        Apply(new ControlFlow());
+        Apply(new DeadCode());
+        Apply(new StackSplitting());
+        Apply(new TailDuplication());
+        Apply(new Promotion());
+
+        // What one pass finds helps the others; two or three rounds are usual.
+        for (var round = 0; round < MostRounds; round++)
+        {
+            var changed = Apply(new Simplification());
+            changed |= Apply(new ControlFlow());
+            changed |= Apply(new CommonSubexpressions());
+            changed |= Apply(new MemoryForwarding());
+            changed |= Apply(new DeadCode());
+            changed |= Apply(new StackSplitting());
+            changed |= Apply(new Promotion());
+            if (!changed)
+            {
+                break;
+            }
+        }
+
+        if (target.IsaLevel < 4)
+        {
+            Apply(new SignedDivision());
+            Apply(new DeadCode());
+        }
+
+        target.Dump?.Invoke("optimised", IrPrinter.Print(function));
+
+        bool Apply(IPass pass)
+        {
+            var changed = pass.Run(function);
+            if (changed)
+            {
+                var name = pass.GetType().Name;
+                IrVerifier.Check(function, name);
+                target.Dump?.Invoke($"{name} ({pass.Why})", IrPrinter.Print(function));
+            }
+
+            return changed;
+        }
+    }
+}
