@@ -18,7 +18,7 @@ public static class ProgramCompiler
         target ??= new CompileTarget();
         var entry = program.GetType().GetMethod("Run", BindingFlags.Instance | BindingFlags.Public)
             ?? throw new CompileException(Rule.Unsupported, $"{program.GetType()} has no public Run method", default);
-        ProgramGraph.NameMaps(program);
+        _ = ProgramGraph.Maps(program);
         var function = new Translator(target).Translate(program, entry);
         Pipeline.Run(function, target);
         var position = function.Blocks.SelectMany(static b => b.Nodes).Select(static n => n.Position).FirstOrDefault(static p => p.Line > 0);

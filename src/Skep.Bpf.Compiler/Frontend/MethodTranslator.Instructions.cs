@@ -51,7 +51,7 @@ internal sealed partial class MethodTranslator
                 Push(Node.Const(IrType.Pointer, 0));
                 break;
             case >= ILOpCode.Ldc_i4_m1 and <= ILOpCode.Ldc_i4_8:
-                Push(Node.Const(IrType.I32, code - ILOpCode.Ldc_i4_0));
+                Push(Node.Const(IrType.I32, (int)code - (int)ILOpCode.Ldc_i4_0));
                 break;
             case ILOpCode.Ldc_i4_s or ILOpCode.Ldc_i4:
                 Push(Node.Const(IrType.I32, il.Operand));

@@ -41,6 +41,7 @@ internal sealed partial class MethodTranslator
         return owner == typeof(Unsafe) ? UnsafeMethod((MethodInfo)method, arguments)
             : owner == typeof(Interlocked) ? InterlockedMethod((MethodInfo)method, arguments)
             : owner == typeof(BinaryPrimitives) && method.Name == nameof(BinaryPrimitives.ReverseEndianness) ? ReverseEndianness((MethodInfo)method, arguments)
+            : owner == typeof(Math) && method.Name == nameof(Math.Abs) ? AbsoluteValue((MethodInfo)method, arguments)
             : owner == typeof(Type) ? TypeMethod(method, arguments)
             : owner == typeof(RuntimeHelpers) && method.Name == nameof(RuntimeHelpers.IsReferenceOrContainsReferences) && PushConstant(0);
     }
@@ -206,6 +207,20 @@ internal sealed partial class MethodTranslator
 
         var value = _builder.Emit(new Node(Op.ByteSwap, bits == 64 ? IrType.I64 : IrType.I32) { Immediate = bits }.With(arguments[0].Node));
         Push(type == typeof(short) ? _builder.SignExtend(value, 16, IrType.I32) : value);
+        return true;
+    }
+
+    /// <summary>Without the exception for the smallest value, which stays itself as in two's complement.</summary>
+    private bool AbsoluteValue(MethodInfo method, Entry[] arguments)
+    {
+        var type = TypeLayout.ScalarOf(method.ReturnType);
+        if (type is null || TypeLayout.SizeOf(method.ReturnType) < 4)
+        {
+            return false;
+        }
+
+        var sign = _builder.Binary(Op.ShiftRightSigned, type.Value, arguments[0].Node, Node.Const(type.Value, type == IrType.I32 ? 31 : 63));
+        Push(_builder.Binary(Op.Subtract, type.Value, _builder.Binary(Op.Xor, type.Value, arguments[0].Node, sign), sign));
         return true;
     }
 
