@@ -1,0 +1,106 @@
+using System.Runtime.CompilerServices;
+using Skep.Bpf;
+using Skep.Bpf.Maps;
+using Skep.Edge;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>Kernel half: gives a new connection a backend from the service's ring and enters it into the table under both keys.</summary>
+internal sealed class BackendChoice(BalancerMaps maps)
+{
+    private readonly ArrayMap<ulong> _ring = maps.Ring;
+    private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
+    private readonly LruHashMap<ConnectionKey, Connection> _connections = maps.Connections;
+    private readonly Global<uint> _clock = maps.Clock;
+    private readonly uint _ringSize = (uint)maps.RingSize;
+
+    /// <summary>Slot of a connection: the same for every packet of it, on every host with the same ring.</summary>
+    internal static uint SlotOf(in ConnectionKey key, uint ringSize)
+    {
+        // Multiply and fold: each input bit reaches the upper half, which a multiplication maps to the ring without division.
+        var hash = (key.Source.RawUpper ^ key.RawPorts) * 0x9E3779B97F4A7C15;
+        hash = (hash ^ (hash >> 32) ^ key.Source.RawLower) * 0xC2B2AE3D27D4EB4F;
+        hash = (hash ^ (hash >> 29)) * 0x165667B19E3779F9;
+        return (uint)(((hash >> 32) * ringSize) >> 32);
+    }
+
+    /// <summary>Opens a connection. Gives <see cref="EdgeVerdict.Forwarded"/>, or why there is none.</summary>
+    internal EdgeVerdict Open(in ConnectionKey key, uint ringStart, out Connection forward)
+    {
+        forward = default;
+        var slot = SlotOf(in key, _ringSize);
+        ref var row = ref _ring.Find(ringStart + (slot / BalancerMaps.SlotsPerRow));
+        if (Unsafe.IsNullRef(ref row))
+        {
+            return EdgeVerdict.NoBackend;
+        }
+
+        var id = (uint)(row >> (int)((slot & 3) << 4)) & 0xFFFF;
+        if (id == 0)
+        {
+            return EdgeVerdict.NoBackend;
+        }
+
+        ref var backend = ref _backends.Find(id);
+        if (Unsafe.IsNullRef(ref backend))
+        {
+            return EdgeVerdict.NoBackend;
+        }
+
+        var address = backend.Address;
+        var port = backend.Port;
+        var addressDelta = ChecksumDelta.Of(in key.Destination, in address);
+        var fullDelta = addressDelta + ChecksumDelta.Of(key.DestinationPort, port);
+        var now = _clock.Value;
+
+        // The answer's entry first: once the client's packet is on its way, the answer must be known.
+        ConnectionKey replyKey;
+        replyKey.Source = address;
+        replyKey.Destination = key.Source;
+        replyKey.RawPorts = port.Raw | (key.RawPorts << 16);
+        replyKey.Protocol = key.Protocol;
+        Connection reply;
+        reply.NewAddress = key.Destination;
+        reply.NewPort = key.DestinationPort;
+        reply.AddressDelta = (-addressDelta).Raw;
+        reply.FullDelta = (-fullDelta).Raw;
+        reply.Direction = ConnectionDirection.Reply;
+        reply.End = ConnectionEnd.None;
+        reply.Backend = id;
+        reply.LastSeen = now;
+        var verdict = EnterReply(in replyKey, in reply);
+        if (verdict != EdgeVerdict.Forwarded)
+        {
+            return verdict;
+        }
+
+        forward.NewAddress = address;
+        forward.NewPort = port;
+        forward.AddressDelta = addressDelta.Raw;
+        forward.FullDelta = fullDelta.Raw;
+        forward.Backend = id;
+        forward.LastSeen = now;
+        return _connections.Update(in key, in forward, UpdateMode.Any) < 0 ? EdgeVerdict.TableFull : EdgeVerdict.Forwarded;
+    }
+
+    private EdgeVerdict EnterReply(in ConnectionKey key, in Connection reply)
+    {
+        var status = _connections.Update(in key, in reply, UpdateMode.NoExist);
+        if (status == -Errno.Exists)
+        {
+            // Left over from a closed connection, or the same one whose other entry was evicted: taken over.
+            // A live connection of the same client port to the same backend through another service cannot be told apart later.
+            ref var existing = ref _connections.Find(in key);
+            if (!Unsafe.IsNullRef(ref existing) && !existing.IsClosed
+                && (existing.NewAddress != reply.NewAddress || existing.NewPort != reply.NewPort))
+            {
+                return EdgeVerdict.PortCollision;
+            }
+
+            status = _connections.Update(in key, in reply, UpdateMode.Any);
+        }
+
+        return status < 0 ? EdgeVerdict.TableFull : EdgeVerdict.Forwarded;
+    }
+}

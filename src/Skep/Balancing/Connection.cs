@@ -1,0 +1,116 @@
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>
+/// Addresses and ports of a packet. Layout: source 16, destination 16, source port 2 and destination port 2 as one 32-bit load sees them, protocol 4.
+/// </summary>
+public struct ConnectionKey
+{
+    /// <summary>Sender.</summary>
+    public IpAddress Source;
+
+    /// <summary>Receiver.</summary>
+    public IpAddress Destination;
+
+    /// <summary>Source port in the lower, destination port in the upper half, both in network order.</summary>
+    public uint RawPorts;
+
+    /// <summary>Protocol number.</summary>
+    public uint Protocol;
+
+    /// <summary>Port of the sender.</summary>
+    public readonly NetworkUInt16 SourcePort => NetworkUInt16.FromRaw((ushort)RawPorts);
+
+    /// <summary>Port of the receiver.</summary>
+    public readonly NetworkUInt16 DestinationPort => NetworkUInt16.FromRaw((ushort)(RawPorts >> 16));
+}
+
+/// <summary>Which way packets of a table entry go.</summary>
+public enum ConnectionDirection : byte
+{
+    /// <summary>From the client: the destination is rewritten.</summary>
+    Forward,
+    /// <summary>From the backend: the source is rewritten.</summary>
+    Reply,
+}
+
+/// <summary>How a connection ended so far.</summary>
+[Flags]
+public enum ConnectionEnd : byte
+{
+    /// <summary>Not at all.</summary>
+    None = 0,
+    /// <summary>The client sent FIN.</summary>
+    ClientFin = 1,
+    /// <summary>The backend sent FIN.</summary>
+    BackendFin = 2,
+    /// <summary>One side sent RST.</summary>
+    Reset = 4,
+}
+
+/// <summary>
+/// What is done to packets of one direction of a connection; everything the hot path needs is in this one value.
+/// Layout: new address 16, new port 2, checksum difference of the address 2, of address and port 2, direction 1, end 1, backend 4, last seen 4.
+/// </summary>
+public struct Connection
+{
+    /// <summary>Address that replaces the destination (forward) or the source (reply).</summary>
+    public IpAddress NewAddress;
+
+    /// <summary>Port that replaces the destination's (forward) or the source's (reply).</summary>
+    public NetworkUInt16 NewPort;
+
+    /// <summary><see cref="ChecksumDelta"/> of the address change: for the IPv4 header.</summary>
+    public ushort AddressDelta;
+
+    /// <summary><see cref="ChecksumDelta"/> of address and port change: for TCP and UDP.</summary>
+    public ushort FullDelta;
+
+    /// <summary>Which way the packets go.</summary>
+    public ConnectionDirection Direction;
+
+    /// <summary>How the connection ended so far; the same in both entries.</summary>
+    public ConnectionEnd End;
+
+    /// <summary>Id of the backend.</summary>
+    public uint Backend;
+
+    /// <summary><see cref="BalancerMaps.Clock"/> when a packet of this direction was last seen.</summary>
+    public uint LastSeen;
+
+    /// <summary>Whether both sides finished or one reset: the ports may be used anew.</summary>
+    public readonly bool IsClosed => End >= (ConnectionEnd.ClientFin | ConnectionEnd.BackendFin);
+}
+
+/// <summary>A fragmented packet. Layout: source 16, destination 16, identification 4, protocol 4.</summary>
+public struct FragmentKey
+{
+    /// <summary>Sender.</summary>
+    public IpAddress Source;
+
+    /// <summary>Receiver.</summary>
+    public IpAddress Destination;
+
+    /// <summary>Identification as the processor loads it.</summary>
+    public uint Identification;
+
+    /// <summary>Protocol number.</summary>
+    public uint Protocol;
+}
+
+/// <summary>What is done to the later fragments of a packet. Layout: new address 16, checksum difference 2, direction 2, zero 4.</summary>
+public struct FragmentRoute
+{
+    /// <summary>Address that replaces the destination (forward) or the source (reply).</summary>
+    public IpAddress NewAddress;
+
+    /// <summary><see cref="ChecksumDelta"/> of the change, for the IPv4 header.</summary>
+    public ushort AddressDelta;
+
+    /// <summary><see cref="ConnectionDirection"/>.</summary>
+    public ushort Direction;
+
+    /// <summary>Zero.</summary>
+    public uint Reserved;
+}

@@ -1,0 +1,87 @@
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>User half of the connection table: the clock that stamps entries, listing, and forgetting what is over.</summary>
+public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeouts = null)
+{
+    private readonly ConnectionTimeouts _timeouts = timeouts ?? new ConnectionTimeouts();
+
+    /// <summary>Moves the clock that programs stamp connections with by <paramref name="seconds"/>; to be called about every second.</summary>
+    public void Tick(uint seconds) => maps.Clock.Value += seconds;
+
+    /// <summary>All connections, as the client's side sees them. Entries that come or go meanwhile may be missed or repeated.</summary>
+    public IReadOnlyList<ConnectionState> List()
+    {
+        var now = maps.Clock.Value;
+        var list = new List<ConnectionState>();
+        maps.Connections.ReadAll((key, connection) =>
+        {
+            if (connection.Direction == ConnectionDirection.Forward)
+            {
+                list.Add(new ConnectionState(
+                    key.Source,
+                    key.SourcePort.Value,
+                    key.Destination,
+                    key.DestinationPort.Value,
+                    (IpProtocol)key.Protocol,
+                    connection.Backend,
+                    connection.NewAddress,
+                    connection.NewPort.Value,
+                    connection.End,
+                    TimeSpan.FromSeconds(now - connection.LastSeen)));
+            }
+        });
+        return list;
+    }
+
+    /// <summary>Forgets connections whose both directions have been silent for longer than their state allows; returns how many.</summary>
+    public int Sweep()
+    {
+        var now = maps.Clock.Value;
+        var idle = new List<(ConnectionKey Key, Connection Value)>();
+        maps.Connections.ReadAll((key, connection) =>
+        {
+            if (IsOver(in key, in connection, now))
+            {
+                idle.Add((key, connection));
+            }
+        });
+
+        var removed = 0;
+        foreach (var (key, connection) in idle)
+        {
+            var twin = TwinOf(in key, in connection);
+            if (maps.Connections.TryGet(in twin, out var other) && !IsOver(in twin, in other, now))
+            {
+                continue;
+            }
+
+            if (maps.Connections.Remove(in key) && connection.Direction == ConnectionDirection.Forward)
+            {
+                removed++;
+            }
+        }
+
+        return removed;
+    }
+
+    private static ConnectionKey TwinOf(in ConnectionKey key, in Connection connection) => connection.Direction == ConnectionDirection.Forward
+        ? new ConnectionKey
+        {
+            Source = connection.NewAddress,
+            Destination = key.Source,
+            RawPorts = connection.NewPort.Raw | (key.RawPorts << 16),
+            Protocol = key.Protocol,
+        }
+        : new ConnectionKey
+        {
+            Source = key.Destination,
+            Destination = connection.NewAddress,
+            RawPorts = (key.RawPorts >> 16) | ((uint)connection.NewPort.Raw << 16),
+            Protocol = key.Protocol,
+        };
+
+    private bool IsOver(in ConnectionKey key, in Connection connection, uint now) =>
+        now - connection.LastSeen > _timeouts.Of((IpProtocol)key.Protocol, in connection).TotalSeconds;
+}

@@ -1,0 +1,155 @@
+using System.Runtime.CompilerServices;
+using Skep.Bpf.Maps;
+using Skep.Edge;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>
+/// Kernel half: an ICMP error embeds the packet that caused it, with the addresses that packet had where the error arose. For a balanced connection
+/// it is translated back (RFC 5508 section 4.2), so that path MTU discovery and "port unreachable" work through the balancer.
+/// </summary>
+internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection> connections)
+{
+    private readonly LruHashMap<ConnectionKey, Connection> _connections = connections;
+
+    internal EdgeVerdict Route(in IpPacket packet, byte* end)
+    {
+        if (packet.IsIPv6)
+        {
+            return packet.Protocol == IpProtocol.IcmpV6 ? RouteIPv6(in packet, end) : EdgeVerdict.Passed;
+        }
+
+        return packet.Protocol == IpProtocol.Icmp ? RouteIPv4(in packet, end) : EdgeVerdict.Passed;
+    }
+
+    private EdgeVerdict RouteIPv4(in IpPacket packet, byte* end)
+    {
+        var icmp = (IcmpHeader*)packet.Transport;
+        var inner = (IPv4Header*)(packet.Transport + sizeof(IcmpHeader));
+        if (packet.Transport + sizeof(IcmpHeader) > end)
+        {
+            return EdgeVerdict.Malformed;
+        }
+
+        if (!IcmpTypes.IsError(icmp->Type))
+        {
+            return EdgeVerdict.Passed;
+        }
+
+        if ((byte*)inner + sizeof(IPv4Header) > end)
+        {
+            return EdgeVerdict.Malformed;
+        }
+
+        if (!inner->IsValid || inner->Fragment == FragmentKind.Later || (inner->Protocol != IpProtocol.Tcp && inner->Protocol != IpProtocol.Udp))
+        {
+            return EdgeVerdict.Passed;
+        }
+
+        var ports = (UdpHeader*)((byte*)inner + inner->HeaderLength);
+        if ((byte*)ports + sizeof(UdpHeader) > end)
+        {
+            return EdgeVerdict.Passed;
+        }
+
+        var key = AnswerTo(
+            IpAddress.FromRawIPv4(inner->Source.Raw), IpAddress.FromRawIPv4(inner->Destination.Raw), *(uint*)ports, (uint)inner->Protocol);
+        ref var connection = ref _connections.Find(in key);
+        if (Unsafe.IsNullRef(ref connection))
+        {
+            return EdgeVerdict.Passed;
+        }
+
+        var address = NetworkUInt32.FromRaw(connection.NewAddress.RawIPv4);
+        var addressDelta = ChecksumDelta.FromRaw(connection.AddressDelta);
+        if (connection.Direction == ConnectionDirection.Forward)
+        {
+            inner->Source = address;
+            ports->SourcePort = connection.NewPort;
+            Rewriter.DestinationAddress(in packet, in connection.NewAddress, connection.AddressDelta);
+        }
+        else
+        {
+            inner->Destination = address;
+            ports->DestinationPort = connection.NewPort;
+            // A router on the way speaks for itself; only the backend hides behind the service.
+            if (packet.Source == key.Source)
+            {
+                Rewriter.SourceAddress(in packet, in connection.NewAddress, connection.AddressDelta);
+            }
+        }
+
+        // Within the message the inner header's change and that of its checksum cancel out: what remains is the port.
+        inner->Checksum = addressDelta.Apply(inner->Checksum);
+        icmp->Checksum = (ChecksumDelta.FromRaw(connection.FullDelta) + -addressDelta).Apply(icmp->Checksum);
+        return EdgeVerdict.IcmpForwarded;
+    }
+
+    private EdgeVerdict RouteIPv6(in IpPacket packet, byte* end)
+    {
+        var icmp = (IcmpHeader*)packet.Transport;
+        var inner = (IPv6Header*)(packet.Transport + sizeof(IcmpHeader));
+        if (packet.Transport + sizeof(IcmpHeader) > end)
+        {
+            return EdgeVerdict.Malformed;
+        }
+
+        if (!IcmpV6Types.IsError(icmp->Type))
+        {
+            return EdgeVerdict.Passed;
+        }
+
+        var ports = (UdpHeader*)(inner + 1);
+        if ((byte*)ports > end)
+        {
+            return EdgeVerdict.Malformed;
+        }
+
+        // Extension headers in the embedded packet are rare enough to leave the error to the network stack.
+        if ((inner->NextHeader != IpProtocol.Tcp && inner->NextHeader != IpProtocol.Udp) || (byte*)ports + sizeof(UdpHeader) > end)
+        {
+            return EdgeVerdict.Passed;
+        }
+
+        var key = AnswerTo(inner->Source, inner->Destination, *(uint*)ports, (uint)inner->NextHeader);
+        ref var connection = ref _connections.Find(in key);
+        if (Unsafe.IsNullRef(ref connection))
+        {
+            return EdgeVerdict.Passed;
+        }
+
+        // The message with its pseudo header contains the change of the inner address, of the port, and of the outer address.
+        var delta = ChecksumDelta.FromRaw(connection.FullDelta);
+        if (connection.Direction == ConnectionDirection.Forward)
+        {
+            inner->Source = connection.NewAddress;
+            ports->SourcePort = connection.NewPort;
+            Rewriter.DestinationAddress(in packet, in connection.NewAddress, connection.AddressDelta);
+            delta += ChecksumDelta.FromRaw(connection.AddressDelta);
+        }
+        else
+        {
+            inner->Destination = connection.NewAddress;
+            ports->DestinationPort = connection.NewPort;
+            if (packet.Source == key.Source)
+            {
+                Rewriter.SourceAddress(in packet, in connection.NewAddress, connection.AddressDelta);
+                delta += ChecksumDelta.FromRaw(connection.AddressDelta);
+            }
+        }
+
+        icmp->Checksum = delta.Apply(icmp->Checksum);
+        return EdgeVerdict.IcmpForwarded;
+    }
+
+    private static ConnectionKey AnswerTo(IpAddress source, IpAddress destination, uint rawPorts, uint protocol)
+    {
+        ConnectionKey key;
+        key.Source = destination;
+        key.Destination = source;
+        key.RawPorts = (rawPorts << 16) | (rawPorts >> 16);
+        key.Protocol = protocol;
+        return key;
+    }
+}

@@ -1,0 +1,64 @@
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>A virtual address. Layout: address 16, port in network order 4 (upper half zero), protocol 4. Port and protocol 0 stand for any.</summary>
+public struct ServiceKey
+{
+    /// <summary>Virtual address.</summary>
+    public IpAddress Address;
+
+    /// <summary>Port as the processor loads it from a packet.</summary>
+    public uint RawPort;
+
+    /// <summary>Protocol number.</summary>
+    public uint Protocol;
+}
+
+/// <summary>A service as the program sees it. Layout: id 4, first row of the ring in use 4.</summary>
+public struct ServiceEntry
+{
+    /// <summary>Number of the service, below <see cref="BalancerMaps.MaxServices"/>; <see cref="AddressOnly"/> in entries without port.</summary>
+    public uint Id;
+
+    /// <summary>First row in <see cref="BalancerMaps.Ring"/>.</summary>
+    public uint RingStart;
+
+    /// <summary>Id of entries that only say that an address is a service's.</summary>
+    public const uint AddressOnly = uint.MaxValue;
+}
+
+/// <summary>A backend as the program sees it. Layout: address 16, port in network order 2, in use 2, service 4.</summary>
+public struct BackendEntry
+{
+    /// <summary>Address.</summary>
+    public IpAddress Address;
+
+    /// <summary>Port.</summary>
+    public NetworkUInt16 Port;
+
+    /// <summary>1 when the id is taken.</summary>
+    public ushort InUse;
+
+    /// <summary>Id of the service.</summary>
+    public uint Service;
+}
+
+/// <summary>Traffic of a backend on one CPU. Layout: five times 8.</summary>
+public struct BackendCounter
+{
+    /// <summary>Connections given to the backend.</summary>
+    public ulong Connections;
+
+    /// <summary>Packets to the backend.</summary>
+    public ulong Packets;
+
+    /// <summary>Bytes to the backend, Ethernet headers included.</summary>
+    public ulong Bytes;
+
+    /// <summary>Packets of answers.</summary>
+    public ulong ReplyPackets;
+
+    /// <summary>Bytes of answers, Ethernet headers included.</summary>
+    public ulong ReplyBytes;
+}

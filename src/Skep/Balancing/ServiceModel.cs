@@ -1,0 +1,38 @@
+using System.Collections.Immutable;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>A service as it is wanted: one virtual address, port and protocol, and the backends behind it.</summary>
+/// <param name="Name">Name for people, for example <c>shop</c>; several services may share one.</param>
+/// <param name="Address">Virtual address.</param>
+/// <param name="Port">Virtual port.</param>
+/// <param name="Protocol">TCP or UDP.</param>
+/// <param name="Backends">Backends, of the same family as the address.</param>
+public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, IpProtocol Protocol, ImmutableArray<BackendModel> Backends)
+{
+    /// <summary>The key in the service map.</summary>
+    public ServiceKey Key => new() { Address = Address, RawPort = NetworkUInt16.From(Port).Raw, Protocol = (uint)Protocol };
+
+    /// <summary>Address, port and protocol: <c>192.0.2.1:80/tcp</c>.</summary>
+    public string Endpoint => $"{EndpointText.Of(Address, Port)}/{Protocol.ToString().ToLowerInvariant()}";
+}
+
+/// <summary>A backend as it is wanted.</summary>
+/// <param name="Address">Address.</param>
+/// <param name="Port">Port.</param>
+/// <param name="Weight">Share of new connections relative to the other backends, 0 to 1000; 0 drains.</param>
+/// <param name="Drain">Keeps its connections and gets no new ones.</param>
+/// <param name="Alive">Whether health checks, if any, pass; a dead backend gets no new connections.</param>
+public sealed record BackendModel(IpAddress Address, ushort Port, int Weight = 1, bool Drain = false, bool Alive = true)
+{
+    /// <summary>Whether the backend gets new connections.</summary>
+    public bool TakesConnections => Weight > 0 && !Drain && Alive;
+}
+
+/// <summary>Addresses and ports as people write them.</summary>
+public static class EndpointText
+{
+    /// <summary><c>192.0.2.1:80</c>, <c>[2001:db8::1]:80</c>.</summary>
+    public static string Of(IpAddress address, ushort port) => address.IsIPv4 ? $"{address}:{port}" : $"[{address}]:{port}";
+}

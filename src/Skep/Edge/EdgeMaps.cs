@@ -1,0 +1,41 @@
+using Skep.Balancing;
+using Skep.Bpf.Maps;
+using Skep.Filtering;
+using Skep.Packets;
+
+namespace Skep.Edge;
+
+/// <summary>
+/// The maps of the edge, made once and shared by every program object that follows: the agent replaces programs, the maps stay.
+/// </summary>
+public sealed class EdgeMaps
+{
+    /// <summary>Describes the maps in the sizes of <paramref name="options"/>.</summary>
+    public EdgeMaps(EdgeOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        Counters = new((uint)Enum.GetValues<EdgeVerdict>().Length, "edge_counters");
+        BlockedAddresses = new(options.MaxBlockedAddresses, "edge_blocked");
+        BlockedPrefixes = new(options.MaxBlockedPrefixes, "edge_prefixes");
+        Sources = new(options.MaxSources, "edge_sources");
+        Balancing = new BalancerMaps(options.MaxServices, options.MaxBackends, options.RingSize, options.MaxConnections);
+    }
+
+    /// <summary>Packets and bytes per <see cref="EdgeVerdict"/>.</summary>
+    public PerCpuArrayMap<EdgeCounter> Counters { get; }
+
+    /// <summary>Blocked single addresses.</summary>
+    public HashMap<IpAddress, BlockRule> BlockedAddresses { get; }
+
+    /// <summary>Blocked prefixes, both families in one trie.</summary>
+    public LpmTrie<PrefixKey, BlockRule> BlockedPrefixes { get; }
+
+    /// <summary>Rate state per source.</summary>
+    public LruHashMap<IpAddress, ulong> Sources { get; }
+
+    /// <summary>Services, backends and connections.</summary>
+    public BalancerMaps Balancing { get; }
+
+    /// <summary>All maps, for pinning and for binding to a twin.</summary>
+    public IReadOnlyList<BpfMap> All => [Counters, BlockedAddresses, BlockedPrefixes, Sources, .. Balancing.All];
+}

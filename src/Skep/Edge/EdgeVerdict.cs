@@ -1,0 +1,51 @@
+namespace Skep.Edge;
+
+/// <summary>What the edge program did with a packet, and why. The number is the index of the counter.</summary>
+public enum EdgeVerdict : uint
+{
+    /// <summary>None of the edge's business: on to the network stack.</summary>
+    Passed,
+    /// <summary>Neither IPv4 nor IPv6: passed.</summary>
+    NotIp,
+    /// <summary>Truncated or contradictory: passed or dropped as <see cref="EdgeOptions.Malformed"/> says.</summary>
+    Malformed,
+    /// <summary>The source is on the block list: dropped.</summary>
+    Blocked,
+    /// <summary>The source exceeded its rate: dropped.</summary>
+    RateLimited,
+    /// <summary>Sent on to a backend.</summary>
+    Forwarded,
+    /// <summary>A backend's answer, sent on to the client.</summary>
+    Replied,
+    /// <summary>The service has no backend that takes connections: dropped.</summary>
+    NoBackend,
+    /// <summary>The connection table took no entry: dropped.</summary>
+    TableFull,
+    /// <summary>The client uses the same port towards the same backend through another service: dropped.</summary>
+    PortCollision,
+    /// <summary>A later fragment, sent the way of its first one.</summary>
+    FragmentForwarded,
+    /// <summary>A later fragment for a service, whose first one was not seen: dropped or passed as <see cref="EdgeOptions.StrayFragments"/> says.</summary>
+    StrayFragment,
+    /// <summary>An ICMP error about a balanced connection, sent to the end it concerns.</summary>
+    IcmpForwarded,
+}
+
+/// <summary>Packets and bytes of one verdict on one CPU. Layout: packets 8, bytes 8.</summary>
+public struct EdgeCounter
+{
+    /// <summary>Packets.</summary>
+    public ulong Packets;
+
+    /// <summary>Bytes, Ethernet headers included.</summary>
+    public ulong Bytes;
+}
+
+/// <summary>What happens to packets the edge cannot make sense of.</summary>
+public enum PacketPolicy : byte
+{
+    /// <summary>They go on to the network stack, which judges them itself.</summary>
+    Pass,
+    /// <summary>They are dropped.</summary>
+    Drop,
+}
