@@ -33,6 +33,9 @@ public readonly struct IpPrefix : IEquatable<IpPrefix>
     /// <summary>Whether the block is a single address.</summary>
     public bool IsSingleAddress => MappedLength == 128;
 
+    /// <summary>Whether this is an IPv6 block so wide that the 128-bit form of every IPv4 address lies in it, as in <c>::/0</c>.</summary>
+    public bool CoversMappedIPv4 => !Address.IsIPv4 && Mask(IpAddress.FromRawIPv4(0), Length) == Address;
+
     /// <summary>Whether the address lies in the block; families never mix, not even in <c>::/0</c>.</summary>
     public bool Contains(IpAddress address) =>
         address.IsIPv4 == Address.IsIPv4 && Mask(address, MappedLength) == Address;

@@ -92,6 +92,11 @@ public sealed class BlockList(HashMap<IpAddress, BlockRule> addresses, LpmTrie<P
     private BlockProblem? Write(BlockRequest request, BlockRule before)
     {
         var prefix = request.Prefix;
+        if (prefix.CoversMappedIPv4)
+        {
+            return new BlockProblem(prefix, $"{prefix} is not blocked: it would cover IPv4 too. Public IPv6 addresses are 2000::/3.");
+        }
+
         var rule = before with { ExpiresAt = request.Lifetime is { } lifetime ? Now + Nanoseconds(lifetime) : 0 };
         int status;
         if (prefix.IsSingleAddress)

@@ -1,0 +1,44 @@
+using System.Runtime.InteropServices;
+using Skep.Balancing;
+using Skep.Edge;
+using Skep.Filtering;
+using Skep.Packets;
+
+namespace Skep.Tests.Edge;
+
+public sealed unsafe class EdgeLayoutTests
+{
+    [Fact]
+    public void Structs_in_maps_have_the_documented_sizes()
+    {
+        Assert.Equal(16, sizeof(EdgeCounter));
+        Assert.Equal(24, sizeof(BlockRule));
+        Assert.Equal(20, sizeof(PrefixKey));
+        Assert.Equal(24, sizeof(ServiceKey));
+        Assert.Equal(8, sizeof(ServiceEntry));
+        Assert.Equal(24, sizeof(BackendEntry));
+        Assert.Equal(40, sizeof(BackendCounter));
+        Assert.Equal(40, sizeof(ConnectionKey));
+        Assert.Equal(32, sizeof(Connection));
+        Assert.Equal(40, sizeof(FragmentKey));
+        Assert.Equal(24, sizeof(FragmentRoute));
+    }
+
+    [Theory]
+    [InlineData(typeof(ServiceKey), nameof(ServiceKey.RawPort), 16)]
+    [InlineData(typeof(ServiceKey), nameof(ServiceKey.Protocol), 20)]
+    [InlineData(typeof(BackendEntry), nameof(BackendEntry.Port), 16)]
+    [InlineData(typeof(BackendEntry), nameof(BackendEntry.Service), 20)]
+    [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.RawPorts), 32)]
+    [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.Protocol), 36)]
+    [InlineData(typeof(Connection), nameof(Connection.FullDelta), 20)]
+    [InlineData(typeof(Connection), nameof(Connection.End), 23)]
+    [InlineData(typeof(Connection), nameof(Connection.LastSeen), 28)]
+    public void Fields_lie_where_the_documentation_says(Type type, string field, int offset) => Assert.Equal(offset, (int)Marshal.OffsetOf(type, field));
+
+    [Theory]
+    [InlineData("10.1.0.0/16")]
+    [InlineData("2001:db8::/32")]
+    [InlineData("::/0")]
+    public void A_prefix_survives_its_key(string prefix) => Assert.Equal(prefix, PrefixKey.Of(IpPrefix.Parse(prefix)).Prefix.ToString());
+}
