@@ -1,0 +1,162 @@
+using System.Runtime.InteropServices;
+using Skep.Bpf.Asm;
+using Skep.Bpf.Btf;
+using Skep.Bpf.Kernel;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Features;
+
+/// <summary>Ways to find out whether the kernel has something: all harmless, none leaves a trace. Null says that it is there.</summary>
+internal static unsafe class Probes
+{
+    private static ReadOnlySpan<byte> ReturnZero => [0xb7, 0, 0, 0, 0, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+
+    private static ReadOnlySpan<byte> ReturnOne => [0xb7, 0, 0, 0, 1, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
+
+    /// <summary>Loads the shortest program of the type; that of a hook with BTF names what it attaches to.</summary>
+    internal static Func<string?> Program(
+        ProgramType type, AttachType attachType = 0, string? target = null, BtfKind kind = BtfKind.Function, uint flags = 0) => () =>
+    {
+        uint id = 0;
+        if (target is not null)
+        {
+            if (BtfFile.Kernel is not { } btf)
+            {
+                return "the kernel has no BTF";
+            }
+
+            if (btf.Find(target, kind) is not { } found)
+            {
+                return $"the kernel has no {target}";
+            }
+
+            id = found;
+        }
+
+        return Load(type, attachType, type is ProgramType.SkLookup or ProgramType.CgroupSockAddr ? ReturnOne : ReturnZero, id, flags);
+    };
+
+    /// <summary>Loads an XDP program with these instructions before its end.</summary>
+    internal static Func<string?> Code(params Instruction[] instructions) => () =>
+    {
+        var code = new byte[(instructions.Length + 2) * Instruction.Size];
+        for (var i = 0; i < instructions.Length; i++)
+        {
+            instructions[i].Write(code.AsSpan(i * Instruction.Size));
+        }
+
+        ReturnZero.CopyTo(code.AsSpan(instructions.Length * Instruction.Size));
+        return Load(ProgramType.Xdp, 0, code, 0, 0);
+    };
+
+    /// <summary>Creates a small map of the kind.</summary>
+    internal static Func<string?> Map(uint kind, uint keySize, uint valueSize, uint maxEntries, MapFlags flags = MapFlags.None) => () =>
+    {
+        var attributes = new MapCreateAttributes
+        {
+            Kind = (MapKind)kind, KeySize = keySize, ValueSize = valueSize, MaxEntries = maxEntries, Flags = flags,
+        };
+        var status = BpfSyscall.MapCreate(ref attributes, out var handle);
+        handle.Dispose();
+        return Explain(status, "the kernel does not create such a map");
+    };
+
+    /// <summary>Reads an empty hash table by a batch call.</summary>
+    internal static string? Batches()
+    {
+        var attributes = new MapCreateAttributes { Kind = MapKind.Hash, KeySize = 4, ValueSize = 4, MaxEntries = 1 };
+        var status = BpfSyscall.MapCreate(ref attributes, out var handle);
+        using (handle)
+        {
+            if (status < 0)
+            {
+                return Explain(status, "the kernel does not create a hash table");
+            }
+
+            using var lease = handle.Borrow();
+            var memory = stackalloc uint[4];
+            var batch = new MapBatchAttributes { OutBatch = memory, Keys = memory + 1, Values = memory + 2, Count = 1, Map = lease.Descriptor };
+            status = BpfSyscall.MapLookupBatch(ref batch);
+            return status == -Errno.NoEntry ? null : Explain(status, "the kernel has no batch calls");
+        }
+    }
+
+    /// <summary>Attaches to an interface that cannot exist: only a kernel with the link looks for it.</summary>
+    internal static string? TcxLink()
+    {
+        var attributes = default(ProgLoadAttributes);
+        var status = Load(ref attributes, ProgramType.SchedCls, 0, ReturnZero, 0, 0, out var handle);
+        using (handle)
+        {
+            if (status < 0)
+            {
+                return Explain(status, "no TC program can be loaded");
+            }
+
+            using var lease = handle.Borrow();
+            var link = new LinkCreateAttributes { Program = lease.Descriptor, Target = -1, AttachType = AttachType.TcxIngress };
+            status = BpfSyscall.LinkCreate(ref link, out var made);
+            made.Dispose();
+            return status == -Errno.NoDevice ? null : "the kernel attaches TC programs by clsact only";
+        }
+    }
+
+    /// <summary>Looks for a type, function or struct in the kernel's BTF.</summary>
+    internal static Func<string?> Btf(string name, BtfKind kind) => () =>
+        BtfFile.Kernel is not { } btf ? "the kernel has no BTF to tell" : btf.Find(name, kind) is null ? $"the kernel has no {name}" : null;
+
+    /// <summary>Looks for a helper in the kernel's BTF.</summary>
+    internal static Func<string?> HelperCall(string name) => () =>
+        BtfFile.Kernel is not { } btf ? "the kernel has no BTF to tell"
+        : btf.Enumerators("bpf_func_id").Any(value => value.Name == "BPF_FUNC_" + name) ? null : $"the kernel has no helper bpf_{name}";
+
+    /// <summary>Looks for a file or directory the kernel shows.</summary>
+    internal static Func<string?> PathExists(string path) => () => Path.Exists(path) ? null : $"{path} does not exist";
+
+    /// <summary>Whether the JIT compiler is on.</summary>
+    internal static string? Jit()
+    {
+        const string path = "/proc/sys/net/core/bpf_jit_enable";
+        if (!File.Exists(path))
+        {
+            return $"{path} does not exist";
+        }
+
+        return File.ReadAllText(path).Trim() == "0" ? $"{path} is 0" : null;
+    }
+
+    private static string? Load(ProgramType type, AttachType attachType, ReadOnlySpan<byte> code, uint attachBtfId, uint flags)
+    {
+        var attributes = default(ProgLoadAttributes);
+        var status = Load(ref attributes, type, attachType, code, attachBtfId, flags, out var handle);
+        handle.Dispose();
+        return Explain(status, "the kernel does not load such a program");
+    }
+
+    private static int Load(
+        ref ProgLoadAttributes attributes, ProgramType type, AttachType attachType, ReadOnlySpan<byte> code, uint attachBtfId, uint flags,
+        out KernelHandle handle)
+    {
+        fixed (byte* instructions = code)
+        fixed (byte* license = "GPL\0"u8)
+        {
+            attributes.Type = type;
+            attributes.ExpectedAttachType = attachType;
+            attributes.Instructions = instructions;
+            attributes.InstructionCount = (uint)(code.Length / Instruction.Size);
+            attributes.License = license;
+            attributes.AttachBtfId = attachBtfId;
+            attributes.Flags = flags;
+            return BpfSyscall.ProgLoad(ref attributes, out handle);
+        }
+    }
+
+    private static string? Explain(int status, string refusal) => -status switch
+    {
+        <= 0 => null,
+        Errno.Permission or Errno.AccessDenied => $"not permitted here ({Errno.NameOf(status)})",
+        Errno.Invalid => refusal,
+        var other => $"{refusal} ({Errno.NameOf(other)}: {Marshal.GetPInvokeErrorMessage(other)})",
+    };
+}
