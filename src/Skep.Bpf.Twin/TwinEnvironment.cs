@@ -19,11 +19,15 @@ public sealed class TwinEnvironment : KernelEnvironment
         Cpus = cpus;
         KtimeNow = start;
         _random = seed;
+        TimeProvider = new TwinTimeProvider(this);
         SetTask(1, 1, "twin"u8);
     }
 
     /// <summary>Number of CPUs: values per entry of per-CPU maps.</summary>
     public int Cpus { get; }
+
+    /// <summary>The same clock for the user half: its timestamps are <see cref="KtimeNow"/>. Timers of it run on the system's clock.</summary>
+    public TimeProvider TimeProvider { get; }
 
     /// <summary>The monotonic clock in nanoseconds; it may be set to any time.</summary>
     public ulong KtimeNow { get; set; }

@@ -178,6 +178,15 @@ public sealed class TwinEngineTests : IDisposable
     }
 
     [Fact]
+    public void The_user_half_reads_the_clock_of_the_program()
+    {
+        var before = _twin.Environment.TimeProvider.GetTimestamp();
+        _twin.Environment.Advance(TimeSpan.FromSeconds(3));
+        Assert.Equal(TimeSpan.FromSeconds(3), _twin.Environment.TimeProvider.GetElapsedTime(before));
+        Assert.Equal(4, _twin.Environment.TimeProvider.GetUtcNow().Second);
+    }
+
+    [Fact]
     public void The_hot_path_allocates_nothing()
     {
         var program = new Counter();

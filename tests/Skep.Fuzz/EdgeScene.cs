@@ -1,0 +1,84 @@
+using Skep.Balancing;
+using Skep.Bpf.Maps;
+using Skep.Edge;
+using Skep.Filtering;
+using Skep.Packets;
+
+namespace Skep.Fuzz;
+
+/// <summary>The edge program with the services and blocks of <see cref="Scene"/>, over maps that the caller gives storage.</summary>
+public sealed class EdgeScene : IDisposable
+{
+    private EdgeScene(EdgeOptions options)
+    {
+        Maps = new EdgeMaps(options);
+        Program = new EdgeProgram(Maps, options);
+    }
+
+    /// <summary>Its maps.</summary>
+    public EdgeMaps Maps { get; }
+
+    /// <summary>The program.</summary>
+    public EdgeProgram Program { get; }
+
+    /// <summary>Every stage on; nothing is ever over its rate, so that no verdict hangs on the speed of the machine.</summary>
+    public static EdgeOptions Everything { get; } = new() { RateLimit = new SourceRate(1_000_000_000, 1_000_000), RingSize = 251, MaxServices = 8, MaxBackends = 64 };
+
+    /// <summary>Strict about malformed packets, without balancing.</summary>
+    public static EdgeOptions Strict { get; } = Everything with { Malformed = PacketPolicy.Drop, Balance = false };
+
+    /// <summary>Strict and balancing; stray fragments pass.</summary>
+    public static EdgeOptions StrictBalancing { get; } = Everything with { Malformed = PacketPolicy.Drop, StrayFragments = PacketPolicy.Pass, RateLimit = null };
+
+    /// <summary>All of the above by name.</summary>
+    public static IReadOnlyDictionary<string, EdgeOptions> Variants { get; } = new Dictionary<string, EdgeOptions>
+    {
+        ["everything"] = Everything,
+        ["strict"] = Strict,
+        ["strict-balancing"] = StrictBalancing,
+    };
+
+    /// <summary>Makes the scene: <paramref name="bind"/> gives each map storage, then services and blocks are written.</summary>
+    public static EdgeScene Create(EdgeOptions options, TimeProvider time, Action<BpfMap> bind)
+    {
+        ArgumentNullException.ThrowIfNull(bind);
+        var scene = new EdgeScene(options);
+        foreach (var map in scene.Maps.All)
+        {
+            bind(map);
+        }
+
+        var state = new EdgeState(scene.Maps, time);
+        state.Balancer.Apply(
+        [
+            Service("web", Scene.WebService, 80, IpProtocol.Tcp, 8080, Scene.Backends),
+            Service("web6", Scene.WebService6, 80, IpProtocol.Tcp, 8080, Scene.Backends6),
+            Service("names", Scene.NameService, 53, IpProtocol.Udp, 5353, Scene.Backends),
+            Service("names6", Scene.NameService6, 53, IpProtocol.Udp, 5353, Scene.Backends6),
+            Service("empty", Scene.EmptyService, 80, IpProtocol.Tcp, 8080),
+        ]);
+        state.BlockList.Apply(
+        [
+            new BlockRequest(IpPrefix.Parse(Scene.BlockedAddress + "/32")),
+            new BlockRequest(IpPrefix.Parse(Scene.BlockedPrefix)),
+            new BlockRequest(IpPrefix.Parse(Scene.BlockedPrefix6)),
+        ]);
+        return scene;
+    }
+
+    /// <summary>Disposes of the maps.</summary>
+    public void Dispose()
+    {
+        foreach (var map in Maps.All)
+        {
+            map.Dispose();
+        }
+    }
+
+    private static ServiceModel Service(string name, string address, ushort port, IpProtocol protocol, ushort backendPort, params string[] backends) => new(
+        name,
+        IpAddress.Parse(address),
+        port,
+        protocol,
+        [.. backends.Select((b, i) => new BackendModel(IpAddress.Parse(b), backendPort, i + 1))]);
+}

@@ -1,0 +1,64 @@
+using System.Globalization;
+
+namespace Skep.Fuzz;
+
+/// <summary>What the command line asks for.</summary>
+internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string? Program, string Directory)
+{
+    private const long MostPackets = 1_000_000_000;
+
+    public const string Usage = """
+        Skep.Fuzz twin   [--count N] [--seed S] [--program NAME] [--directory DIR]
+        Skep.Fuzz kernel [--count N] [--seed S] [--program NAME] [--directory DIR]
+
+        twin    mutated packets through the programs in the process: none may throw or leave its frame
+        kernel  the same packets through BPF_PROG_TEST_RUN and the twin: same verdicts, bytes and map contents (root)
+
+        --count      packets per program, 1 to 1000000000; 1000000 for the twin, 100000 for the kernel unless told otherwise
+        --seed       the same seed makes the same packets; 1 unless told otherwise
+        --program    one program only
+        --directory  where a packet that makes a difference is written as pcap; the current one unless told otherwise
+        """;
+
+    /// <summary>Reads the arguments; null and a reason when they make no sense.</summary>
+    public static FuzzOptions? Parse(string[] arguments, out string problem)
+    {
+        problem = "Say 'twin' or 'kernel'.";
+        if (arguments.Length == 0 || arguments[0] is not ("twin" or "kernel"))
+        {
+            return null;
+        }
+
+        var options = new FuzzOptions(arguments[0], arguments[0] == "twin" ? 1_000_000 : 100_000, 1, null, ".");
+        for (var i = 1; i < arguments.Length; i += 2)
+        {
+            if (i + 1 == arguments.Length)
+            {
+                problem = $"{arguments[i]} needs a value.";
+                return null;
+            }
+
+            var value = arguments[i + 1];
+            problem = $"'{value}' is no value for {arguments[i]}.";
+            switch (arguments[i])
+            {
+                case "--count" when long.TryParse(value, CultureInfo.InvariantCulture, out var count) && count is > 0 and <= MostPackets:
+                    options = options with { Count = count };
+                    break;
+                case "--seed" when ulong.TryParse(value, CultureInfo.InvariantCulture, out var seed):
+                    options = options with { Seed = seed };
+                    break;
+                case "--program" when FuzzTarget.Names.Contains(value):
+                    options = options with { Program = value };
+                    break;
+                case "--directory" when System.IO.Directory.Exists(value):
+                    options = options with { Directory = value };
+                    break;
+                default:
+                    return null;
+            }
+        }
+
+        return options;
+    }
+}
