@@ -1,0 +1,44 @@
+using System.Runtime.InteropServices;
+
+namespace Skep.Benchmarks;
+
+/// <summary>CPU time of the calling thread: what a test run costs, whoever else wants the processor.</summary>
+internal static partial class ThreadClock
+{
+    private const int CLOCK_THREAD_CPUTIME_ID = 3;
+
+    internal static long Nanoseconds
+    {
+        get
+        {
+            if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, out var time) != 0)
+            {
+                throw new InvalidOperationException($"clock_gettime: errno {Marshal.GetLastPInvokeError()}");
+            }
+
+            return (time.Seconds * 1_000_000_000) + time.Nanoseconds;
+        }
+    }
+
+    /// <summary>Keeps the calling thread on the last processor.</summary>
+    internal static void Pin()
+    {
+        var mask = 1UL << Math.Min(63, Environment.ProcessorCount - 1);
+        if (sched_setaffinity(0, sizeof(ulong), in mask) != 0)
+        {
+            throw new InvalidOperationException($"sched_setaffinity: errno {Marshal.GetLastPInvokeError()}");
+        }
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int clock_gettime(int clock, out Timespec time);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int sched_setaffinity(int thread, nuint size, in ulong mask);
+
+    private struct Timespec
+    {
+        internal long Seconds;
+        internal long Nanoseconds;
+    }
+}
