@@ -92,7 +92,7 @@ public static class Disassembler
         }
 
         // The offset of an arithmetic instruction tells signed division and sign extension (RFC 9669 section 4.1).
-        var signed = i.Offset != 0 && operation is Div or Mod ? i.Offset == 1 ? "s" : "" : "";
+        var signed = i.Offset == 1 && operation is Div or Mod ? "s" : "";
         var extension = operation == Mov && i.Offset is 8 or 16 or 32 ? Invariant($"(s{i.Offset})") : "";
         var source = (i.Code & SourceRegister) != 0 ? Invariant($"{extension}{register}{i.Src}") : Invariant($"{i.Immediate}");
         return Invariant($"{register}{i.Dst} {signed}{s_aluOperators[operation >> 4]} {source}");

@@ -1,0 +1,100 @@
+using Skep.Bpf.Verification;
+
+namespace Skep.Bpf.Tests.Verification;
+
+public class VerifierLogTests
+{
+    [Fact]
+    public void The_classic_format_is_understood()
+    {
+        var log = VerifierLog.Parse(
+            """
+            func#0 @0
+            0: R1=ctx() R10=fp0
+            ; var data = context.Data; @ Edge.cs:11
+            0: (61) r2 = *(u32 *)(r1 +0)          ; R1=ctx() R2_w=pkt(r=0)
+            ; return *data; @ Edge.cs:12
+            1: (71) r0 = *(u8 *)(r2 +0)
+            invalid access to packet, off=0 size=1, R2(id=0,off=0,r=0)
+            R2 offset is outside of the packet
+            verification time 31 usec
+            stack depth 0
+            processed 2 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+            """);
+
+        Assert.Equal(1, log.Slot);
+        Assert.Equal("r0 = *(u8 *)(r2 +0)", log.Instruction);
+        Assert.Equal("invalid access to packet, off=0 size=1, R2(id=0,off=0,r=0); R2 offset is outside of the packet", log.Complaint);
+        Assert.Equal("R1=ctx() R2_w=pkt(r=0)", log.Registers);
+        Assert.Null(log.Reason);
+    }
+
+    [Fact]
+    public void The_format_of_kernel_7_3_brings_its_own_reason_and_suggestion()
+    {
+        var log = VerifierLog.Parse(
+            """
+            0: R1=ctx() R10=fp0
+            0: (95) exit
+            R0 !read_ok
+
+            Verification failed: Register Type Safety: Unreadable register
+
+            Reason:
+              R0 has never been initialized on this path, so the verifier cannot use it as an input.
+
+            At:
+              insn 0
+                    | ^-- error: R0 is not readable
+              Instruction context:
+              >>> 0 | (95) exit
+
+            Causal path:
+              no retained diagnostic events on this path
+
+            Suggestion:
+              Initialize R0 on every path before this instruction.
+
+            processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+            """);
+
+        Assert.Equal((0, "R0 !read_ok"), (log.Slot, log.Complaint));
+        Assert.Equal("R1=ctx() R10=fp0", log.Registers);
+        Assert.Equal("R0 has never been initialized on this path, so the verifier cannot use it as an input.", log.Reason);
+        Assert.Equal("Initialize R0 on every path before this instruction.", log.Suggestion);
+    }
+
+    [Fact]
+    public void States_of_kernel_5_15_are_understood()
+    {
+        var log = VerifierLog.Parse(
+            """
+            0: (b7) r0 = 0
+            1: (15) if r0 == 0x0 goto pc+1
+             R0_w=inv0 R1=ctx(id=0,off=0,imm=0) R10=fp0
+            from 1 to 3: R0_w=inv0 R1=ctx(id=0,off=0,imm=0) R10=fp0
+            3: (79) r0 = *(u64 *)(r0 +0)
+            R0 invalid mem access 'inv'
+            processed 3 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+            """);
+
+        Assert.Equal((3, "R0 invalid mem access 'inv'"), (log.Slot, log.Complaint));
+        Assert.Equal("R0_w=inv0 R1=ctx(id=0,off=0,imm=0) R10=fp0", log.Registers);
+    }
+
+    [Fact]
+    public void A_complaint_before_the_walk_names_its_instruction() =>
+        Assert.Equal((68, "unreachable insn 68"), VerifierLog.Parse(
+            """
+            unreachable insn 68
+            processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0
+            """) is var log ? (log.Slot!.Value, log.Complaint) : default);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("\n\n")]
+    [InlineData("something entirely new")]
+    [InlineData("processed 0 insns")]
+    [InlineData("Verification failed: X\nReason:")]
+    public void Whatever_the_kernel_says_there_is_a_complaint(string log) => Assert.NotEmpty(VerifierLog.Parse(log).Complaint);
+}
