@@ -168,6 +168,16 @@ internal sealed class Selection
             case Op.SignExtend:
                 SelectSignExtend(node);
                 break;
+            case Op.Forget:
+            {
+                // Adding and taking away a number without bounds leaves, for the verifier, a number without bounds.
+                var (unknown, dst) = (Use(node.Operands[1]), Define(node));
+                Materialize(node.Operands[0], dst);
+                Emit(new MachineInstruction(MachineKind.Alu) { Code = OpCodes.ClassAlu64 | OpCodes.Add | OpCodes.SourceRegister, Dst = dst, Src = unknown });
+                Emit(new MachineInstruction(MachineKind.Alu) { Code = OpCodes.ClassAlu64 | OpCodes.Sub | OpCodes.SourceRegister, Dst = dst, Src = unknown });
+                break;
+            }
+
             case Op.Compare:
             {
                 var (code, a, b, immediate) = Comparison(node);

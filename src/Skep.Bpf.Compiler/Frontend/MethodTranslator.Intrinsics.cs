@@ -30,6 +30,9 @@ internal sealed partial class MethodTranslator
                 case TracepointArgumentAttribute:
                     TracepointArgument((MethodInfo)method, arguments);
                     return true;
+                case VerifierForgetAttribute:
+                    Push(_builder.Binary(Op.Forget, IrType.I64, arguments[0].Node, arguments[1].Node));
+                    return true;
                 case MapValueAttribute:
                     var map = (BpfMap)arguments[0].Node.Payload!;
                     Push(new Node(Op.MapValue, IrType.Pointer) { Payload = map, Provenance = Provenance.MapValue });

@@ -54,6 +54,9 @@ internal enum Op : byte
     /// <summary>64 to 32 bits.</summary>
     Truncate,
 
+    /// <summary>Operand 0, about which the verifier is to forget what it knows; operand 1 is any value it knows nothing about.</summary>
+    Forget,
+
     /// <summary>1 when the condition holds between operands 0 and 1, else 0.</summary>
     Compare,
 

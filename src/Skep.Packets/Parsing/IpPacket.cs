@@ -1,3 +1,5 @@
+using Skep.Bpf.Programming;
+
 namespace Skep.Packets;
 
 /// <summary>Link and network headers of a frame, read once. A view: pointers go into the frame and die with it.</summary>
@@ -45,17 +47,19 @@ public unsafe struct IpPacket
 
         var type = ethernet->EtherType;
         var network = data + sizeof(EthernetHeader);
-        if (type == EtherTypes.IPv4)
+        if (type != EtherTypes.IPv4 && type != EtherTypes.IPv6)
         {
-            return packet.ReadIPv4(network, end);
+            var status = SkipTags(ref type, ref network, end);
+            if (status != ParseStatus.Ip)
+            {
+                return status;
+            }
+
+            // One tag or two: the same from here on, for the verifier too.
+            network = data + (nuint)(Verifier.Forget((ulong)(network - data), (ulong)(end - data)) & 0x1f);
         }
 
-        if (type == EtherTypes.IPv6)
-        {
-            return packet.ReadIPv6(network, end);
-        }
-
-        return packet.ReadTagged(type, network, end);
+        return type == EtherTypes.IPv6 ? packet.ReadIPv6(network, end) : packet.ReadIPv4(network, end);
     }
 
     /// <summary>Reads from the network header on, as for the packet that an ICMP error embeds. Usable in kernel programs.</summary>
@@ -65,7 +69,7 @@ public unsafe struct IpPacket
         return isIPv6 ? packet.ReadIPv6(network, end) : packet.ReadIPv4(network, end);
     }
 
-    private ParseStatus ReadTagged(NetworkUInt16 type, byte* position, byte* end)
+    private static ParseStatus SkipTags(ref NetworkUInt16 type, ref byte* position, byte* end)
     {
         for (var i = 0; i < 2; i++)
         {
@@ -82,14 +86,9 @@ public unsafe struct IpPacket
 
             type = tag->EtherType;
             position += sizeof(VlanTag);
-            if (type == EtherTypes.IPv4)
+            if (type == EtherTypes.IPv4 || type == EtherTypes.IPv6)
             {
-                return ReadIPv4(position, end);
-            }
-
-            if (type == EtherTypes.IPv6)
-            {
-                return ReadIPv6(position, end);
+                return ParseStatus.Ip;
             }
         }
 
@@ -136,40 +135,43 @@ public unsafe struct IpPacket
         IsIPv6 = true;
         Source = header->Source;
         Destination = header->Destination;
-        var next = header->NextHeader;
-        var position = network + sizeof(IPv6Header);
+        Protocol = header->NextHeader;
+        Transport = network + sizeof(IPv6Header);
+        return IPv6ExtensionHeader.IsExtension(Protocol) ? SkipExtensions(end) : ParseStatus.Ip;
+    }
+
+    private ParseStatus SkipExtensions(byte* end)
+    {
+        var next = Protocol;
+        var length = (ulong)sizeof(IPv6Header);
+        var unknown = (ulong)(end - Network);
         for (var i = 0; i < MaxExtensionHeaders; i++)
         {
-            if (!IPv6ExtensionHeader.IsExtension(next))
-            {
-                break;
-            }
-
+            var position = Network + (nuint)length;
             var extension = (IPv6ExtensionHeader*)position;
             if (position + IPv6FragmentHeader.Size > end)
             {
                 return ParseStatus.Truncated;
             }
 
+            // Whatever kinds and sizes of headers came before: one state for the verifier at each step.
+            length = Verifier.Forget(length + extension->SizeAs(next), unknown) & 0x3fff;
             if (next == IpProtocol.Fragment)
             {
                 var fragment = (IPv6FragmentHeader*)position;
                 FragmentId = fragment->Identification.Raw;
                 Fragment = fragment->Fragment;
-                if (Fragment == FragmentKind.Later)
-                {
-                    Transport = position + IPv6FragmentHeader.Size;
-                    Protocol = extension->NextHeader;
-                    return ParseStatus.Ip;
-                }
             }
 
-            position += extension->SizeAs(next);
             next = extension->NextHeader;
+            if (Fragment == FragmentKind.Later || !IPv6ExtensionHeader.IsExtension(next))
+            {
+                break;
+            }
         }
 
-        Transport = position;
+        Transport = Network + (nuint)length;
         Protocol = next;
-        return IPv6ExtensionHeader.IsExtension(next) ? ParseStatus.Malformed : ParseStatus.Ip;
+        return Fragment != FragmentKind.Later && IPv6ExtensionHeader.IsExtension(next) ? ParseStatus.Malformed : ParseStatus.Ip;
     }
 }
