@@ -1,4 +1,3 @@
-using System.CommandLine;
-using Skep.Cli.Lab;
+using Skep.Cli;
 
-return await new RootCommand("skep") { LabCommand.Create() }.Parse(args).InvokeAsync();
+return await SkepCommand.RunAsync(args);

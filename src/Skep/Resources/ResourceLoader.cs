@@ -36,7 +36,8 @@ public static class ResourceLoader
 
     private static LoadedResources Read(IEnumerable<ResourceText> texts, ProblemList problems)
     {
-        var resources = texts.SelectMany(t => ResourceReader.Read(t.File, t.Text, problems)).ToList();
+        ImmutableArray<ResourceText> all = [.. texts];
+        var resources = all.SelectMany(t => ResourceReader.Read(t.File, t.Text, problems)).ToList();
         CrossChecks.Run(resources, problems);
         var set = problems.HasErrors ? null : new ResourceSet
         {
@@ -44,7 +45,7 @@ public static class ResourceLoader
             BlockLists = [.. resources.OfType<BlockList>()],
             RateLimits = [.. resources.OfType<RateLimit>()],
         };
-        return new LoadedResources(set, [.. problems.InOrder]);
+        return new LoadedResources(set, [.. problems.InOrder], all);
     }
 
     private static IEnumerable<string> FilesOf(string path, ProblemList problems)
@@ -109,4 +110,5 @@ public readonly record struct ResourceText(string File, string Text);
 /// <summary>Outcome of reading resources.</summary>
 /// <param name="Set">The resources; null when there was an error.</param>
 /// <param name="Problems">Errors and warnings, in the order of files and lines.</param>
-public sealed record LoadedResources(ResourceSet? Set, ImmutableArray<ResourceProblem> Problems);
+/// <param name="Texts">What was read.</param>
+public sealed record LoadedResources(ResourceSet? Set, ImmutableArray<ResourceProblem> Problems, ImmutableArray<ResourceText> Texts);

@@ -16,6 +16,7 @@ internal static class CrossChecks
         }
 
         BlockEntries([.. resources.OfType<BlockList>()], problems);
+        BlockInterfaces([.. resources.OfType<BlockList>()], problems);
         RateLimits([.. resources.OfType<RateLimit>()], problems);
     }
 
@@ -114,6 +115,18 @@ internal static class CrossChecks
             {
                 problems.Error(entry.Source, "blocks-everything", $"{entry.Prefix} is every address", "block what is meant");
             }
+        }
+    }
+
+    // All lists share one table: a program could not tell from which list an entry came.
+    private static void BlockInterfaces(IReadOnlyList<BlockList> lists, ProblemList problems)
+    {
+        foreach (var list in lists.Where(l => !l.Interfaces.ToHashSet().SetEquals(lists[0].Interfaces)))
+        {
+            problems.Error(
+                list.Source, "different-interfaces",
+                $"BlockList '{list.Name}' is enforced on {string.Join(", ", list.Interfaces)}, but the one at {Place(lists[0].Source)} on {string.Join(", ", lists[0].Interfaces)}",
+                "block lists share one table: give all of them the same interfaces");
         }
     }
 

@@ -38,9 +38,9 @@ internal sealed class Node(NodeKind kind, ResourceSource source)
     };
 
     /// <summary>Text from a file, made safe for terminals and short enough for a message.</summary>
-    public static string Quote(string text)
+    public static string Quote(string text, int most = 60)
     {
-        var shown = text.Length > 60 ? text[..57] + "..." : text;
+        var shown = text.Length > most ? text[..(most - 3)] + "..." : text;
         return string.Concat(shown.Select(c => char.IsControl(c) ? '\uFFFD' : c));
     }
 }

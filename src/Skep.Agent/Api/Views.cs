@@ -1,0 +1,197 @@
+using Skep.Resources;
+
+namespace Skep.Agent.Api;
+
+/// <summary><c>GET /api/v1/status</c>.</summary>
+internal sealed record StatusView
+{
+    public required string Version { get; init; }
+
+    public required string Instance { get; init; }
+
+    public required int Pid { get; init; }
+
+    public required DateTimeOffset StartedAt { get; init; }
+
+    /// <summary><c>kernel</c> or <c>twin</c>.</summary>
+    public required string Engine { get; init; }
+
+    /// <summary>Why it is not the kernel, or what is degraded; empty when all is well.</summary>
+    public required IReadOnlyList<string> Notices { get; init; }
+
+    public required bool Ready { get; init; }
+
+    public required long ResidentBytes { get; init; }
+
+    public required ResourcesView Resources { get; init; }
+
+    public required IReadOnlyList<InterfaceView> Interfaces { get; init; }
+
+    public required IReadOnlyList<ProgramView> Programs { get; init; }
+
+    public required IReadOnlyList<MapView> Maps { get; init; }
+
+    public required IReadOnlyList<CounterView> Verdicts { get; init; }
+
+    public required IReadOnlyList<CounterView> LostEvents { get; init; }
+
+    public required int Flows { get; init; }
+}
+
+/// <summary>A named count.</summary>
+internal sealed record CounterView(string Name, ulong Packets, ulong Bytes);
+
+/// <summary>What is enforced, and what is wrong with what was asked last.</summary>
+internal sealed record ResourcesView
+{
+    public required IReadOnlyList<string> Sources { get; init; }
+
+    public required int LoadBalancers { get; init; }
+
+    public required int BlockLists { get; init; }
+
+    public required int RateLimits { get; init; }
+
+    /// <summary>Addresses and prefixes blocked by command.</summary>
+    public required int BlocksByCommand { get; init; }
+
+    /// <summary>Counts the sets that were put into force.</summary>
+    public required int Generation { get; init; }
+
+    public required DateTimeOffset? AppliedAt { get; init; }
+
+    /// <summary>False when the files have errors now, so that the last good set is in force.</summary>
+    public required bool Current { get; init; }
+
+    public required IReadOnlyList<ProblemView> Problems { get; init; }
+}
+
+/// <summary>A problem of a resource file.</summary>
+internal sealed record ProblemView(string File, int Line, int Column, string Id, string Severity, string Message, string Advice)
+{
+    public static ProblemView Of(ResourceProblem p) =>
+        new(p.File, p.Line, p.Column, p.Id, p.Severity == ProblemSeverity.Warning ? "warning" : "error", p.Message, p.Advice);
+}
+
+/// <summary>An interface and what is attached to it.</summary>
+internal sealed record InterfaceView(string Name, int Index, IReadOnlyList<string> Hooks, string? Error);
+
+/// <summary>A program in force.</summary>
+internal sealed record ProgramView(string Name, string Hook, int Instructions);
+
+/// <summary>A map and how full it is.</summary>
+internal sealed record MapView(string Name, string Kind, long Entries, long Capacity);
+
+/// <summary>A flow, named by its first packet.</summary>
+internal sealed record FlowView
+{
+    public required string Source { get; init; }
+
+    public required int SourcePort { get; init; }
+
+    public required string Destination { get; init; }
+
+    public required int DestinationPort { get; init; }
+
+    public required string Protocol { get; init; }
+
+    public required string Interface { get; init; }
+
+    /// <summary><c>ingress</c> or <c>egress</c>: which way the first packet went.</summary>
+    public required string Direction { get; init; }
+
+    public required ulong Packets { get; init; }
+
+    public required ulong Bytes { get; init; }
+
+    /// <summary>Packets and bytes of the answers.</summary>
+    public required ulong ReplyPackets { get; init; }
+
+    public required ulong ReplyBytes { get; init; }
+
+    public required string State { get; init; }
+
+    public required string Flags { get; init; }
+
+    /// <summary>Last smoothed round trip in microseconds; null when not measured.</summary>
+    public required double? RttMicroseconds { get; init; }
+
+    public required ulong Retransmits { get; init; }
+
+    public required DateTimeOffset FirstSeen { get; init; }
+
+    public required DateTimeOffset LastSeen { get; init; }
+
+    public required bool Ended { get; init; }
+}
+
+/// <summary><c>GET /api/v1/flows</c>.</summary>
+internal sealed record FlowsView(DateTimeOffset Now, int Total, IReadOnlyList<FlowView> Flows);
+
+/// <summary>Packets the kernel dropped for one reason.</summary>
+internal sealed record DropView
+{
+    /// <summary><c>stack</c> for the network stack, <c>edge</c> for what Skep dropped.</summary>
+    public required string Stage { get; init; }
+
+    public required string Reason { get; init; }
+
+    public required string Meaning { get; init; }
+
+    public required ulong Packets { get; init; }
+
+    public string? LastSource { get; init; }
+
+    public string? LastDestination { get; init; }
+
+    public string? LastProtocol { get; init; }
+
+    public DateTimeOffset? LastSeen { get; init; }
+}
+
+/// <summary>A virtual endpoint.</summary>
+internal sealed record ServiceView(string LoadBalancer, string Address, int Port, string Protocol, ulong Packets, ulong Bytes, ulong Connections, int Backends);
+
+/// <summary>A backend of a virtual endpoint.</summary>
+internal sealed record BackendView(
+    string LoadBalancer, string Service, string Address, int Port, int Weight, double Share, ulong Packets, ulong Bytes, ulong Connections);
+
+/// <summary>A blocked source.</summary>
+internal sealed record BlockView(string Prefix, string Reason, DateTimeOffset? Until, string Origin, ulong Packets);
+
+/// <summary><c>POST /api/v1/blocks</c>.</summary>
+internal sealed record BlockRequest
+{
+    public string? Prefix { get; init; }
+
+    /// <summary>A duration such as <c>10m</c>; no end unless given.</summary>
+    public string? For { get; init; }
+
+    public string? Reason { get; init; }
+
+    /// <summary>Where to drop; those of the block lists unless given.</summary>
+    public IReadOnlyList<string>? Interfaces { get; init; }
+
+    /// <summary>Block it even if it covers this host or the operator's connection.</summary>
+    public bool Force { get; init; }
+}
+
+/// <summary>Outcome of <c>POST /api/v1/resources</c>.</summary>
+internal sealed record ApplyView(bool Applied, int LoadBalancers, int BlockLists, int RateLimits, IReadOnlyList<ProblemView> Problems);
+
+/// <summary>A feature of the kernel.</summary>
+internal sealed record FeatureView(string Name, bool Available, string Since, string NeededFor, string Detail);
+
+/// <summary>A refusal (RFC 9457).</summary>
+internal sealed record ProblemDetailsView
+{
+    public string? Type { get; init; }
+
+    public string? Title { get; init; }
+
+    public int? Status { get; init; }
+
+    public string? Detail { get; init; }
+
+    public IReadOnlyList<ProblemView>? Problems { get; init; }
+}

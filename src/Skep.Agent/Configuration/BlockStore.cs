@@ -1,0 +1,78 @@
+using System.Collections.Immutable;
+using System.Net;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Skep.Agent.Configuration;
+
+/// <summary>A source blocked by <c>skep block</c>.</summary>
+internal sealed record ManualBlock(string Prefix, string Reason, DateTimeOffset? Until, ImmutableArray<string> Interfaces)
+{
+    [JsonIgnore]
+    public IPNetwork Network => IPNetwork.Parse(Prefix);
+}
+
+/// <summary>Sources blocked by command, kept over restarts.</summary>
+internal sealed class BlockStore(string path, TimeProvider time)
+{
+    private ImmutableSortedDictionary<string, ManualBlock> _blocks = ImmutableSortedDictionary<string, ManualBlock>.Empty;
+
+    /// <summary>The blocks that have not ended.</summary>
+    public IReadOnlyCollection<ManualBlock> Current => [.. _blocks.Values.Where(b => b.Until is null || b.Until > time.GetUtcNow())];
+
+    /// <summary>Reads what an earlier agent saved; a damaged file is set aside, and said so.</summary>
+    public string? Load()
+    {
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        try
+        {
+            var saved = JsonSerializer.Deserialize(File.ReadAllBytes(path), BlockJson.Default.ListManualBlock) ?? [];
+            _blocks = saved.Where(b => IPNetwork.TryParse(b.Prefix, out _)).ToImmutableSortedDictionary(b => b.Prefix, b => b, StringComparer.Ordinal);
+            return null;
+        }
+        catch (JsonException e)
+        {
+            File.Move(path, path + ".damaged", overwrite: true);
+            return $"{path} was damaged ({e.Message}) and is now {path}.damaged; block the addresses again.";
+        }
+    }
+
+    public void Add(ManualBlock block) => Save(_blocks.SetItem(block.Prefix, block));
+
+    /// <summary>Removes a block; false when there is none of that prefix.</summary>
+    public bool Remove(IPNetwork prefix)
+    {
+        var found = _blocks.ContainsKey(prefix.ToString());
+        Save(_blocks.Remove(prefix.ToString()));
+        return found;
+    }
+
+    /// <summary>Forgets blocks that have ended; true when there were any.</summary>
+    public bool Prune()
+    {
+        var ended = _blocks.Values.Where(b => b.Until <= time.GetUtcNow()).Select(b => b.Prefix).ToArray();
+        if (ended.Length > 0)
+        {
+            Save(_blocks.RemoveRange(ended));
+        }
+
+        return ended.Length > 0;
+    }
+
+    private void Save(ImmutableSortedDictionary<string, ManualBlock> blocks)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        var fresh = path + ".new";
+        File.WriteAllBytes(fresh, JsonSerializer.SerializeToUtf8Bytes(blocks.Values.ToList(), BlockJson.Default.ListManualBlock));
+        File.Move(fresh, path, overwrite: true);
+        _blocks = blocks;
+    }
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
+[JsonSerializable(typeof(List<ManualBlock>))]
+internal sealed partial class BlockJson : JsonSerializerContext;

@@ -1,0 +1,93 @@
+using System.Text;
+using Skep.Engine;
+using Skep.Resources;
+
+namespace Skep.Agent.Configuration;
+
+/// <summary>
+/// The files that say what is asked: those given to the agent, and what <c>skep apply</c> left in its state directory.
+/// The last set that was good is kept, so that a restart with broken files enforces what was enforced before.
+/// </summary>
+internal sealed class ResourceStore(AgentOptions options, Func<IReadOnlyList<ProtectedAddress>> protectedAddresses)
+{
+    private string LastGoodPath => Path.Combine(options.Paths.State, "last-good.yaml");
+
+    /// <summary>Addresses that block lists may not cover, as they are now.</summary>
+    public IReadOnlyList<ProtectedAddress> Protected() => protectedAddresses();
+
+    /// <summary>What is read, for people.</summary>
+    public IReadOnlyList<string> Sources =>
+        File.Exists(options.Paths.Applied) ? [.. options.Resources, options.Paths.Applied] : options.Resources;
+
+    /// <summary>Reads everything.</summary>
+    public LoadedResources Load() => Checked(ResourceLoader.Load(Sources));
+
+    /// <summary>What would be in force with <paramref name="text"/> in the place of what was applied before.</summary>
+    public LoadedResources Rehearse(ResourceText text)
+    {
+        var files = ResourceLoader.Load(options.Resources);
+        var errors = files.Problems.Where(p => p.Id is "no-such-file" or "unreadable" or "file-too-large" or "bad-encoding" or "too-many-files").ToArray();
+        var both = ResourceLoader.Parse([.. files.Texts, text]);
+        return Checked(errors.Length == 0 ? both : both with { Set = null, Problems = [.. errors, .. both.Problems] });
+    }
+
+    /// <summary>Keeps <paramref name="text"/> as what was applied.</summary>
+    public void SaveApplied(ResourceText text) => Write(options.Paths.Applied, text.Text);
+
+    /// <summary>Forgets what was applied; false when there was nothing.</summary>
+    public bool DeleteApplied()
+    {
+        var existed = File.Exists(options.Paths.Applied);
+        File.Delete(options.Paths.Applied);
+        return existed;
+    }
+
+    /// <summary>Keeps a set that is in force now.</summary>
+    public void SaveLastGood(LoadedResources loaded) => Write(LastGoodPath, string.Join("\n---\n", loaded.Texts.Select(t => t.Text)));
+
+    /// <summary>The set that was in force last; null when there is none.</summary>
+    public ResourceSet? LoadLastGood() => File.Exists(LastGoodPath) ? ResourceLoader.Load(LastGoodPath).Set : null;
+
+    /// <summary>Names, sizes and times of the files; equal as long as nothing changed.</summary>
+    public string Fingerprint()
+    {
+        var text = new StringBuilder();
+        foreach (var path in Sources)
+        {
+            FileInfo[] files = Directory.Exists(path) ? [.. new DirectoryInfo(path).EnumerateFiles().OrderBy(f => f.Name, StringComparer.Ordinal)] : [new FileInfo(path)];
+            foreach (var file in files)
+            {
+                // A symbolic link changes with its target: Kubernetes swaps whole directories that way.
+                var target = file.LinkTarget is null ? file : (FileInfo?)file.ResolveLinkTarget(returnFinalTarget: true) ?? file;
+                text.Append(file.FullName).Append('|').Append(target.Exists ? target.Length : -1).Append('|').Append(target.Exists ? target.LastWriteTimeUtc.Ticks : 0).Append('\n');
+            }
+        }
+
+        return text.ToString();
+    }
+
+    private LoadedResources Checked(LoadedResources loaded)
+    {
+        if (loaded.Set is null)
+        {
+            return loaded;
+        }
+
+        var lockouts = Lockout.Check(loaded.Set, protectedAddresses());
+        return lockouts.IsEmpty ? loaded : loaded with { Set = null, Problems = [.. loaded.Problems, .. lockouts] };
+    }
+
+    // A reader sees the old text or the new one, also after a crash in between.
+    private static void Write(string path, string text)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        var fresh = path + ".new";
+        using (var stream = new FileStream(fresh, FileMode.Create, FileAccess.Write))
+        {
+            stream.Write(Encoding.UTF8.GetBytes(text));
+            stream.Flush(flushToDisk: true);
+        }
+
+        File.Move(fresh, path, overwrite: true);
+    }
+}

@@ -1,0 +1,82 @@
+using Microsoft.Extensions.Logging;
+using Skep.Bpf.Programming;
+using Skep.Engine;
+
+namespace Skep.Agent;
+
+/// <summary>
+/// Makes the programs at the hooks those that are wanted. A hook that refuses is reported and tried again later; the others work on.
+/// Not for concurrent use.
+/// </summary>
+internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider time, ILogger logger)
+{
+    private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(30);
+
+    private readonly Dictionary<Hook, BpfProgram> _current = [];
+    private readonly Dictionary<Hook, (BpfProgram Program, string Message, long At)> _refused = [];
+
+    /// <summary>Why hooks have no program, or not the one that is wanted.</summary>
+    public IReadOnlyDictionary<Hook, string> Refusals { get; private set; } = new Dictionary<Hook, string>();
+
+    /// <summary>Attaches, replaces and detaches until <paramref name="wanted"/> is what there is. Hooks in <paramref name="held"/> are left alone.</summary>
+    public void Reconcile(IReadOnlyDictionary<Hook, BpfProgram> wanted, Predicate<Hook> held)
+    {
+        foreach (var attached in datapath.Attached.Select(a => a.Hook).Where(h => !wanted.ContainsKey(h) && !held(h)))
+        {
+            datapath.Detach(attached);
+            LogDetached(logger, attached);
+        }
+
+        foreach (var hook in _current.Keys.Where(h => !wanted.ContainsKey(h)).ToArray())
+        {
+            _current.Remove(hook);
+        }
+
+        foreach (var hook in _refused.Keys.Where(h => !wanted.ContainsKey(h)).ToArray())
+        {
+            _refused.Remove(hook);
+        }
+
+        foreach (var (hook, program) in wanted)
+        {
+            if (!ReferenceEquals(_current.GetValueOrDefault(hook), program) && MayTry(hook, program))
+            {
+                Attach(hook, program);
+            }
+        }
+
+        Refusals = _refused.ToDictionary(r => r.Key, r => r.Value.Message);
+    }
+
+    private bool MayTry(Hook hook, BpfProgram program) =>
+        !_refused.TryGetValue(hook, out var refusal) || !ReferenceEquals(refusal.Program, program) || time.GetElapsedTime(refusal.At) > s_retry;
+
+    private void Attach(Hook hook, BpfProgram program)
+    {
+        try
+        {
+            datapath.Attach(hook, program);
+            _current[hook] = program;
+            _refused.Remove(hook);
+            LogAttached(logger, program.Name, hook);
+        }
+        catch (Exception e) when (e is Bpf.BpfException or Bpf.Compiler.CompileException or NotSupportedException)
+        {
+            if (!_refused.TryGetValue(hook, out var before) || before.Message != e.Message)
+            {
+                LogRefused(logger, program.Name, hook, e.Message);
+            }
+
+            _refused[hook] = (program, e.Message, time.GetTimestamp());
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "{Program} runs at {Hook}")]
+    private static partial void LogAttached(ILogger logger, string program, Hook hook);
+
+    [LoggerMessage(LogLevel.Information, "Detached from {Hook}")]
+    private static partial void LogDetached(ILogger logger, Hook hook);
+
+    [LoggerMessage(LogLevel.Warning, "{Program} cannot run at {Hook}: {Message}")]
+    private static partial void LogRefused(ILogger logger, string program, Hook hook, string message);
+}

@@ -1,0 +1,222 @@
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Skep.Agent.Api;
+using Skep.Agent.Configuration;
+using Skep.Engine;
+using Skep.Packets;
+using Skep.Resources;
+
+namespace Skep.Agent;
+
+/// <summary>What changes the state: resources and blocks.</summary>
+internal sealed partial class Platform
+{
+    /// <summary>Reads the files again; with an error the last good set stays in force.</summary>
+    public bool Reload()
+    {
+        lock (_gate)
+        {
+            _watcher.Acknowledge();
+            var good = Adopt(_store.Load());
+            Reconcile();
+            return good;
+        }
+    }
+
+    /// <summary>Checks a text and, unless it is a rehearsal, puts it into force in the place of what was applied before.</summary>
+    public (ApplyView View, string? Refusal) Apply(ResourceText text, bool dryRun)
+    {
+        lock (_gate)
+        {
+            var loaded = Fitting(_store.Rehearse(text));
+            ProblemView[] problems = [.. loaded.Problems.Select(ProblemView.Of)];
+            if (loaded.Set is not { } set)
+            {
+                return (new ApplyView(false, 0, 0, 0, problems), "the resources have errors; nothing was changed");
+            }
+
+            if (!dryRun)
+            {
+                _store.SaveApplied(text);
+                _watcher.Acknowledge();
+                Adopt(loaded);
+                Reconcile();
+                problems = [.. _problems.Select(ProblemView.Of)];
+            }
+
+            return (new ApplyView(!dryRun, set.LoadBalancers.Length, set.BlockLists.Length, set.RateLimits.Length, problems), null);
+        }
+    }
+
+    /// <summary>Takes back what was applied; false when there was nothing.</summary>
+    public bool DeleteApplied()
+    {
+        lock (_gate)
+        {
+            var existed = _store.DeleteApplied();
+            if (existed)
+            {
+                Reload();
+            }
+
+            return existed;
+        }
+    }
+
+    /// <summary>Blocks a source.</summary>
+    public (BlockView? Block, string? Refusal) Block(IPNetwork prefix, TimeSpan? duration, string reason, IReadOnlyList<string> interfaces, bool force)
+    {
+        lock (_gate)
+        {
+            if (prefix.PrefixLength == 0)
+            {
+                return (null, $"{prefix} is every address.");
+            }
+
+            if (!force && Lockout.Find(prefix, _store.Protected()) is { } hit)
+            {
+                return (null, $"{prefix} covers {hit.Address}, {hit.Why}. Use --force when that is meant.");
+            }
+
+            if (Enforced(interfaces, out var where) is { } refusal)
+            {
+                return (null, refusal);
+            }
+
+            var until = _wall.GetUtcNow() + duration;
+            _blocks.Add(new ManualBlock(prefix.ToString(), reason, until, [.. where]));
+            ApplyEdge();
+            Reconcile();
+            var inForce = Blocks().FirstOrDefault(b => b.Prefix == Shown(prefix));
+            return inForce is null || !_problems.IsEmpty && _problems.Any(p => p.Message.StartsWith(Shown(prefix) + " is not blocked", StringComparison.Ordinal))
+                ? (null, $"{Shown(prefix)} could not be blocked; 'skep status' says why.")
+                : (inForce, null);
+        }
+    }
+
+    /// <summary>Takes back a block by command; null, or why not.</summary>
+    public string? Unblock(IPNetwork prefix)
+    {
+        lock (_gate)
+        {
+            if (!_blocks.Remove(prefix))
+            {
+                return Blocks().FirstOrDefault(b => b.Prefix == Shown(prefix)) is { } listed
+                    ? $"{Shown(prefix)} is blocked by {listed.Origin}: take it out of that resource."
+                    : $"{Shown(prefix)} is not blocked; 'skep block' without an address lists the blocks.";
+            }
+
+            ApplyEdge();
+            Reconcile();
+            return null;
+        }
+    }
+
+    private void LoadFirst()
+    {
+        if (!Adopt(_store.Load()) && _store.LoadLastGood() is { } lastGood)
+        {
+            Enforce(lastGood);
+        }
+    }
+
+    private bool Adopt(LoadedResources found)
+    {
+        var loaded = Fitting(found);
+        _current = loaded.Set is not null;
+        _problems = loaded.Problems;
+        foreach (var problem in loaded.Problems)
+        {
+            LogProblem(_logger, problem);
+        }
+
+        if (loaded.Set is not { } set)
+        {
+            _reloadsBad++;
+            LogKept(_logger, _inForce.Count);
+            return false;
+        }
+
+        _reloadsGood++;
+        Enforce(set);
+        _store.SaveLastGood(loaded);
+        return true;
+    }
+
+    private void Enforce(ResourceSet set)
+    {
+        _inForce = set;
+        _holdEdge = false;
+        _generation++;
+        _appliedAt = _wall.GetUtcNow();
+        ApplyEdge();
+        LogEnforced(_logger, set.LoadBalancers.Length, set.BlockLists.Length, set.RateLimits.Length);
+    }
+
+    private void ApplyEdge()
+    {
+        var current = _blocks.Current;
+        PlannedBlock[] commands = [.. current.Select(b => new PlannedBlock(Prefix(b.Network), b.Until, "command", b.Reason))];
+        var plan = EdgePlan.For(_inForce, commands, [.. current.SelectMany(b => b.Interfaces).Distinct(StringComparer.Ordinal)]);
+        var problems = _edge.Apply(plan);
+        _problems =
+        [
+            .. _problems.Where(p => p.Id != "not-in-force"),
+            .. problems.Select(p => new ResourceProblem("edge", 1, 1, "not-in-force", p.TrimEnd('.'), "see 'skep backends' and 'skep block'", ProblemSeverity.Warning)),
+        ];
+        foreach (var problem in problems)
+        {
+            LogNotice(_logger, problem);
+        }
+    }
+
+    // Sizes of tables are checked with everything else, so that a set is in force as a whole or not at all.
+    private static LoadedResources Fitting(LoadedResources loaded)
+    {
+        if (loaded.Set is not { } set)
+        {
+            return loaded;
+        }
+
+        var tooLarge = EdgePlan.Check(set, EdgeControl.Sizes);
+        return tooLarge.IsEmpty ? loaded : loaded with { Set = null, Problems = [.. loaded.Problems, .. tooLarge] };
+    }
+
+    // Blocks by command share the table of the block lists, so they are enforced where those are.
+    private string? Enforced(IReadOnlyList<string> asked, out IReadOnlyList<string> interfaces)
+    {
+        interfaces = [.. _inForce.BlockLists.SelectMany(l => l.Interfaces).Distinct(StringComparer.Ordinal)];
+        if (interfaces.Count == 0)
+        {
+            interfaces = [.. _blocks.Current.SelectMany(b => b.Interfaces).Distinct(StringComparer.Ordinal)];
+        }
+
+        if (interfaces.Count > 0)
+        {
+            return asked.Count == 0 || asked.ToHashSet(StringComparer.Ordinal).SetEquals(interfaces)
+                ? null
+                : $"Blocks are enforced on {string.Join(", ", interfaces)} already and share one table: leave --interface out.";
+        }
+
+        interfaces = asked;
+        var known = Interfaces();
+        return asked.Count == 0
+            ? "Nothing is enforced anywhere yet: say where with --interface, for example --interface " + (known.FirstOrDefault(i => !i.IsLoopback).Name ?? "eth0") + "."
+            : asked.FirstOrDefault(name => known.All(i => i.Name != name || i.IsLoopback)) is { } missing
+                ? $"There is no interface '{Skep.Resources.Reading.Node.Quote(missing)}' to block on; there are {string.Join(", ", known.Where(i => !i.IsLoopback).Select(i => i.Name))}."
+                : null;
+    }
+
+    private static IpPrefix Prefix(IPNetwork network) => new(IpAddress.From(network.BaseAddress), network.PrefixLength);
+
+    private static string Shown(IPNetwork network) => Text(Prefix(network));
+
+    [LoggerMessage(LogLevel.Warning, "{Problem}")]
+    private static partial void LogProblem(ILogger logger, ResourceProblem problem);
+
+    [LoggerMessage(LogLevel.Error, "The resources have errors; the last good ones ({Count}) stay in force")]
+    private static partial void LogKept(ILogger logger, int count);
+
+    [LoggerMessage(LogLevel.Information, "In force: {LoadBalancers} load balancers, {BlockLists} block lists, {RateLimits} rate limits")]
+    private static partial void LogEnforced(ILogger logger, int loadBalancers, int blockLists, int rateLimits);
+}

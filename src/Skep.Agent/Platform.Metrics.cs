@@ -1,0 +1,108 @@
+using System.Globalization;
+using Skep.Agent.Metrics;
+
+namespace Skep.Agent;
+
+/// <summary>What Prometheus scrapes.</summary>
+internal sealed partial class Platform
+{
+    /// <summary>Writes all metrics.</summary>
+    public void WriteMetrics(MetricsWriter writer)
+    {
+        var status = Status();
+        writer.Gauge("skep_build_info", "Version and engine of the agent; the value is 1.");
+        writer.Sample(1, ("version", status.Version), ("engine", status.Engine));
+        writer.Gauge("skep_ready", "1 when everything asked for is in force.");
+        writer.Sample(status.Ready ? 1 : 0);
+        writer.Gauge("skep_start_time_seconds", "When the agent started, seconds since 1970.");
+        writer.Sample(status.StartedAt.ToUnixTimeMilliseconds() / 1000d);
+        writer.Gauge("skep_resident_memory_bytes", "Memory of the agent in RAM.");
+        writer.Sample(status.ResidentBytes);
+        WriteResources(writer, status.Resources);
+        WriteDatapath(writer, status);
+        WriteEdge(writer, status);
+        _flows.WriteMetrics(writer);
+    }
+
+    private void WriteResources(MetricsWriter writer, Api.ResourcesView resources)
+    {
+        writer.Gauge("skep_resources", "Resources in force.");
+        writer.Sample(resources.LoadBalancers, ("kind", "LoadBalancer"));
+        writer.Sample(resources.BlockLists, ("kind", "BlockList"));
+        writer.Sample(resources.RateLimits, ("kind", "RateLimit"));
+        writer.Gauge("skep_resources_current", "1 when the files are in force, 0 when they have errors and the last good set is.");
+        writer.Sample(resources.Current ? 1 : 0);
+        writer.Gauge("skep_resource_problems", "Problems of the resources read last.");
+        writer.Sample(resources.Problems.Count(p => p.Severity == "error"), ("severity", "error"));
+        writer.Sample(resources.Problems.Count(p => p.Severity == "warning"), ("severity", "warning"));
+        writer.Counter("skep_reloads_total", "Readings of the resources.");
+        writer.Sample(Interlocked.Read(ref _reloadsGood), ("result", "applied"));
+        writer.Sample(Interlocked.Read(ref _reloadsBad), ("result", "refused"));
+    }
+
+    private static void WriteDatapath(MetricsWriter writer, Api.StatusView status)
+    {
+        writer.Gauge("skep_programs", "Programs that run, by hook.");
+        foreach (var group in status.Programs.GroupBy(p => p.Hook[..p.Hook.IndexOf('/', StringComparison.Ordinal)]))
+        {
+            writer.Sample(group.Count(), ("hook", group.Key));
+        }
+
+        writer.Gauge("skep_interface_errors", "Interfaces on which a program could not be attached.");
+        writer.Sample(status.Interfaces.Count(i => i.Error is not null));
+        writer.Gauge("skep_map_entries", "Entries of maps, counted every ten seconds at most.");
+        foreach (var map in status.Maps.Where(m => m.Entries >= 0))
+        {
+            writer.Sample(map.Entries, ("map", map.Name));
+        }
+
+        writer.Gauge("skep_map_capacity", "Entries that maps can hold.");
+        foreach (var map in status.Maps.Where(m => m.Entries >= 0))
+        {
+            writer.Sample(map.Capacity, ("map", map.Name));
+        }
+
+        writer.Counter("skep_events_lost_total", "Events that found no room on their way from the kernel.");
+        foreach (var lost in status.LostEvents)
+        {
+            writer.Sample(lost.Packets, ("ring", lost.Name));
+        }
+    }
+
+    private void WriteEdge(MetricsWriter writer, Api.StatusView status)
+    {
+        writer.Counter("skep_edge_packets_total", "Packets at the edge by verdict.");
+        foreach (var verdict in status.Verdicts)
+        {
+            writer.Sample(verdict.Packets, ("verdict", verdict.Name));
+        }
+
+        writer.Counter("skep_edge_bytes_total", "Bytes at the edge by verdict, Ethernet headers included.");
+        foreach (var verdict in status.Verdicts)
+        {
+            writer.Sample(verdict.Bytes, ("verdict", verdict.Name));
+        }
+
+        writer.Gauge("skep_blocks", "Blocked addresses and prefixes.");
+        writer.Sample(Blocks().Count);
+        var backends = Backends();
+        writer.Counter("skep_backend_connections_total", "Connections given to backends.");
+        Each(b => b.Connections);
+        writer.Counter("skep_backend_packets_total", "Packets sent to backends.");
+        Each(b => b.Packets);
+        writer.Counter("skep_backend_bytes_total", "Bytes sent to backends, Ethernet headers included.");
+        Each(b => b.Bytes);
+        writer.Gauge("skep_backend_weight", "Weights of backends.");
+        Each(b => b.Weight);
+
+        void Each(Func<Api.BackendView, double> value)
+        {
+            foreach (var b in backends)
+            {
+                writer.Sample(
+                    value(b), ("load_balancer", b.LoadBalancer), ("service", b.Service),
+                    ("backend", b.Address.Contains(':', StringComparison.Ordinal) ? $"[{b.Address}]:{b.Port}" : string.Create(CultureInfo.InvariantCulture, $"{b.Address}:{b.Port}")));
+            }
+        }
+    }
+}

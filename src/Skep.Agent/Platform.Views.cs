@@ -1,0 +1,185 @@
+using System.Reflection;
+using Skep.Agent.Api;
+using Skep.Edge;
+using Skep.Engine;
+using Skep.Packets;
+
+namespace Skep.Agent;
+
+/// <summary>What the API shows.</summary>
+internal sealed partial class Platform
+{
+    private static readonly string s_version = typeof(Platform).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion ?? "0";
+
+    private readonly MapCounts _counts = new(TimeProvider.System);
+
+    /// <summary>Everything in one view.</summary>
+    public StatusView Status()
+    {
+        lock (_gate)
+        {
+            return new StatusView
+            {
+                Version = s_version,
+                Instance = _options.Instance,
+                Pid = Environment.ProcessId,
+                StartedAt = _startedAt,
+                Engine = _datapath.Name,
+                Notices = Notices(),
+                Ready = IsReady,
+                ResidentBytes = Environment.WorkingSet,
+                Resources = ResourcesStatus(),
+                Interfaces = InterfaceViews(),
+                Programs = [.. _datapath.Attached.OrderBy(a => a.Hook.ToString(), StringComparer.Ordinal).Select(a => new ProgramView(a.Program, a.Hook.ToString(), a.Instructions))],
+                Maps = [.. _datapath.Maps.Select(m => new MapView(m.Name, m.Kind.ToString(), _counts.Of(m), m.MaxEntries))],
+                Verdicts = Verdicts(),
+                LostEvents = _flows.LostEvents(),
+                Flows = _flows.Count,
+            };
+        }
+    }
+
+    /// <summary>What is enforced, and what is wrong with what was asked last.</summary>
+    public ResourcesView ResourcesStatus()
+    {
+        lock (_gate)
+        {
+            return new ResourcesView
+            {
+                Sources = _store.Sources,
+                LoadBalancers = _inForce.LoadBalancers.Length,
+                BlockLists = _inForce.BlockLists.Length,
+                RateLimits = _inForce.RateLimits.Length,
+                BlocksByCommand = _blocks.Current.Count,
+                Generation = _generation,
+                AppliedAt = _appliedAt,
+                Current = _current,
+                Problems = [.. _problems.Select(ProblemView.Of)],
+            };
+        }
+    }
+
+    /// <summary>Flows that match.</summary>
+    public FlowsView Flows(FlowFilter filter) => _flows.View(filter, _wall.GetUtcNow());
+
+    /// <summary>Drops of the kernel and of the edge.</summary>
+    public IReadOnlyList<DropView> Drops()
+    {
+        lock (_gate)
+        {
+            return [.. EdgeDrops(), .. _flows.Drops()];
+        }
+    }
+
+    /// <summary>Virtual endpoints.</summary>
+    public IReadOnlyList<ServiceView> Services()
+    {
+        lock (_gate)
+        {
+            return
+            [
+                .. from service in _edge.State?.Balancer.Services ?? []
+                   let traffic = service.Backends.Select(b => _edge.State!.Balancer.TrafficOf(b.Id)).ToArray()
+                   select new ServiceView(
+                       service.Model.Name, service.Model.Address.ToString(), service.Model.Port, service.Model.Protocol.ToString().ToLowerInvariant(),
+                       Sum(traffic, t => t.Packets), Sum(traffic, t => t.Bytes), Sum(traffic, t => t.Connections), service.Backends.Length),
+            ];
+        }
+    }
+
+    /// <summary>Backends of all services.</summary>
+    public IReadOnlyList<BackendView> Backends()
+    {
+        lock (_gate)
+        {
+            return
+            [
+                .. from service in _edge.State?.Balancer.Services ?? []
+                   from backend in service.Backends
+                   let traffic = _edge.State!.Balancer.TrafficOf(backend.Id)
+                   select new BackendView(
+                       service.Model.Name, service.Model.Endpoint, backend.Model.Address.ToString(), backend.Model.Port, backend.Model.Weight,
+                       backend.Share, traffic.Packets, traffic.Bytes, traffic.Connections),
+            ];
+        }
+    }
+
+    /// <summary>What is blocked, by whom.</summary>
+    public IReadOnlyList<BlockView> Blocks()
+    {
+        lock (_gate)
+        {
+            if (_edge.State is not { } edge)
+            {
+                return [];
+            }
+
+            var plan = _edge.Plan.Blocks;
+            return
+            [
+                .. from block in edge.BlockList.List()
+                   where block.Remaining != TimeSpan.Zero
+                   let planned = plan.GetValueOrDefault(block.Prefix)
+                   orderby block.Packets descending, block.Prefix.ToString()
+                   select new BlockView(Text(block.Prefix), planned?.Reason ?? "", planned?.Until, planned?.Origin ?? "earlier agent", block.Packets),
+            ];
+        }
+    }
+
+    /// <summary>What the kernel offers.</summary>
+    public IReadOnlyList<FeatureView> Features() => HostCheck.Features();
+
+    private List<string> Notices()
+    {
+        var missing = _edge.Plan.Interfaces.Keys.Except(Interfaces().Select(i => i.Name), StringComparer.Ordinal).ToArray();
+        List<string> notices = [.. _notices, .. _datapath.Notices];
+        if (missing.Length > 0 && _datapath.Name == "kernel")
+        {
+            notices.Add($"resources name interfaces that do not exist now: {string.Join(", ", missing)}; they are served when they appear");
+        }
+
+        notices.AddRange(_hooks.Refusals.Where(r => r.Key.Kind == HookKind.RawTracepoint).Select(r => $"{r.Key}: {r.Value}"));
+        return notices;
+    }
+
+    private InterfaceView[] InterfaceViews()
+    {
+        var attached = _datapath.Attached.ToLookup(a => a.Hook.InterfaceIndex);
+        var refused = _hooks.Refusals.ToLookup(r => r.Key.InterfaceIndex);
+        return
+        [
+            .. Interfaces().Select(i => new InterfaceView(
+                i.Name, i.Index,
+                [.. attached[i.Index].Select(a => a.Mode.Length > 0 ? $"{a.Hook.Word} ({a.Mode})" : a.Hook.Word).Order(StringComparer.Ordinal)],
+                refused[i.Index].Select(r => $"{r.Key.Word}: {r.Value}").FirstOrDefault())),
+        ];
+    }
+
+    private CounterView[] Verdicts() => _edge.State is { } edge
+        ? [.. edge.ReadCounters().Select(c => new CounterView(VerdictName(c.Key), c.Value.Packets, c.Value.Bytes))]
+        : [];
+
+    private IEnumerable<DropView> EdgeDrops() => _edge.State is null ? [] :
+        from counter in _edge.State.ReadCounters()
+        where counter.Value.Packets > 0 && EdgeProgram.ActionOf(counter.Key, EdgeControl.Sizes) == Bpf.Programming.XdpAction.Drop
+        select new DropView { Stage = "edge", Reason = VerdictName(counter.Key), Meaning = MeaningOf(counter.Key), Packets = counter.Value.Packets };
+
+    private static ulong Sum<T>(T[] items, Func<T, ulong> of) => items.Aggregate(0UL, (sum, item) => sum + of(item));
+
+    /// <summary>A single address without length, as people write it.</summary>
+    private static string Text(IpPrefix prefix) => prefix.IsSingleAddress ? prefix.Address.ToString() : prefix.ToString();
+
+    internal static string VerdictName(EdgeVerdict verdict) => string.Concat(verdict.ToString().Select((c, i) => char.IsUpper(c) ? (i > 0 ? "_" : "") + char.ToLowerInvariant(c) : c.ToString()));
+
+    private static string MeaningOf(EdgeVerdict verdict) => verdict switch
+    {
+        EdgeVerdict.Blocked => "the source is on a block list",
+        EdgeVerdict.RateLimited => "the source exceeded its rate limit",
+        EdgeVerdict.NoBackend => "the service has no backend that takes connections",
+        EdgeVerdict.TableFull => "the connection table took no entry",
+        EdgeVerdict.PortCollision => "the client uses the same port towards the same backend through another service",
+        EdgeVerdict.StrayFragment => "a later fragment whose first one was not seen",
+        EdgeVerdict.Malformed => "truncated or contradictory packet",
+        _ => "",
+    };
+}

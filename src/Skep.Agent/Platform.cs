@@ -1,0 +1,188 @@
+using System.Collections.Immutable;
+using Microsoft.Extensions.Logging;
+using Skep.Agent.Configuration;
+using Skep.Bpf.Programming;
+using Skep.Engine;
+using Skep.Resources;
+
+namespace Skep.Agent;
+
+/// <summary>
+/// The platform of one host: keeps what runs in the datapath equal to what was asked for. Changes are made one at a time;
+/// readers see the state before or after a change.
+/// </summary>
+internal sealed partial class Platform : IDisposable
+{
+    private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _gate = new();
+    private readonly AgentOptions _options;
+    private readonly IDatapath _datapath;
+    private readonly TimeProvider _wall;
+    private readonly ILogger<Platform> _logger;
+    private readonly ResourceStore _store;
+    private readonly BlockStore _blocks;
+    private readonly ResourceWatcher _watcher;
+    private readonly HookReconciler _hooks;
+    private readonly EdgeControl _edge;
+    private readonly FlowControl _flows;
+    private readonly DateTimeOffset _startedAt;
+    private readonly List<string> _notices;
+
+    private ResourceSet _inForce = ResourceSet.Empty;
+    private ImmutableArray<ResourceProblem> _problems = [];
+    private DateTimeOffset? _appliedAt;
+    private int _generation;
+    private bool _current = true;
+    private long _reloadsGood;
+    private long _reloadsBad;
+
+    // Until a set is known to be good, what an earlier agent enforces is left as it is.
+    private bool _holdEdge = true;
+
+    public Platform(AgentOptions options, OpenedDatapath opened, TimeProvider wall, ILogger<Platform> logger)
+    {
+        (_options, _datapath, _wall, _logger) = (options, opened.Datapath, wall, logger);
+        _notices = [.. opened.Notices];
+        _startedAt = wall.GetUtcNow();
+        _store = new ResourceStore(options, opened.Protected);
+        _blocks = new BlockStore(options.Paths.Blocks, wall);
+        _watcher = new ResourceWatcher(_store, [.. options.Resources.Append(options.Paths.Applied).Select(DirectoryOf)], wall);
+        _hooks = new HookReconciler(opened.Datapath, wall, logger);
+        _edge = new EdgeControl(opened.Datapath, opened.Clock, wall);
+        _flows = new FlowControl(opened.Datapath, opened.Clock, wall, logger);
+        Interfaces = opened.Interfaces;
+    }
+
+    /// <summary>Whether everything that is asked for has been put into force once.</summary>
+    public bool IsReady { get; private set; }
+
+    /// <summary>The interfaces there are.</summary>
+    private Func<IReadOnlyList<HostInterface>> Interfaces { get; }
+
+    /// <summary>Observes, and enforces what the resources say.</summary>
+    public void Start()
+    {
+        lock (_gate)
+        {
+            if (_blocks.Load() is { } damage)
+            {
+                _notices.Add(damage);
+                LogNotice(_logger, damage);
+            }
+
+            _flows.Open();
+            LoadFirst();
+            Reconcile();
+            IsReady = true;
+        }
+
+        _watcher.Start();
+    }
+
+    /// <summary>Keeps things as they should be until the token is cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            await Task.WhenAll(TickAsync(cancellation), WatchAsync(cancellation), _flows.RunAsync(cancellation));
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            // That is how it ends.
+        }
+    }
+
+    /// <summary>Lets go. What is pinned in the kernel stays unless the options say otherwise.</summary>
+    public void Dispose()
+    {
+        _watcher.Dispose();
+        lock (_gate)
+        {
+            if (_options.Detach)
+            {
+                _datapath.RemoveAll();
+            }
+
+            _flows.Dispose();
+            _datapath.Dispose();
+        }
+    }
+
+    private async Task TickAsync(CancellationToken cancellation)
+    {
+        using var timer = new PeriodicTimer(s_tick, _wall);
+        while (await timer.WaitForNextTickAsync(cancellation))
+        {
+            lock (_gate)
+            {
+                Guarded("housekeeping", Tick);
+            }
+        }
+    }
+
+    private void Tick()
+    {
+        if (_blocks.Prune())
+        {
+            ApplyEdge();
+        }
+
+        _edge.Tick();
+        _flows.Tick();
+        Reconcile();
+    }
+
+    private async Task WatchAsync(CancellationToken cancellation)
+    {
+        while (true)
+        {
+            await _watcher.WaitForChangeAsync(cancellation);
+            Guarded("reading the resources", () => Reload());
+        }
+    }
+
+    /// <summary>Makes the hooks what flows and edge need on the interfaces that exist.</summary>
+    private void Reconcile()
+    {
+        var wanted = new Dictionary<Hook, BpfProgram>();
+        foreach (var found in Interfaces())
+        {
+            if (Observes(found))
+            {
+                _flows.AddHooks(wanted, found);
+            }
+
+            if (!_holdEdge && _edge.ProgramFor(found.Name) is { } program)
+            {
+                wanted.Add(new Hook(HookKind.Xdp, found.Name, found.Index), program);
+            }
+        }
+
+        _flows.AddEvents(wanted);
+        _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind == HookKind.Xdp);
+    }
+
+    private bool Observes(HostInterface found) => _options.Observe.Count == 0 ? !found.IsLoopback : _options.Observe.Contains(found.Name);
+
+    // A kernel that refuses one thing must not end everything else.
+    private void Guarded(string what, Action action)
+    {
+        try
+        {
+            action();
+        }
+        catch (Exception e) when (e is Bpf.BpfException or IOException or UnauthorizedAccessException or LayoutException)
+        {
+            LogFailed(_logger, what, e.Message);
+        }
+    }
+
+    private static string DirectoryOf(string path) => Directory.Exists(path) ? path : Path.GetDirectoryName(Path.GetFullPath(path))!;
+
+    [LoggerMessage(LogLevel.Warning, "{Notice}")]
+    private static partial void LogNotice(ILogger logger, string notice);
+
+    [LoggerMessage(LogLevel.Error, "{What} failed: {Message}")]
+    private static partial void LogFailed(ILogger logger, string what, string message);
+}

@@ -1,0 +1,122 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.Net.Sockets;
+using Skep.Agent;
+using Skep.Bpf;
+using Skep.Bpf.Compiler;
+using Skep.Cli.Lab;
+using Skep.Cli.Output;
+using Skep.Cli.Verbs;
+using Skep.Engine;
+using Skep.Resources.Reading;
+
+namespace Skep.Cli;
+
+/// <summary>The <c>skep</c> command: the verbs in the order of the help.</summary>
+internal static class SkepCommand
+{
+    /// <summary>Every verb; the order is that of the help, from the first thing a person does to the last.</summary>
+    public static IReadOnlyList<Func<Command>> Verbs { get; } =
+    [
+        LabCommand.Create,
+        ApplyVerb.Build,
+        StatusVerb.Build,
+        DropsVerb.Build,
+        BlockVerb.Build,
+        UnblockVerb.Build,
+        BackendsVerb.Build,
+        ReplayVerb.Build,
+        CompileVerb.Build,
+        DoctorVerb.Build,
+        MetricsVerb.Build,
+        SchemaVerb.Build,
+        AgentDaemonVerb.Build,
+        DownVerb.Build,
+        CompletionVerb.Build,
+    ];
+
+    public static RootCommand Build()
+    {
+        var root = new RootCommand("Skep: an eBPF network platform. Begin with 'skep up': it observes and changes nothing.");
+        foreach (var verb in Verbs)
+        {
+            root.Add(verb());
+        }
+
+        // The option is recursive: the one of the root serves every verb.
+        var help = root.Options.OfType<HelpOption>().Single();
+        var action = new HelpWithExamples((HelpAction)help.Action!);
+        help.Action = action;
+        root.SetAction(result =>
+        {
+            action.Invoke(result);
+            return ExitCode.Usage;
+        });
+        return root;
+    }
+
+    public static async Task<int> RunAsync(string[] arguments, TextWriter? output = null, TextWriter? error = null)
+    {
+        error ??= Console.Error;
+        var root = Build();
+        var parsed = root.Parse(arguments);
+        if (parsed.Errors.Count > 0 && parsed.Action is System.CommandLine.Invocation.ParseErrorAction)
+        {
+            foreach (var problem in parsed.Errors)
+            {
+                error.WriteLine($"skep: {Safe.Text(problem.Message)}");
+            }
+
+            if (arguments.Length > 0 && !root.Subcommands.Any(c => c.Name == arguments[0]) && NearestName.Of(arguments[0], root.Subcommands.Select(c => c.Name)) is { } near)
+            {
+                error.WriteLine($"Did you mean 'skep {near}'?");
+            }
+
+            error.WriteLine($"Try '{Path(parsed)} --help'.");
+            return ExitCode.Usage;
+        }
+
+        var configuration = new InvocationConfiguration
+        {
+            Output = output ?? Console.Out,
+            Error = error,
+            EnableDefaultExceptionHandler = false,
+            // The agent needs a moment to let go of the kernel in order.
+            ProcessTerminationTimeout = TimeSpan.FromSeconds(10),
+        };
+        try
+        {
+            return await parsed.InvokeAsync(configuration);
+        }
+        catch (VerbException e)
+        {
+            error.WriteLine($"skep: {Safe.Lines(e.Message)}");
+            return e.ExitCode;
+        }
+        catch (OperationCanceledException)
+        {
+            return ExitCode.Failed;
+        }
+        catch (IOException e) when (e.InnerException is SocketException { SocketErrorCode: SocketError.Shutdown } || e.Message.Contains("Broken pipe", StringComparison.Ordinal))
+        {
+            // The reader of a pipe went away ('skep flows | head'): that is how it says enough.
+            return ExitCode.Ok;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or AgentException or LayoutException or BpfException or CompileException or NotSupportedException)
+        {
+            error.WriteLine($"skep: {Safe.Lines(e.Message)}");
+            return ExitCode.Failed;
+        }
+    }
+
+    private static string Path(ParseResult parsed)
+    {
+        var names = new Stack<string>();
+        for (var result = parsed.CommandResult; result is not null; result = result.Parent as System.CommandLine.Parsing.CommandResult)
+        {
+            names.Push(result.Command is RootCommand ? "skep" : result.Command.Name);
+        }
+
+        return string.Join(' ', names);
+    }
+}

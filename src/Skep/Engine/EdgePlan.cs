@@ -1,0 +1,127 @@
+using System.Collections.Immutable;
+using Skep.Balancing;
+using Skep.Edge;
+using Skep.Filtering;
+using Skep.Packets;
+using Skep.Resources;
+using BlockList = Skep.Resources.BlockList;
+
+namespace Skep.Engine;
+
+/// <summary>A block that is wanted, and who wants it.</summary>
+/// <param name="Prefix">Sources.</param>
+/// <param name="Until">Its end; null for none.</param>
+/// <param name="Origin">For example <c>BlockList/bad-actors</c> or <c>command</c>.</param>
+/// <param name="Reason">Why, for people.</param>
+public sealed record PlannedBlock(IpPrefix Prefix, DateTimeOffset? Until, string Origin, string Reason);
+
+/// <summary>What resources mean for the edge: the same input gives the same plan.</summary>
+public sealed record EdgePlan
+{
+    /// <summary>Nothing to enforce.</summary>
+    public static EdgePlan Empty { get; } = new();
+
+    /// <summary>The stages every interface needs; interfaces that need none are absent.</summary>
+    public ImmutableSortedDictionary<string, EdgeOptions> Interfaces { get; init; } = ImmutableSortedDictionary<string, EdgeOptions>.Empty;
+
+    /// <summary>Virtual endpoints: one per address, port and protocol.</summary>
+    public ImmutableArray<ServiceModel> Services { get; init; } = [];
+
+    /// <summary>Blocks by prefix; of several for one prefix the one that lasts longest.</summary>
+    public ImmutableDictionary<IpPrefix, PlannedBlock> Blocks { get; init; } = ImmutableDictionary<IpPrefix, PlannedBlock>.Empty;
+
+    /// <summary>The plan for a set of resources, blocks by command, and the interfaces on which these are enforced.</summary>
+    public static EdgePlan For(ResourceSet set, IReadOnlyCollection<PlannedBlock> commands, IReadOnlyCollection<string> commandInterfaces)
+    {
+        ArgumentNullException.ThrowIfNull(set);
+        ArgumentNullException.ThrowIfNull(commands);
+        var blocks = Merge([.. set.BlockLists.SelectMany(Planned), .. commands]);
+        var hasPrefixes = blocks.Keys.Any(p => !p.IsSingleAddress);
+        var blocking = set.BlockLists.SelectMany(l => l.Interfaces).Concat(commands.Count > 0 ? commandInterfaces : []).ToHashSet(StringComparer.Ordinal);
+        // An answer comes back by another interface than the request: all of them know all services.
+        var balancing = set.LoadBalancers.SelectMany(b => b.Interfaces).ToHashSet(StringComparer.Ordinal);
+        var limits = set.RateLimits.SelectMany(r => r.Interfaces.Select(i => (i, r))).ToDictionary(p => p.i, p => p.r, StringComparer.Ordinal);
+        return new EdgePlan
+        {
+            Interfaces = blocking.Union(balancing).Union(limits.Keys).ToImmutableSortedDictionary(
+                name => name,
+                name => new EdgeOptions
+                {
+                    BlockAddresses = blocking.Contains(name),
+                    BlockPrefixes = blocking.Contains(name) && hasPrefixes,
+                    Balance = balancing.Contains(name),
+                    RateLimit = limits.TryGetValue(name, out var limit) ? new SourceRate(limit.PacketsPerSecond, limit.Burst) : null,
+                },
+                StringComparer.Ordinal),
+            Services = [.. set.LoadBalancers.SelectMany(ServicesOf)],
+            Blocks = blocks,
+        };
+    }
+
+    /// <summary>What does not fit the tables of the edge, as problems of the resources that ask for it.</summary>
+    public static ImmutableArray<ResourceProblem> Check(ResourceSet set, EdgeOptions sizes)
+    {
+        ArgumentNullException.ThrowIfNull(set);
+        ArgumentNullException.ThrowIfNull(sizes);
+        var problems = ImmutableArray.CreateBuilder<ResourceProblem>();
+        long services = 0, backends = 0, addresses = 0, prefixes = 0;
+        foreach (var balancer in set.LoadBalancers)
+        {
+            services += balancer.Addresses.Length * balancer.Ports.Length;
+            backends += ServicesOf(balancer).Sum(s => (long)s.Backends.Length);
+            Report(balancer, services > sizes.MaxServices, $"more than {sizes.MaxServices} virtual endpoints (addresses times ports) in all");
+            Report(balancer, backends > sizes.MaxBackends, $"more than {sizes.MaxBackends} backends in all, counted once for every endpoint");
+        }
+
+        foreach (var list in set.BlockLists)
+        {
+            addresses += list.Entries.Count(e => IsSingle(e.Prefix));
+            prefixes += list.Entries.Count(e => !IsSingle(e.Prefix));
+            Report(list, addresses > sizes.MaxBlockedAddresses, $"more than {sizes.MaxBlockedAddresses} blocked addresses in all");
+            Report(list, prefixes > sizes.MaxBlockedPrefixes, $"more than {sizes.MaxBlockedPrefixes} blocked prefixes in all");
+        }
+
+        return problems.ToImmutable();
+
+        void Report(Resource resource, bool exceeds, string what)
+        {
+            if (exceeds)
+            {
+                problems.Add(new ResourceProblem(
+                    resource.Source.File, resource.Source.Line, resource.Source.Column, "too-large", what, "the tables of the edge take no more: remove some"));
+            }
+        }
+    }
+
+    private static bool IsSingle(System.Net.IPNetwork prefix) =>
+        prefix.PrefixLength == (prefix.BaseAddress.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128);
+
+    private static IEnumerable<PlannedBlock> Planned(BlockList list) => list.Entries.Select(e => new PlannedBlock(
+        new IpPrefix(IpAddress.From(e.Prefix.BaseAddress), e.Prefix.PrefixLength), e.Until, $"BlockList/{list.Name}", e.Reason));
+
+    private static ImmutableDictionary<IpPrefix, PlannedBlock> Merge(IEnumerable<PlannedBlock> blocks)
+    {
+        var merged = ImmutableDictionary.CreateBuilder<IpPrefix, PlannedBlock>();
+        foreach (var block in blocks)
+        {
+            if (!merged.TryGetValue(block.Prefix, out var other) || (other.Until is { } end && (block.Until is null || block.Until > end)))
+            {
+                merged[block.Prefix] = block;
+            }
+        }
+
+        return merged.ToImmutable();
+    }
+
+    private static IEnumerable<ServiceModel> ServicesOf(LoadBalancer balancer) =>
+        from address in balancer.Addresses
+        from port in balancer.Ports
+        let vip = IpAddress.From(address)
+        select new ServiceModel(
+            balancer.Name, vip, port.Port, (IpProtocol)port.Protocol,
+            [
+                .. from backend in balancer.Backends
+                   where backend.Address.AddressFamily == address.AddressFamily
+                   select new BackendModel(IpAddress.From(backend.Address), backend.Port ?? port.TargetPort, backend.Weight),
+            ]);
+}

@@ -1,0 +1,33 @@
+namespace Skep.Engine;
+
+/// <summary>Kinds of places where programs run.</summary>
+public enum HookKind
+{
+    /// <summary>Earliest point of reception of an interface.</summary>
+    Xdp,
+    /// <summary>Traffic control, towards the host.</summary>
+    TcIngress,
+    /// <summary>Traffic control, out of the host.</summary>
+    TcEgress,
+    /// <summary>An event of the kernel.</summary>
+    RawTracepoint,
+}
+
+/// <summary>A place where one program of Skep runs.</summary>
+/// <param name="Kind">Kind.</param>
+/// <param name="Target">Name of the interface or of the tracepoint.</param>
+/// <param name="InterfaceIndex">Number of the interface, which tells it from a later one of the same name; 0 for tracepoints.</param>
+public readonly record struct Hook(HookKind Kind, string Target, int InterfaceIndex = 0)
+{
+    /// <summary>The kind as people write it.</summary>
+    public string Word => Kind switch
+    {
+        HookKind.Xdp => "xdp",
+        HookKind.TcIngress => "tcx-ingress",
+        HookKind.TcEgress => "tcx-egress",
+        _ => "tracepoint",
+    };
+
+    /// <summary><c>xdp/eth0</c>, <c>tcx-ingress/eth0</c>, <c>tracepoint/kfree_skb</c>.</summary>
+    public override string ToString() => $"{Word}/{Target}";
+}

@@ -1,0 +1,47 @@
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+
+namespace Skep.Engine;
+
+/// <summary>
+/// Where programs run: the kernel, or the twin in this process. Programs are objects and maps are objects;
+/// a datapath gives the maps their storage and runs the programs at their hooks.
+/// </summary>
+public interface IDatapath : IDisposable
+{
+    /// <summary><c>kernel</c> or <c>twin</c>.</summary>
+    string Name { get; }
+
+    /// <summary>What people should know: degraded features, adopted state.</summary>
+    IReadOnlyList<string> Notices { get; }
+
+    /// <summary>Programs in force.</summary>
+    IReadOnlyList<AttachedProgram> Attached { get; }
+
+    /// <summary>Maps with storage.</summary>
+    IReadOnlyList<BpfMap> Maps { get; }
+
+    /// <summary>Gives maps their storage: what an earlier agent left behind when there is something, else new.</summary>
+    /// <exception cref="Skep.Bpf.BpfException">The kernel refused.</exception>
+    void Open(IEnumerable<BpfMap> maps);
+
+    /// <summary>Runs a program at a hook from now on. A program there already is replaced in one step: no packet sees neither or both.</summary>
+    /// <exception cref="Skep.Bpf.BpfException">The kernel refused.</exception>
+    void Attach(Hook hook, BpfProgram program);
+
+    /// <summary>Ends the program at a hook; nothing happens when there is none.</summary>
+    void Detach(Hook hook);
+
+    /// <summary>A program is not wanted at any hook any more: lets go of what was compiled from it.</summary>
+    void Forget(BpfProgram program);
+
+    /// <summary>Ends all programs and forgets all maps, also those that an earlier agent left behind.</summary>
+    void RemoveAll();
+}
+
+/// <summary>A program at a hook.</summary>
+/// <param name="Hook">Where.</param>
+/// <param name="Program">Its name.</param>
+/// <param name="Instructions">Length of the code; 0 under the twin, which runs the machine code of the process.</param>
+/// <param name="Mode">How it is attached, for example <c>native</c> or <c>generic</c>; empty when there is only one way.</param>
+public sealed record AttachedProgram(Hook Hook, string Program, int Instructions, string Mode);

@@ -1,0 +1,22 @@
+using Skep.Bpf.Btf;
+using Skep.Bpf.Compiler;
+using Skep.Bpf.Features;
+
+namespace Skep.Engine;
+
+/// <summary>What the compiler may know of the running kernel.</summary>
+public static class KernelTarget
+{
+    private static readonly Lazy<CompileTarget> s_running = new(Detect);
+
+    /// <summary>The running kernel: its instruction set, and where its structs have their fields.</summary>
+    public static CompileTarget Running => s_running.Value;
+
+    private static CompileTarget Detect() => new()
+    {
+        IsaLevel = FeatureProbe.IsAvailable(KernelFeatures.Isa4) ? 4 : 3,
+        KernelFields = BtfFile.Kernel is { } btf
+            ? (type, path) => btf.FindField(type, path) is { } field ? new KernelFieldLocation(field.Offset, field.Size) : null
+            : null,
+    };
+}

@@ -1,0 +1,86 @@
+using System.Collections.Concurrent;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+using Skep.Bpf.Twin;
+
+namespace Skep.Engine;
+
+/// <summary>Programs in this process, fed by captures: for machines where the kernel may not be programmed, for rehearsals and for tests.</summary>
+public sealed class TwinDatapath : IDatapath
+{
+    private readonly ConcurrentDictionary<Hook, BpfProgram> _programs = new();
+
+    /// <summary>An empty datapath with a clock of its own.</summary>
+    public TwinDatapath(TwinOptions? options = null) => Twin = new TwinEngine(options);
+
+    /// <summary>The twin under it.</summary>
+    public TwinEngine Twin { get; }
+
+    /// <inheritdoc/>
+    public string Name => "twin";
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Notices => [];
+
+    /// <inheritdoc/>
+    public IReadOnlyList<AttachedProgram> Attached => [.. _programs.Select(p => new AttachedProgram(p.Key, p.Value.Name, 0, ""))];
+
+    /// <inheritdoc/>
+    public IReadOnlyList<BpfMap> Maps => Twin.Maps;
+
+    /// <inheritdoc/>
+    public void Open(IEnumerable<BpfMap> maps)
+    {
+        ArgumentNullException.ThrowIfNull(maps);
+        foreach (var map in maps)
+        {
+            Twin.Bind(map);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Attach(Hook hook, BpfProgram program)
+    {
+        ArgumentNullException.ThrowIfNull(program);
+        Twin.Bind(program);
+        _programs[hook] = program;
+    }
+
+    /// <inheritdoc/>
+    public void Detach(Hook hook) => _programs.TryRemove(hook, out _);
+
+    /// <inheritdoc/>
+    public void Forget(BpfProgram program)
+    {
+        // The twin compiles nothing, and its maps stay.
+    }
+
+    /// <inheritdoc/>
+    public void RemoveAll() => _programs.Clear();
+
+    /// <summary>A packet arrives: the XDP program of the interface decides, then the traffic control program sees what passes.</summary>
+    public XdpAction Receive(string interfaceName, int interfaceIndex, ReadOnlySpan<byte> packet)
+    {
+        var verdict = XdpAction.Pass;
+        if (_programs.TryGetValue(new Hook(HookKind.Xdp, interfaceName, interfaceIndex), out var edge))
+        {
+            var result = Twin.Run((XdpProgram)edge, packet, new XdpRunOptions((uint)interfaceIndex));
+            verdict = result.Action;
+            packet = verdict == XdpAction.Pass ? result.Packet.ToArray() : packet;
+        }
+
+        if (verdict == XdpAction.Pass && _programs.TryGetValue(new Hook(HookKind.TcIngress, interfaceName, interfaceIndex), out var flows))
+        {
+            Twin.Run((TcProgram)flows, packet, new TcRunOptions((uint)interfaceIndex, (uint)interfaceIndex));
+        }
+
+        return verdict;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _programs.Clear();
+        Twin.Dispose();
+    }
+}
