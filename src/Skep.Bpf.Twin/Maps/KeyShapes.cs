@@ -37,7 +37,7 @@ internal readonly unsafe struct Key16 : IKeyShape
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint Hash(byte* key, int size) =>
-        KeyMix.Finish(KeyMix.Add(KeyMix.Add(0, Unsafe.ReadUnaligned<ulong>(key)), Unsafe.ReadUnaligned<ulong>(key + 8)));
+        KeyMix.Finish(KeyMix.Fold(Unsafe.ReadUnaligned<ulong>(key) + KeyMix.Factor, Unsafe.ReadUnaligned<ulong>(key + 8) ^ KeyMix.Factor));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool AreEqual(byte* a, byte* b, int size) =>
@@ -51,13 +51,16 @@ internal readonly unsafe struct LongKey : IKeyShape
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static uint Hash(byte* key, int size)
     {
-        ulong hash = 0;
-        for (var i = 0; i < size - 8; i += 8)
+        // Pairs of words are multiplied independently of each other, so that a long key does not wait for one product after the other.
+        var hash = Unsafe.ReadUnaligned<ulong>(key + size - 8) * KeyMix.Factor;
+        for (var i = 0; i < size - 8; i += 16)
         {
-            hash = KeyMix.Add(hash, Unsafe.ReadUnaligned<ulong>(key + i));
+            hash ^= KeyMix.Fold(
+                Unsafe.ReadUnaligned<ulong>(key + i) + KeyMix.Factor + (uint)i,
+                Unsafe.ReadUnaligned<ulong>(key + Math.Min(i + 8, size - 8)) ^ KeyMix.Factor);
         }
 
-        return KeyMix.Finish(KeyMix.Add(hash, Unsafe.ReadUnaligned<ulong>(key + size - 8)));
+        return KeyMix.Finish(hash);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -96,6 +99,14 @@ internal readonly unsafe struct ShortKey : IKeyShape
 internal static class KeyMix
 {
     public const ulong Factor = 0x9E3779B97F4A7C15;
+
+    /// <summary>The 128-bit product, its halves folded onto each other.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Fold(ulong a, ulong b)
+    {
+        var high = Math.BigMul(a, b, out var low);
+        return high ^ low;
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Add(ulong hash, ulong word)
