@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
-using Spectre.Console;
 
 namespace Skep.Cli.Lab;
 
@@ -51,7 +50,7 @@ internal static class LabCommand
         using var hangUp = Cancel(PosixSignal.SIGHUP, stop);
         try
         {
-            var output = new LabOutput(AnsiConsole.Console);
+            var output = new LabOutput(Console.Out);
             var report = await new LabRun(options, output, TimeProvider.System).RunAsync(stop.Token);
             output.Show(report);
             if (options.Report is { } path)

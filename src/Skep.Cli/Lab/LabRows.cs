@@ -2,11 +2,19 @@ using Skep.Cli.Lab.Rows;
 
 namespace Skep.Cli.Lab;
 
-/// <summary>The rows in the order in which they run.</summary>
+/// <summary>The rows in the order in which they run: the ground first, the most violent last.</summary>
 internal static class LabRows
 {
     internal static IReadOnlyList<LabRow> All { get; } =
     [
         new RoutingRow(),
+        new BalanceRow(),
+        new AccountingRow(),
+        new DrainRow(),
+        new BlockRow(),
+        new RateLimitRow(),
+        new DropsRow(),
+        new BottleneckRow(),
+        new SurviveRow(),
     ];
 }

@@ -1,3 +1,4 @@
+using Skep.Cli.Lab.Agent;
 using Skep.Cli.Lab.Network;
 using Skep.Cli.Lab.Services;
 
@@ -22,7 +23,8 @@ internal sealed class LabRun(LabOptions options, LabOutput output, TimeProvider 
         {
             using var network = LabTopology.Create(journal);
             using var services = await LabServices.StartAsync(journal, network, time, cancellation);
-            checks = await RunRowsAsync(new LabContext(network, services, time), cancellation);
+            await using var agent = await LabAgent.StartAsync(journal, network, time, cancellation);
+            checks = await RunRowsAsync(new LabContext(network, services, agent, time), cancellation);
             if (options.Keep)
             {
                 await KeepAsync(network, cancellation);

@@ -1,0 +1,60 @@
+#!/usr/bin/env dotnet
+// Prints every TCP connection that a process of this host opens: who, and where to.
+//   sudo dotnet run samples/who-connects.cs [SECONDS]
+#:project ../src/Skep.Bpf.Compiler/Skep.Bpf.Compiler.csproj
+#:property PublishAot=false
+#:property AllowUnsafeBlocks=true
+using System.Buffers.Binary;
+using System.Net;
+using System.Text;
+using Skep.Bpf.Btf;
+using Skep.Bpf.Buffers;
+using Skep.Bpf.Compiler;
+using Skep.Bpf.Links;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+using Skep.Bpf.Programs;
+
+var seconds = args is [var text, ..] ? double.Parse(text) : 5;
+var watch = new ConnectWatch();
+var target = new CompileTarget { KernelFields = (type, path) => BtfFile.Kernel!.FindField(type, path) is { } f ? new(f.Offset, f.Size) : null };
+using var program = ProgramLoader.Load(ProgramCompiler.Compile(watch, target));
+using var link = RawTracepointLink.Attach(program);
+using var reader = new RingBufferReader<Opened>(watch.Events);
+using var end = new CancellationTokenSource(TimeSpan.FromSeconds(seconds));
+Console.WriteLine($"watching connections over IPv4 for {seconds} s");
+try
+{
+    await reader.DrainAsync((in Opened o) => Console.WriteLine(
+        $"{Encoding.UTF8.GetString(o.Comm).TrimEnd('\0'),-16} {o.Process,7} -> {new IPAddress(o.Address)}:{BinaryPrimitives.ReverseEndianness((ushort)o.Port)}"), end.Token);
+}
+catch (OperationCanceledException) { }
+
+internal struct Opened { public uint Process, Address, Port; public Name Comm; }
+
+[System.Runtime.CompilerServices.InlineArray(16)]
+internal struct Name { private byte _first; }
+
+[KernelStruct("sock")]
+internal struct Sock
+{
+    public ushort Family { [KernelField("__sk_common.skc_family")] get => 0; }
+    public uint Address { [KernelField("__sk_common.skc_daddr")] get => 0; }
+    public ushort Port { [KernelField("__sk_common.skc_dport")] get => 0; }
+}
+
+internal sealed unsafe class ConnectWatch : RawTracepointProgram
+{
+    public readonly RingBuffer<Opened> Events = new(1 << 16, "connects");
+    public override string Tracepoint => "inet_sock_set_state";
+
+    // Arguments: the socket, its old state, its new state (2 is SYN_SENT). The state changes in the process that connects.
+    public override void Run(ref RawTracepointContext context)
+    {
+        var socket = context.Pointer<Sock>(0);
+        if (context.Value(2) != 2 || socket->Family != 2) return;
+        var opened = new Opened { Process = (uint)(Helper.GetCurrentPidTgid() >> 32), Address = socket->Address, Port = socket->Port };
+        Helper.GetCurrentComm((byte*)&opened.Comm, 16);
+        Events.Output(in opened);
+    }
+}
