@@ -38,7 +38,6 @@ internal struct Name { private byte _first; }
 [KernelStruct("sock")]
 internal struct Sock
 {
-    public ushort Family { [KernelField("__sk_common.skc_family")] get => 0; }
     public uint Address { [KernelField("__sk_common.skc_daddr")] get => 0; }
     public ushort Port { [KernelField("__sk_common.skc_dport")] get => 0; }
 }
@@ -49,10 +48,11 @@ internal sealed unsafe class ConnectWatch : RawTracepointProgram
     public override string Tracepoint => "inet_sock_set_state";
 
     // Arguments: the socket, its old state, its new state (2 is SYN_SENT). The state changes in the process that connects.
+    // The IPv4 address is set for IPv4-mapped connections of IPv6 sockets too, and zero for IPv6.
     public override void Run(ref RawTracepointContext context)
     {
         var socket = context.Pointer<Sock>(0);
-        if (context.Value(2) != 2 || socket->Family != 2) return;
+        if (context.Value(2) != 2 || socket->Address == 0) return;
         var opened = new Opened { Process = (uint)(Helper.GetCurrentPidTgid() >> 32), Address = socket->Address, Port = socket->Port };
         Helper.GetCurrentComm((byte*)&opened.Comm, 16);
         Events.Output(in opened);

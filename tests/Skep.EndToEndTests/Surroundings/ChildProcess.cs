@@ -12,7 +12,7 @@ internal sealed partial class ChildProcess : IDisposable
     private readonly List<(string Text, TaskCompletionSource Seen)> _awaited = [];
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private ChildProcess(ProcessStartInfo start)
+    private ChildProcess(ProcessStartInfo start, string input)
     {
         _process = new Process { StartInfo = start, EnableRaisingEvents = true };
         _process.OutputDataReceived += (_, e) => Take(e.Data);
@@ -21,6 +21,7 @@ internal sealed partial class ChildProcess : IDisposable
         _process.Start();
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
+        _process.StandardInput.Write(input);
         _process.StandardInput.Close();
     }
 
@@ -37,7 +38,10 @@ internal sealed partial class ChildProcess : IDisposable
         }
     }
 
-    public static ChildProcess Start(string program, IEnumerable<string> arguments, string? folder = null)
+    public static ChildProcess Start(string program, IEnumerable<string> arguments, string? folder = null) => StartWith("", program, arguments, folder);
+
+    /// <summary>Starts a process that reads <paramref name="input"/>.</summary>
+    public static ChildProcess StartWith(string input, string program, IEnumerable<string> arguments, string? folder = null)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -49,7 +53,7 @@ internal sealed partial class ChildProcess : IDisposable
         start.Environment["DOTNET_NOLOGO"] = "1";
         start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
         start.Environment["NO_COLOR"] = "1";
-        return new ChildProcess(start);
+        return new ChildProcess(start, input);
     }
 
     /// <summary>Waits for a text in the output; fails when the process ends or the time is over before.</summary>

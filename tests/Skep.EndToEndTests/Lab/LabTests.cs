@@ -1,0 +1,76 @@
+using System.Runtime.InteropServices;
+using Skep.EndToEndTests.Surroundings;
+
+namespace Skep.EndToEndTests.Lab;
+
+/// <summary>The lab as a user runs it, and what it leaves behind: nothing, however it ends.</summary>
+public class LabTests
+{
+    private const string Ready = "The network stays until you press Ctrl-C";
+    private static readonly TimeSpan s_start = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan s_stop = TimeSpan.FromSeconds(20);
+
+    [KernelFact]
+    public async Task An_interrupted_lab_removes_what_it_made()
+    {
+        using var lab = Repository.Skep("lab", "--only", "routing", "--keep");
+        await lab.SeesAsync(Ready, s_start);
+        Assert.NotEmpty(NamespacesOf(lab.Id));
+
+        lab.Signal(PosixSignal.SIGTERM);
+        await lab.EndsAsync(s_stop);
+
+        AssertNothingIsLeft(lab.Id);
+    }
+
+    [KernelFact]
+    public async Task What_a_killed_lab_leaves_behind_is_removed_by_the_next_one()
+    {
+        using var killed = Repository.Skep("lab", "--only", "routing", "--keep");
+        await killed.SeesAsync(Ready, s_start);
+        killed.Kill();
+        await killed.EndsAsync(s_stop);
+        Assert.NotEmpty(NamespacesOf(killed.Id));
+
+        using var next = Repository.Skep("lab", "--only", "routing");
+        Assert.Equal(0, await next.EndsAsync(s_start));
+
+        AssertNothingIsLeft(killed.Id);
+        AssertNothingIsLeft(next.Id);
+    }
+
+    [Fact]
+    public async Task Rows_are_listed_without_running_them()
+    {
+        using var lab = Repository.Skep("lab", "--list");
+        Assert.Equal(0, await lab.EndsAsync(s_start));
+        Assert.Contains("balance", lab.Output, StringComparison.Ordinal);
+    }
+
+    private static void AssertNothingIsLeft(int run)
+    {
+        Assert.Empty(NamespacesOf(run));
+        Assert.Empty(EntriesOf("/run/skep-lab", run));
+        Assert.Empty(EntriesOf("/run/skep", run));
+        Assert.Empty(EntriesOf("/var/lib/skep", run));
+        Assert.Empty(EntriesOf("/sys/fs/bpf/skep", run));
+        Assert.DoesNotContain(Directory.GetDirectories("/proc"), p => CommandLineOf(p).Contains($"skep-lab/{run}/", StringComparison.Ordinal));
+    }
+
+    private static string[] NamespacesOf(int run) => EntriesOf("/run/netns", run);
+
+    private static string[] EntriesOf(string folder, int run) =>
+        Directory.Exists(folder) ? [.. Directory.GetFileSystemEntries(folder).Where(p => Path.GetFileName(p).Split('-', '.').Contains($"{run}"))] : [];
+
+    private static string CommandLineOf(string process)
+    {
+        try
+        {
+            return File.ReadAllText(Path.Combine(process, "cmdline"));
+        }
+        catch (IOException)
+        {
+            return ""; // Ended meanwhile, or no process.
+        }
+    }
+}
