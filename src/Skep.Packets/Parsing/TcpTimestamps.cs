@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Skep.Bpf.Programming;
 
 namespace Skep.Packets;
 
@@ -10,6 +11,8 @@ public readonly struct TcpTimestamps(uint value, uint echo) : IEquatable<TcpTime
     // What Linux and most others send, as one 32-bit load sees it.
     private const uint NopNopTimestamps = 0x0A080101;
     private const uint SackPermittedTimestamps = 0x0A080204;
+
+    private const uint LastOffset = 60 - OptionSize;
 
     // A list of 40 bytes has room for few real options; more no-operation bytes than this are not worth an instruction.
     private const int MaxOptions = 10;
@@ -80,37 +83,37 @@ public readonly struct TcpTimestamps(uint value, uint echo) : IEquatable<TcpTime
         var offset = (uint)sizeof(TcpHeader);
         for (var i = 0; i < MaxOptions; i++)
         {
-            if (offset + OptionSize > headerLength)
+            // Also when the header claims more: 60 bytes is the longest there is.
+            if (offset + OptionSize > headerLength || offset > LastOffset)
             {
                 return false;
             }
 
-            var option = tcp + (offset & 63);
+            var option = tcp + offset;
             if (option + OptionSize > end)
             {
                 return false;
             }
 
             var kind = option[0];
-            if (kind == (byte)TcpOptionKind.NoOperation)
-            {
-                offset++;
-                continue;
-            }
-
-            var length = option[1];
+            var length = (uint)option[1];
             if (kind == (byte)TcpOptionKind.Timestamps && length == OptionSize)
             {
                 timestamps = Read(option + 2);
                 return true;
             }
 
-            if (kind == (byte)TcpOptionKind.End || length < 2)
+            if (kind == (byte)TcpOptionKind.NoOperation)
+            {
+                length = 1;
+            }
+            else if (kind == (byte)TcpOptionKind.End || length < 2)
             {
                 return false;
             }
 
-            offset += length;
+            // Whatever lengths came before: one state for the verifier at each step.
+            offset = (uint)Verifier.Forget(offset + length, (ulong)(end - tcp)) & 511;
         }
 
         return false;
