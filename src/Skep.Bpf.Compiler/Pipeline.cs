@@ -1,3 +1,4 @@
+using Skep.Bpf.Compiler.Analyses;
 using Skep.Bpf.Compiler.Ir;
 using Skep.Bpf.Compiler.Passes;
 
@@ -36,6 +37,7 @@ internal static class Pipeline
             }
         }
 
+        StalePointers.Check(function);
         if (target.IsaLevel < 4)
         {
             Apply(new SignedDivision());

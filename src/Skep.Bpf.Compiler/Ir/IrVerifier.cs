@@ -16,25 +16,37 @@ internal static class IrVerifier
             for (var i = 0; i < block.Nodes.Count; i++)
             {
                 position[block.Nodes[i]] = i;
-                Require(block.Nodes[i].Block == block, $"{block.Nodes[i]} does not know its block {block}");
+                if (block.Nodes[i].Block != block)
+                {
+                    Fail($"{block.Nodes[i]} does not know its block {block}");
+                }
+
             }
         }
 
         foreach (var block in function.Blocks)
         {
-            Require(block.IsTerminated, $"{block} has no terminator");
-            Require(block.Successors.All(blocks.Contains), $"{block} goes to a removed block");
+            if (!block.IsTerminated || !block.Successors.All(blocks.Contains))
+            {
+                Fail($"{block} has no terminator, or goes to a removed block");
+            }
+
             var inPhis = true;
             for (var i = 0; i < block.Nodes.Count; i++)
             {
                 var node = block.Nodes[i];
-                Require(node.IsTerminator == (i == block.Nodes.Count - 1), $"terminator inside {block}: {node}");
+                if (node.IsTerminator != (i == block.Nodes.Count - 1))
+                {
+                    Fail($"terminator inside {block}: {node}");
+                }
+
                 if (node.Op == Op.Phi)
                 {
-                    Require(inPhis, $"phi after other instructions in {block}");
-                    Require(
-                        node.Operands.Count == node.Targets.Count && node.Targets.Count == block.Predecessors.Count && node.Targets.All(block.Predecessors.Contains),
-                        $"{node} does not match the predecessors of {block}: {string.Join(", ", block.Predecessors)}");
+                    if (!inPhis || node.Operands.Count != node.Targets.Count || node.Targets.Count != block.Predecessors.Count
+                        || !node.Targets.All(block.Predecessors.Contains))
+                    {
+                        Fail($"{node} stands after other instructions, or does not match the predecessors of {block}: {string.Join(", ", block.Predecessors)}");
+                    }
                 }
                 else
                 {
@@ -49,22 +61,19 @@ internal static class IrVerifier
                         continue;
                     }
 
-                    Require(position.ContainsKey(operand), $"{node} uses {operand}, which stands nowhere");
-                    var ok = node.Op == Op.Phi
-                        ? dominators.Dominates(operand.Block!, node.Targets[o])
-                        : operand.Block == block ? position[operand] < i : dominators.Dominates(operand.Block!, block);
-                    Require(ok, $"{node} in {block} uses {operand} of {operand.Block}, which does not dominate it");
+                    var ok = position.TryGetValue(operand, out var place)
+                        && (node.Op == Op.Phi
+                            ? dominators.Dominates(operand.Block!, node.Targets[o])
+                            : operand.Block == block ? place < i : dominators.Dominates(operand.Block!, block));
+                    if (!ok)
+                    {
+                        Fail($"{node} in {block} uses {operand} of {operand.Block}, which does not stand there or does not dominate it");
+                    }
                 }
             }
         }
 
-        void Require(bool holds, string what)
-        {
-            if (!holds)
-            {
-                throw new CompileException(
-                    Rule.Internal, $"compiler fault after {pass}: {what}\n{IrPrinter.Print(function)}", new SourcePosition(function.Name, 0, 0));
-            }
-        }
+        void Fail(string what) => throw new CompileException(
+            Rule.Internal, $"compiler fault after {pass}: {what}\n{IrPrinter.Print(function)}", new SourcePosition(function.Name, 0, 0));
     }
 }
