@@ -55,6 +55,7 @@ public sealed class EdgeScene : IDisposable
             Service("web6", Scene.WebService6, 80, IpProtocol.Tcp, 8080, Scene.Backends6),
             Service("names", Scene.NameService, 53, IpProtocol.Udp, 5353, Scene.Backends),
             Service("names6", Scene.NameService6, 53, IpProtocol.Udp, 5353, Scene.Backends6),
+            Service("shop", Scene.ShopService, 80, IpProtocol.Tcp, 8080, Scene.Backends[0]),
             Service("empty", Scene.EmptyService, 80, IpProtocol.Tcp, 8080),
         ]);
         state.BlockList.Apply(

@@ -3,12 +3,11 @@ using Skep.Bpf.Programming;
 
 namespace Skep.Fuzz;
 
-/// <summary>A program with its maps filled, ready for either engine.</summary>
+/// <summary>Programs that share maps, with the maps filled, ready for either engine. Each packet goes through all of them in order.</summary>
 /// <param name="Name">Name on the command line.</param>
-/// <param name="Program">The program.</param>
-/// <param name="Maps">Its maps, bound.</param>
-/// <param name="Scene">What owns the maps.</param>
-public sealed record FuzzTarget(string Name, BpfProgram Program, IReadOnlyList<BpfMap> Maps, IDisposable Scene) : IDisposable
+/// <param name="Programs">The programs.</param>
+/// <param name="Maps">Their maps, bound.</param>
+public sealed record FuzzTarget(string Name, IReadOnlyList<BpfProgram> Programs, IReadOnlyList<BpfMap> Maps) : IDisposable
 {
     /// <summary>Names of all targets.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. EdgeScene.Variants.Keys];
@@ -16,10 +15,16 @@ public sealed record FuzzTarget(string Name, BpfProgram Program, IReadOnlyList<B
     /// <summary>Makes a target; <paramref name="bind"/> gives each map storage.</summary>
     public static FuzzTarget Create(string name, TimeProvider time, Action<BpfMap> bind)
     {
-        var scene = EdgeScene.Create(EdgeScene.Variants[name], time, bind);
-        return new FuzzTarget(name, scene.Program, scene.Maps.All, scene);
+        var edge = EdgeScene.Create(EdgeScene.Variants[name], time, bind);
+        return new FuzzTarget(name, [edge.Program], edge.Maps.All);
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => Scene.Dispose();
+    /// <summary>Disposes of the maps.</summary>
+    public void Dispose()
+    {
+        foreach (var map in Maps)
+        {
+            map.Dispose();
+        }
+    }
 }

@@ -1,15 +1,18 @@
 using System.Buffers.Binary;
+using System.Reflection;
+using System.Runtime.InteropServices;
 using Skep.Bpf.Maps;
 
 namespace Skep.Fuzz;
 
 /// <summary>
 /// Compares what two engines left in the same maps. Per-CPU values are summed word by word, since the kernel runs on whichever CPU it likes.
-/// Maps that hold times are compared by their keys.
+/// Times differ between a kernel's clock and a twin's: fields that hold them, and values that are nothing else, are left out.
 /// </summary>
 public static class MapComparison
 {
-    private static readonly HashSet<string> s_holdTimes = ["edge_sources"];
+    private static readonly HashSet<string> s_areTimes = ["edge_sources"];
+    private static readonly HashSet<string> s_timeFields = ["FirstSeen", "LastSeen", "PendingSince", "SmoothedRtt", "MinimumRtt", "HandshakeRtt"];
 
     /// <summary>One line per difference, none when all is the same.</summary>
     public static IReadOnlyList<string> Differences(IReadOnlyList<BpfMap> expected, IReadOnlyList<BpfMap> actual)
@@ -17,10 +20,10 @@ public static class MapComparison
         ArgumentNullException.ThrowIfNull(expected);
         ArgumentNullException.ThrowIfNull(actual);
         var differences = new List<string>();
-        foreach (var (left, right) in expected.Zip(actual).Where(p => p.First.Kind != MapKind.RingBuffer))
+        foreach (var (left, right) in expected.Zip(actual))
         {
-            var a = Contents(left);
-            var b = Contents(right);
+            var a = left.Kind == MapKind.RingBuffer ? Records(left) : Contents(left);
+            var b = left.Kind == MapKind.RingBuffer ? Records(right) : Contents(right);
             foreach (var key in a.Keys.Union(b.Keys).Order(StringComparer.Ordinal))
             {
                 var first = a.GetValueOrDefault(key, "absent");
@@ -44,6 +47,7 @@ public static class MapComparison
         var keys = new byte[Batch * map.KeySize];
         var values = new byte[Batch * valueSize];
         var contents = new Dictionary<string, string>();
+        var times = TimesIn(map.ValueType);
         var cursor = 0ul;
         bool done;
         do
@@ -57,14 +61,63 @@ public static class MapComparison
             for (var i = 0; i < read; i++)
             {
                 var value = values.AsSpan(i * valueSize, valueSize);
+                Blank(value, times);
                 contents[Convert.ToHexStringLower(keys.AsSpan(i * map.KeySize, map.KeySize))] =
-                    s_holdTimes.Contains(map.Name) ? "present"
+                    s_areTimes.Contains(map.Name) ? "present"
                     : valueSize == map.ValueSize ? Convert.ToHexStringLower(value)
                     : Sum(value, stride, perEntry);
             }
         }
         while (!done);
         return contents;
+    }
+
+    private static Dictionary<string, string> Records(BpfMap map)
+    {
+        var times = TimesIn(map.ValueType);
+        var records = new Dictionary<string, string>();
+        using var source = map.Storage.OpenRingBuffer();
+        while (source.TryPeek(out var record))
+        {
+            var bytes = record.ToArray();
+            Blank(bytes, times);
+            records[$"record {records.Count:d8}"] = Convert.ToHexStringLower(bytes);
+            source.Release();
+        }
+
+        return records;
+    }
+
+    private static void Blank(Span<byte> value, List<(int Offset, int Size)> times)
+    {
+        foreach (var (offset, size) in times)
+        {
+            value.Slice(offset, size).Clear();
+        }
+    }
+
+    private static List<(int Offset, int Size)> TimesIn(Type type)
+    {
+        var times = new List<(int Offset, int Size)>();
+        if (type.IsPrimitive || type.IsEnum)
+        {
+            return times;
+        }
+
+        foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+        {
+            var offset = (int)Marshal.OffsetOf(type, field.Name);
+            if (s_timeFields.Contains(field.Name))
+            {
+                times.Add((offset, Marshal.SizeOf(field.FieldType)));
+            }
+            else
+            {
+                times.AddRange(TimesIn(field.FieldType).Select(t => (t.Offset + offset, t.Size)));
+            }
+        }
+
+        return times;
     }
 
     private static string Sum(ReadOnlySpan<byte> values, int stride, int count)

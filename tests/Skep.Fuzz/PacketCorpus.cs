@@ -66,6 +66,13 @@ public static class PacketCorpus
             yield return new($"answer of {backend}", PacketBuilder.Ethernet().IPv6(backend, Scene.Client6).Tcp(8080, 40010, TcpFlags.Syn | TcpFlags.Ack, 500, 1001).Build());
         }
 
+        // The shop has one of the backends of the web service: where both choose it, the answers could not be told apart.
+        for (ushort port = 41000; port < 41012; port++)
+        {
+            yield return new($"web from port {port}", PacketBuilder.Ethernet().IPv4(Scene.Client, Scene.WebService).Tcp(port, 80, TcpFlags.Syn).Build());
+            yield return new($"shop from port {port}", PacketBuilder.Ethernet().IPv4(Scene.Client, Scene.ShopService).Tcp(port, 80, TcpFlags.Syn).Build());
+        }
+
         yield return new("tcp with ip options", PacketBuilder.Ethernet().IPv4(Scene.Client, Scene.WebService, options: [7, 7, 4, 1, 2, 3, 4, 0]).Tcp(40020, 80, TcpFlags.Syn).Build());
         yield return new("tcp with 40 bytes of ip options", PacketBuilder.Ethernet().IPv4(Scene.Client, Scene.WebService, options: new byte[40]).Tcp(40021, 80, TcpFlags.Syn).Build());
         yield return new("tcp elsewhere", PacketBuilder.Ethernet().IPv4(Scene.Client, "198.18.0.1").Tcp(40022, 443, TcpFlags.Syn).Build());

@@ -7,6 +7,7 @@ public static class Scene
     public const string Client = "198.51.100.7", Client6 = "2001:db8:c::7";
     public const string WebService = "192.0.2.10", WebService6 = "2001:db8::10";
     public const string NameService = "192.0.2.53", NameService6 = "2001:db8::53";
+    public const string ShopService = "192.0.2.11";
     public const string EmptyService = "192.0.2.99";
     public const string BlockedAddress = "203.0.113.7", BlockedPrefix = "203.0.113.128/25", InBlockedPrefix = "203.0.113.200";
     public const string BlockedPrefix6 = "2001:db8:bad::/48", InBlockedPrefix6 = "2001:db8:bad::1";

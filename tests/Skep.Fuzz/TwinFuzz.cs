@@ -12,19 +12,22 @@ internal static class TwinFuzz
     {
         using var twin = new TwinEngine(new TwinOptions { Seed = options.Seed });
         using var target = FuzzTarget.Create(name, twin.Environment.TimeProvider, twin.Bind);
-        using var engine = new TwinReplayEngine(target.Program, twin);
+        var engines = target.Programs.Select(p => new TwinReplayEngine(p, twin)).ToArray();
         var mutator = new PacketMutator(PacketCorpus.All, options.Seed);
         var progress = new Progress($"twin {name}", options.Count);
-        var verdicts = new SortedDictionary<int, long>();
+        var verdicts = new Dictionary<(BpfProgram Program, int Verdict), long>();
         var digest = 14695981039346656037ul;
         for (long number = 0; number < options.Count; number++)
         {
             var packet = mutator.Next();
-            int verdict;
             try
             {
-                engine.TryRun(packet, (ulong)number * 1000, out verdict, out var output);
-                digest = (digest ^ ((ulong)verdict << 32) ^ (uint)output.Length ^ Sum(output)) * 1099511628211;
+                foreach (var engine in engines)
+                {
+                    engine.TryRun(packet, (ulong)number * 1000, out var verdict, out var output);
+                    digest = (digest ^ ((ulong)verdict << 32) ^ (uint)output.Length ^ Sum(output)) * 1099511628211;
+                    verdicts[(engine.Program, verdict)] = verdicts.GetValueOrDefault((engine.Program, verdict)) + 1;
+                }
             }
             catch (Exception problem)
             {
@@ -32,14 +35,13 @@ internal static class TwinFuzz
                 return false;
             }
 
-            verdicts[verdict] = verdicts.GetValueOrDefault(verdict) + 1;
             if ((number & 0xFFFF) == 0)
             {
                 progress.Report(number);
             }
         }
 
-        var summary = string.Join(", ", verdicts.Select(v => $"{Verdicts.NameOf(target.Program, v.Key)} {v.Value}"));
+        var summary = string.Join(", ", verdicts.Select(v => $"{v.Key.Program.Name} {Verdicts.NameOf(v.Key.Program, v.Key.Verdict)} {v.Value}"));
         progress.Finish(options.Count, $"no exception; {summary}; digest {digest:x16}");
         return true;
     }

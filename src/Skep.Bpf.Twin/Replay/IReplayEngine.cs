@@ -20,6 +20,6 @@ public interface IReplayEngine : IDisposable
     /// <param name="elapsed">Nanoseconds since the first packet of the replay; only engines with a clock of their own follow it.</param>
     /// <param name="verdict">What the program returned.</param>
     /// <param name="output">The packet as the program left it, valid until the next run.</param>
-    /// <returns>False when the engine cannot take such a packet: the kernel refuses frames larger than a page.</returns>
+    /// <returns>False when the engine cannot take such a packet: the kernel refuses frames larger than a page, and on TC hooks those cut within the IP header.</returns>
     bool TryRun(ReadOnlySpan<byte> packet, ulong elapsed, out int verdict, out ReadOnlySpan<byte> output);
 }

@@ -15,6 +15,7 @@ public sealed class KernelReplayEngine : IReplayEngine
 
     private readonly LoadedProgram _loaded;
     private readonly byte[] _output = new byte[8192];
+    private readonly bool _needsIpHeader;
 
     /// <summary>Replays a loaded program, which is disposed of with the engine; its maps are not.</summary>
     /// <param name="program">The program that was compiled.</param>
@@ -30,6 +31,7 @@ public sealed class KernelReplayEngine : IReplayEngine
         }
 
         _loaded = loaded;
+        _needsIpHeader = program is TcProgram;
         Program = program;
     }
 
@@ -46,7 +48,7 @@ public sealed class KernelReplayEngine : IReplayEngine
     /// <exception cref="BpfException">The kernel refused the run, not for the packet's size.</exception>
     public bool TryRun(ReadOnlySpan<byte> packet, ulong elapsed, out int verdict, out ReadOnlySpan<byte> output)
     {
-        if (packet.Length > LargestPacket)
+        if (packet.Length > LargestPacket || (_needsIpHeader && IsShorterThanItsIpHeader(packet)))
         {
             verdict = 0;
             output = default;
@@ -61,4 +63,9 @@ public sealed class KernelReplayEngine : IReplayEngine
 
     /// <inheritdoc/>
     public void Dispose() => _loaded.Dispose();
+
+    /// <summary>bpf_prog_test_run_skb of recent kernels refuses IP packets without a whole IP header, which no network stack would hand to a hook.</summary>
+    private static bool IsShorterThanItsIpHeader(ReadOnlySpan<byte> packet) =>
+        (packet[12] == 0x08 && packet[13] == 0x00 && packet.Length < 14 + 20)
+        || (packet[12] == 0x86 && packet[13] == 0xDD && packet.Length < 14 + 40);
 }

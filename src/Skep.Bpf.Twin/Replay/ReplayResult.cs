@@ -23,7 +23,7 @@ public sealed record ReplayResult
     /// <summary>Packets not run because they are shorter than an Ethernet header, or of a link type that has no Ethernet equivalent.</summary>
     public long Unframed { get; init; }
 
-    /// <summary>Packets not run because the engine does not take them: larger than a page in the kernel.</summary>
+    /// <summary>Packets not run because the engine does not take them: in the kernel those larger than a page, and for TC programs those cut within the IP header.</summary>
     public long Refused { get; init; }
 
     /// <summary>Timestamp of the first packet, nanoseconds since 1970 UTC.</summary>
