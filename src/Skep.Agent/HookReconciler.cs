@@ -37,12 +37,15 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
             _refused.Remove(hook);
         }
 
-        foreach (var (hook, program) in wanted)
+        var missing = wanted.Where(w => !ReferenceEquals(_current.GetValueOrDefault(w.Key), w.Value) && MayTry(w.Key, w.Value)).ToArray();
+        if (missing.Length > 0)
         {
-            if (!ReferenceEquals(_current.GetValueOrDefault(hook), program) && MayTry(hook, program))
-            {
-                Attach(hook, program);
-            }
+            datapath.Prepare([.. missing.Select(m => m.Value).Distinct().Except(_current.Values)]);
+        }
+
+        foreach (var (hook, program) in missing)
+        {
+            Attach(hook, program);
         }
 
         Refusals = _refused.ToDictionary(r => r.Key, r => r.Value.Message);

@@ -34,7 +34,7 @@ internal sealed partial class Platform
                 Maps = [.. _datapath.Maps.Select(m => new MapView(m.Name, m.Kind.ToString(), _counts.Of(m), m.MaxEntries))],
                 Verdicts = Verdicts(),
                 LostEvents = _flows.LostEvents(),
-                Flows = _flows.Count,
+                Flows = _flows.Table.Count,
             };
         }
     }
@@ -60,7 +60,7 @@ internal sealed partial class Platform
     }
 
     /// <summary>Flows that match.</summary>
-    public FlowsView Flows(FlowFilter filter) => _flows.View(filter, _wall.GetUtcNow());
+    public FlowsView Flows(FlowFilter filter) => _flows.View(filter);
 
     /// <summary>Drops of the kernel and of the edge.</summary>
     public IReadOnlyList<DropView> Drops()

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using Skep.Agent.Configuration;
+using Skep.Agent.Observing;
 using Skep.Bpf.Programming;
 using Skep.Engine;
 using Skep.Resources;
@@ -50,7 +51,7 @@ internal sealed partial class Platform : IDisposable
         _watcher = new ResourceWatcher(_store, [.. options.Resources.Append(options.Paths.Applied).Select(DirectoryOf)], wall);
         _hooks = new HookReconciler(opened.Datapath, wall, logger);
         _edge = new EdgeControl(opened.Datapath, opened.Clock, wall);
-        _flows = new FlowControl(opened.Datapath, opened.Clock, wall, logger);
+        _flows = new FlowControl(opened.Datapath, opened.Clock, wall);
         Interfaces = opened.Interfaces;
     }
 

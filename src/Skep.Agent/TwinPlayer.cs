@@ -12,7 +12,7 @@ internal sealed class TwinPlayer(TwinDatapath datapath, string? path)
     private static readonly TimeSpan s_longestPause = TimeSpan.FromSeconds(1);
 
     /// <summary>The capture that comes with the program.</summary>
-    public static string SamplePath => Path.Combine(AppContext.BaseDirectory, "sample.pcapng");
+    public static string SamplePath => Path.Combine(AppContext.BaseDirectory, "sample.pcap");
 
     /// <summary>Plays it once; the flows stay to be looked at. A thread of its own: packets have to wait for each other.</summary>
     public Task RunAsync(CancellationToken cancellation) => Task.Factory.StartNew(
@@ -27,6 +27,7 @@ internal sealed class TwinPlayer(TwinDatapath datapath, string? path)
     private sealed class Receiver(TwinDatapath datapath, CancellationToken cancellation) : IReplayEngine
     {
         private readonly ulong _start = datapath.Twin.Environment.KtimeNow;
+        private readonly CaptureSides _sides = new();
         private ulong _skipped;
         private ulong _last;
 
@@ -52,7 +53,7 @@ internal sealed class TwinPlayer(TwinDatapath datapath, string? path)
             }
 
             datapath.Twin.Environment.AdvanceTo(_start + elapsed - _skipped);
-            verdict = (int)datapath.Receive(OpenedDatapath.CaptureInterface, 1, packet);
+            verdict = (int)datapath.Pass(OpenedDatapath.CaptureInterface, 1, packet, _sides.IsOutgoing(packet));
             output = packet;
             return true;
         }

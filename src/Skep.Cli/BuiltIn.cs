@@ -1,6 +1,7 @@
 using Skep.Bpf.Programming;
 using Skep.Edge;
 using Skep.Filtering;
+using Skep.Flows;
 
 namespace Skep.Cli;
 
@@ -13,6 +14,11 @@ internal static class BuiltIn
         ["edge-block"] = () => Edge(new EdgeOptions { Balance = false }),
         ["edge-limit"] = () => Edge(new EdgeOptions { BlockAddresses = false, BlockPrefixes = false, Balance = false, RateLimit = new SourceRate(1000, 2000) }),
         ["edge-balance"] = () => Edge(new EdgeOptions { BlockAddresses = false, BlockPrefixes = false }),
+        ["flows-in"] = () => new FlowProgram(new FlowMaps(), FlowHook.Ingress),
+        ["flows-out"] = () => new FlowProgram(new FlowMaps(), FlowHook.Egress),
+        ["drops"] = () => new DropProgram(new KernelEventMaps("drop")),
+        ["retransmits"] = () => new RetransmitProgram(new KernelEventMaps("rexmit")),
+        ["states"] = () => new SocketStateProgram(new KernelEventMaps("sock")),
     };
 
     public static IReadOnlyCollection<string> Names => [.. s_programs.Keys];

@@ -18,9 +18,12 @@ internal static class SkepCommand
     /// <summary>Every verb; the order is that of the help, from the first thing a person does to the last.</summary>
     public static IReadOnlyList<Func<Command>> Verbs { get; } =
     [
+        UpVerb.Build,
         LabCommand.Create,
         ApplyVerb.Build,
         StatusVerb.Build,
+        FlowsVerb.Build,
+        TopVerb.Build,
         DropsVerb.Build,
         BlockVerb.Build,
         UnblockVerb.Build,

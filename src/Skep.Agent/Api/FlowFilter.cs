@@ -93,14 +93,26 @@ internal sealed record FlowFilter
     }
 
     /// <summary>Whether a flow is wanted.</summary>
-    public bool Matches(IPAddress source, int sourcePort, IPAddress destination, int destinationPort, string protocol, string interfaceName, DateTimeOffset lastSeen) =>
-        (Host is not { } host || host.Contains(source) || host.Contains(destination))
-        && (From is not { } from || from.Contains(source))
-        && (To is not { } to || to.Contains(destination))
-        && (Port is not { } port || port == sourcePort || port == destinationPort)
-        && (Protocol is null || Protocol == protocol)
-        && (Interface is null || Interface == interfaceName)
-        && (Since is not { } since || lastSeen > since);
+    public bool Matches(FlowView flow)
+    {
+        if ((Port is { } port && port != flow.SourcePort && port != flow.DestinationPort)
+            || (Protocol is not null && Protocol != flow.Protocol)
+            || (Interface is not null && Interface != flow.Interface)
+            || (Since is { } since && flow.LastSeen <= since))
+        {
+            return false;
+        }
+
+        if (Host is null && From is null && To is null)
+        {
+            return true;
+        }
+
+        var (source, destination) = (IPAddress.Parse(flow.Source), IPAddress.Parse(flow.Destination));
+        return (Host is not { } host || host.Contains(source) || host.Contains(destination))
+            && (From is not { } from || from.Contains(source))
+            && (To is not { } to || to.Contains(destination));
+    }
 
     private static string? ReadPrefix(Func<string, string?> query, string name, out IPNetwork? prefix)
     {

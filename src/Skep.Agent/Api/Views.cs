@@ -118,12 +118,18 @@ internal sealed record FlowView
 
     public required ulong Retransmits { get; init; }
 
+    /// <summary>What the kernel dropped of it, by reason; absent when nothing.</summary>
+    public IReadOnlyList<FlowDropView>? Drops { get; init; }
+
     public required DateTimeOffset FirstSeen { get; init; }
 
     public required DateTimeOffset LastSeen { get; init; }
 
     public required bool Ended { get; init; }
 }
+
+/// <summary>Packets of a flow that the kernel dropped for one reason.</summary>
+internal sealed record FlowDropView(string Reason, ulong Packets);
 
 /// <summary><c>GET /api/v1/flows</c>.</summary>
 internal sealed record FlowsView(DateTimeOffset Now, int Total, IReadOnlyList<FlowView> Flows);

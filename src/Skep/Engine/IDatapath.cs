@@ -25,6 +25,9 @@ public interface IDatapath : IDisposable
     /// <exception cref="Skep.Bpf.BpfException">The kernel refused.</exception>
     void Open(IEnumerable<BpfMap> maps);
 
+    /// <summary>Does what takes time about programs that will be attached, on all processors; what goes wrong shows when they are.</summary>
+    void Prepare(IReadOnlyCollection<BpfProgram> programs);
+
     /// <summary>Runs a program at a hook from now on. A program there already is replaced in one step: no packet sees neither or both.</summary>
     /// <exception cref="Skep.Bpf.BpfException">The kernel refused.</exception>
     void Attach(Hook hook, BpfProgram program);

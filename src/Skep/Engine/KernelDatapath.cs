@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Skep.Bpf;
 using Skep.Bpf.Compiler;
 using Skep.Bpf.Links;
@@ -24,6 +25,7 @@ public sealed class KernelDatapath : IDatapath
     private readonly LinkPins _pins;
     private readonly Dictionary<Hook, (Link Link, AttachedProgram Program)> _links = [];
     private readonly Dictionary<BpfProgram, LoadedProgram> _loaded = new(ReferenceEqualityComparer.Instance);
+    private readonly ConditionalWeakTable<BpfProgram, ProgramSpec> _compiled = [];
     private readonly List<string> _notices = [];
 
     /// <summary>Opens the datapath, with the links that an earlier process pinned.</summary>
@@ -90,6 +92,23 @@ public sealed class KernelDatapath : IDatapath
                 }
             }
         }
+    }
+
+    /// <inheritdoc/>
+    public void Prepare(IReadOnlyCollection<BpfProgram> programs)
+    {
+        ArgumentNullException.ThrowIfNull(programs);
+        Parallel.ForEach(programs, program =>
+        {
+            try
+            {
+                _compiled.AddOrUpdate(program, ProgramCompiler.Compile(program, KernelTarget.Running));
+            }
+            catch (CompileException)
+            {
+                // Compiled again, and reported, when it is attached.
+            }
+        });
     }
 
     /// <inheritdoc/>
@@ -192,8 +211,9 @@ public sealed class KernelDatapath : IDatapath
     {
         if (!_loaded.TryGetValue(program, out var loaded))
         {
-            loaded = ProgramLoader.Load(ProgramCompiler.Compile(program, KernelTarget.Running));
+            loaded = ProgramLoader.Load(_compiled.TryGetValue(program, out var spec) ? spec : ProgramCompiler.Compile(program, KernelTarget.Running));
             _loaded.Add(program, loaded);
+            _compiled.Remove(program);
         }
 
         return loaded;

@@ -39,6 +39,12 @@ public sealed class TwinDatapath : IDatapath
     }
 
     /// <inheritdoc/>
+    public void Prepare(IReadOnlyCollection<BpfProgram> programs)
+    {
+        // The just-in-time compiler of the process does it on the way.
+    }
+
+    /// <inheritdoc/>
     public void Attach(Hook hook, BpfProgram program)
     {
         ArgumentNullException.ThrowIfNull(program);
@@ -58,8 +64,15 @@ public sealed class TwinDatapath : IDatapath
     /// <inheritdoc/>
     public void RemoveAll() => _programs.Clear();
 
-    /// <summary>A packet arrives: the XDP program of the interface decides, then the traffic control program sees what passes.</summary>
-    public XdpAction Receive(string interfaceName, int interfaceIndex, ReadOnlySpan<byte> packet)
+    /// <summary>
+    /// A packet passes an interface: the XDP program decides, then the traffic control program of its direction sees what passes.
+    /// A capture holds both directions, and the edge sees both, as it does with an interface on either side.
+    /// </summary>
+    /// <param name="interfaceName">Name of the interface.</param>
+    /// <param name="interfaceIndex">Its number.</param>
+    /// <param name="packet">From the Ethernet header on.</param>
+    /// <param name="outgoing">Whether the host sends it.</param>
+    public XdpAction Pass(string interfaceName, int interfaceIndex, ReadOnlySpan<byte> packet, bool outgoing)
     {
         var verdict = XdpAction.Pass;
         if (_programs.TryGetValue(new Hook(HookKind.Xdp, interfaceName, interfaceIndex), out var edge))
@@ -69,9 +82,9 @@ public sealed class TwinDatapath : IDatapath
             packet = verdict == XdpAction.Pass ? result.Packet.ToArray() : packet;
         }
 
-        if (verdict == XdpAction.Pass && _programs.TryGetValue(new Hook(HookKind.TcIngress, interfaceName, interfaceIndex), out var flows))
+        if (verdict == XdpAction.Pass && _programs.TryGetValue(new Hook(outgoing ? HookKind.TcEgress : HookKind.TcIngress, interfaceName, interfaceIndex), out var flows))
         {
-            Twin.Run((TcProgram)flows, packet, new TcRunOptions((uint)interfaceIndex, (uint)interfaceIndex));
+            Twin.Run((TcProgram)flows, packet, new TcRunOptions((uint)interfaceIndex, outgoing ? 0 : (uint)interfaceIndex));
         }
 
         return verdict;
