@@ -39,14 +39,6 @@ public class LabTests
         AssertNothingIsLeft(next.Id);
     }
 
-    [Fact]
-    public async Task Rows_are_listed_without_running_them()
-    {
-        using var lab = Repository.Skep("lab", "--list");
-        Assert.Equal(0, await lab.EndsAsync(s_start));
-        Assert.Contains("balance", lab.Output, StringComparison.Ordinal);
-    }
-
     private static void AssertNothingIsLeft(int run)
     {
         Assert.Empty(NamespacesOf(run));

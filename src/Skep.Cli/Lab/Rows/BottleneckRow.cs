@@ -24,7 +24,7 @@ internal sealed class BottleneckRow : LabRow
         var target = new IPEndPoint(service.V4[0], SinkService.Port);
 
         var idle = await Upload.RunAsync(clients.Namespace, clients.V4[3], target, 20_000, TimeSpan.FromSeconds(1), lab.Time, cancellation);
-        var unloaded = await FindAsync(lab, idle.Local, cancellation);
+        var unloaded = await FindAsync(lab, service.Device, idle.Local, cancellation);
         checks.AtMost("round trip without the narrow link", UnloadedLimit, unloaded?.RttMicroseconds ?? throw new LabException($"the agent knows no round trip of {idle.Local}"), " us");
 
         var dropsBefore = await QueueDropsAsync(lab, cancellation);
@@ -34,7 +34,7 @@ internal sealed class BottleneckRow : LabRow
             upload = await Upload.RunAsync(clients.Namespace, clients.V4[3], target, long.MaxValue, Duration, lab.Time, cancellation);
         }
 
-        var flow = await FindAsync(lab, upload.Local, cancellation) ?? throw new LabException($"the agent knows no flow from {upload.Local}");
+        var flow = await FindAsync(lab, service.Device, upload.Local, cancellation) ?? throw new LabException($"the agent knows no flow from {upload.Local}");
         checks.Near(
             "smoothed round trip of the upload, as the socket has it", upload.Busy.Rtt / 1000.0, (flow.RttMicroseconds ?? 0) / 1000, Math.Max(5, 0.35 * upload.Busy.Rtt / 1000), " ms");
         checks.AtLeast("segments the socket sent again", 1, upload.End.TotalRetransmits);
@@ -46,13 +46,14 @@ internal sealed class BottleneckRow : LabRow
     private static async Task<long> QueueDropsAsync(LabContext lab, CancellationToken cancellation) =>
         (await lab.Agent.DropsAsync(cancellation)).Where(d => d.Reason.Contains("QDISC", StringComparison.OrdinalIgnoreCase)).Sum(d => (long)d.Packets);
 
-    private static async Task<Skep.Agent.Api.FlowView?> FindAsync(LabContext lab, IPEndPoint local, CancellationToken cancellation)
+    /// <summary>The flow at the service's side of the edge: from there the way to the service and back leads through the queue.</summary>
+    private static async Task<Skep.Agent.Api.FlowView?> FindAsync(LabContext lab, string device, IPEndPoint local, CancellationToken cancellation)
     {
         Skep.Agent.Api.FlowView? found = null;
         await Waiting.UntilAsync(
             async () =>
             {
-                found = (await lab.Agent.FlowsAsync($"from={local.Address}&port={local.Port}&protocol=tcp&interface={lab.Network.Clients.Device}", cancellation)).FirstOrDefault();
+                found = (await lab.Agent.FlowsAsync($"from={local.Address}&port={local.Port}&protocol=tcp&interface={device}", cancellation)).FirstOrDefault();
                 return found is { RttMicroseconds: not null };
             },
             TimeSpan.FromSeconds(3), lab.Time, cancellation);
