@@ -20,6 +20,20 @@ internal static partial class ThreadClock
         }
     }
 
+    /// <summary>CPU time of children that have ended and been waited for.</summary>
+    internal static unsafe TimeSpan Children
+    {
+        get
+        {
+            const int RUSAGE_CHILDREN = -1;
+            const int Words = 18; // struct rusage: user and system time in seconds and microseconds, then fourteen counters
+            var usage = stackalloc long[Words];
+            return getrusage(RUSAGE_CHILDREN, usage) == 0
+                ? TimeSpan.FromSeconds(usage[0] + usage[2]) + TimeSpan.FromMicroseconds(usage[1] + usage[3])
+                : throw new InvalidOperationException($"getrusage: errno {Marshal.GetLastPInvokeError()}");
+        }
+    }
+
     /// <summary>Keeps the calling thread on the last processor.</summary>
     internal static void Pin()
     {
@@ -35,6 +49,9 @@ internal static partial class ThreadClock
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int sched_setaffinity(int thread, nuint size, in ulong mask);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static unsafe partial int getrusage(int who, long* usage);
 
     private struct Timespec
     {

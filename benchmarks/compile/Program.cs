@@ -4,28 +4,34 @@ using Skep.Benchmarks.Edge;
 using Skep.Bpf.Compiler;
 using Skep.Bpf.Programming;
 using Skep.Edge;
+using Skep.Engine;
+using Skep.Flows;
 
-// How long the agent spends compiling when it starts: every program once, in a process that has compiled nothing before. The edge is compared
+// What the agent spends on compiling when it starts, the JIT of the compiler itself included: every program once, in a process that has compiled nothing before. The edge is compared
 // with clang, which reads, optimises and writes the same algorithm from C.
 var options = new EdgeOptions();
 var maps = new EdgeMaps(options);
-BpfProgram[] programs = [new EdgeProgram(maps, options)];
+var flows = new FlowMaps();
+var events = new KernelEventMaps("events");
+BpfProgram[] programs =
+[
+    new EdgeProgram(maps, options), new FlowProgram(flows, FlowHook.Ingress), new FlowProgram(flows, FlowHook.Egress),
+    new DropProgram(events), new RetransmitProgram(events), new SocketStateProgram(events),
+];
 var rows = new List<BenchmarkRow>();
-var total = 0.0;
-double? clang = null;
 var source = Path.Combine(AppContext.BaseDirectory, "edge.c");
-var started = Stopwatch.GetTimestamp();
-_ = ClangObject.Compile(source, $"-DRING_SIZE={options.RingSize}");
-clang = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+var (_, clang) = ClangObject.CompileTimed(source, $"-DRING_SIZE={options.RingSize}");
+var began = Stopwatch.GetTimestamp();
+var begun = Environment.CpuUsage.TotalTime;
 foreach (var program in programs)
 {
-    started = Stopwatch.GetTimestamp();
-    ProgramCompiler.Compile(program);
-    var milliseconds = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
-    total += milliseconds;
-    rows.Add(new(program.Name, "compile, cold", "ms", milliseconds, program is EdgeProgram ? clang : null, program is EdgeProgram ? "clang -O2" : null));
+    var before = Environment.CpuUsage.TotalTime;
+    ProgramCompiler.Compile(program, KernelTarget.Running);
+    var spent = (Environment.CpuUsage.TotalTime - before).TotalMilliseconds;
+    rows.Add(new(program.Name, "compile, cold, CPU time", "ms", spent, program is EdgeProgram ? clang.TotalMilliseconds : null, program is EdgeProgram ? "clang -O2" : null));
 }
 
-rows.Add(new("all programs", "compile, cold", "ms", total, null, null));
+rows.Add(new("all programs", "compile, cold, CPU time", "ms", (Environment.CpuUsage.TotalTime - begun).TotalMilliseconds, null, null));
+rows.Add(new("all programs", "compile, cold, elapsed", "ms", Stopwatch.GetElapsedTime(began).TotalMilliseconds, null, null));
 BenchmarkRow.Publish(rows, args);
 return 0;

@@ -34,7 +34,10 @@ internal sealed class ClangObject
     }
 
     /// <summary>Compiles the source for the instruction set level that our compiler targets too.</summary>
-    internal static ClangObject Compile(string source, params string[] defines)
+    internal static ClangObject Compile(string source, params string[] defines) => CompileTimed(source, defines).Object;
+
+    /// <summary>Compiles, and says how much CPU time clang took.</summary>
+    internal static (ClangObject Object, TimeSpan CpuTime) CompileTimed(string source, params string[] defines)
     {
         var clang = new[] { "clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14" }
             .SelectMany(name => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(f => Path.Combine(f, name)))
@@ -42,9 +45,10 @@ internal sealed class ClangObject
         var target = Path.Combine(Path.GetTempPath(), $"skep-bench-{Environment.ProcessId}.o");
         try
         {
+            var before = ThreadClock.Children;
             using var process = Process.Start(clang, ["-O2", "-target", "bpf", "-mcpu=v3", .. defines, "-c", source, "-o", target]);
             process.WaitForExit();
-            return process.ExitCode == 0 ? new ClangObject(File.ReadAllBytes(target)) : throw new InvalidOperationException("clang failed");
+            return process.ExitCode == 0 ? (new ClangObject(File.ReadAllBytes(target)), ThreadClock.Children - before) : throw new InvalidOperationException("clang failed");
         }
         finally
         {
