@@ -10,6 +10,9 @@ internal abstract class Attachment
 
     internal abstract uint ProgramId { get; }
 
+    /// <summary>Interface of the hook; 0 when it has none, or when the interface is gone.</summary>
+    internal abstract int InterfaceIndex { get; }
+
     /// <summary>Path of the pin, if there is one.</summary>
     internal string? PinPath { get; set; }
 

@@ -24,6 +24,8 @@ internal class KernelLink(KernelHandle handle) : Attachment
 
     internal override uint ProgramId => Info.ProgramId;
 
+    internal override int InterfaceIndex => Info is { Type: LinkType.Xdp or LinkType.Tcx } info ? (int)info.Interface : 0;
+
     /// <summary>Attaches by <c>BPF_LINK_CREATE</c>. 0 and the link, or a negative errno.</summary>
     internal static int Create(
         LoadedProgram program, int target, AttachType attachType, uint flags, out KernelLink link)
@@ -35,13 +37,11 @@ internal class KernelLink(KernelHandle handle) : Attachment
         return status;
     }
 
-    /// <summary>Whether a pinned object is a program; there is no call that tells, but the kernel describes descriptors.</summary>
-    internal static bool IsProgram(KernelHandle handle)
-    {
-        using var lease = handle.Borrow();
-        var description = File.ReadAllText($"/proc/self/fdinfo/{lease.Descriptor}");
-        return description.Contains("prog_type:", StringComparison.Ordinal) && !description.Contains("link_type:", StringComparison.Ordinal);
-    }
+    /// <summary>Whether a pinned object is a map; there is no call that tells, but the kernel describes descriptors.</summary>
+    internal static bool IsMap(KernelHandle handle) => Description(handle).Contains("map_type:", StringComparison.Ordinal);
+
+    /// <summary>Whether a pinned object is a link.</summary>
+    internal static bool IsLink(KernelHandle handle) => Description(handle).Contains("link_type:", StringComparison.Ordinal);
 
     internal KernelHandle Release() => Handle;
 
@@ -69,4 +69,10 @@ internal class KernelLink(KernelHandle handle) : Attachment
     }
 
     internal override void Close() => Handle.Dispose();
+
+    private static string Description(KernelHandle handle)
+    {
+        using var lease = handle.Borrow();
+        return File.ReadAllText($"/proc/self/fdinfo/{lease.Descriptor}");
+    }
 }

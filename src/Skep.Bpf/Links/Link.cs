@@ -19,6 +19,12 @@ public abstract class Link : IDisposable
     /// <summary>Number of the program that is attached now.</summary>
     public uint ProgramId => Attachment.ProgramId;
 
+    /// <summary>
+    /// Index of the interface the program is attached to, in that interface's namespace; 0 for hooks without one, and after the interface
+    /// is gone: the kernel detaches the program then, and what is left is an empty link.
+    /// </summary>
+    public int InterfaceIndex => Attachment.InterfaceIndex;
+
     /// <summary>Whether the program was attached by netlink, because the kernel has no link for this hook or because it was asked for.</summary>
     public bool UsesNetlink => Attachment.LinkId == 0;
 
@@ -29,7 +35,7 @@ public abstract class Link : IDisposable
 
     /// <summary>
     /// Keeps the attachment when the process ends, and makes it known under <paramref name="path"/>, which lies in a bpffs.
-    /// By netlink it would last anyway; the pin then holds the program, by which <see cref="OpenPinned"/> finds the hook.
+    /// By netlink it would last anyway; the pin then is a note by which <see cref="OpenPinned"/> finds the hook.
     /// </summary>
     /// <exception cref="BpfException">EEXIST when the path is taken, EPERM when it does not lie in a bpffs or has a dot in its name.</exception>
     public void Pin(string path)
@@ -82,14 +88,17 @@ public abstract class Link : IDisposable
     }
 
     /// <summary>Opens a pinned attachment; what is pinned says of which kind it is.</summary>
-    /// <exception cref="BpfException">There is no such pin (ENOENT).</exception>
+    /// <exception cref="BpfException">ENOENT: there is no such pin, or the program that was attached by netlink is gone from its interface.</exception>
     /// <exception cref="NotSupportedException">The pin is no link, or of a kind that this library does not attach.</exception>
     public static Link OpenPinned(string path)
     {
         BpfException.ThrowIfFailed(BpfSyscall.ObjGet(path, out var handle), $"Opening the pinned link {path} failed");
-        if (KernelLink.IsProgram(handle))
+        if (!KernelLink.IsLink(handle))
         {
-            return NetlinkPin.Open(handle, path);
+            using (handle)
+            {
+                return KernelLink.IsMap(handle) ? NetlinkPin.Open(path) : throw new NotSupportedException($"What is pinned at {path} is a program, not a link.");
+            }
         }
 
         var attachment = new KernelLink(handle) { PinPath = path };

@@ -5,21 +5,14 @@ using Skep.Bpf.Programs;
 namespace Skep.Bpf.Links;
 
 /// <summary>A BPF filter on the clsact queueing discipline (kernel 4.5), for kernels before tcx.</summary>
-internal sealed class NetlinkFilter : NetlinkAttachment
+internal sealed class NetlinkFilter(NetlinkSocket socket, KernelHandle program, HookRecord hook, bool ownsClsact)
+    : NetlinkAttachment(socket, program, hook)
 {
     // linux/pkt_sched.h and linux/pkt_cls.h
     private const uint ClsactHandle = 0xffff0000, ClsactParent = 0xfffffff1, IngressParent = 0xfffffff2, EgressParent = 0xfffffff3;
     private const ushort Kind = 1, Options = 2, Descriptor = 6, Name = 7, FilterFlags = 8, FilterProgramId = 11;
     private const uint DirectAction = 1, AnyProtocol = 0x0300, FilterHandle = 1;
     private const uint MostPriorities = 64;
-
-    private readonly uint _parent;
-    private readonly uint _priority;
-    private readonly bool _ownsClsact;
-
-    internal NetlinkFilter(
-        NetlinkSocket socket, KernelHandle program, uint programId, int interfaceIndex, uint parent, uint priority, bool ownsClsact)
-        : base(socket, program, programId, interfaceIndex) => (_parent, _priority, _ownsClsact) = (parent, priority, ownsClsact);
 
     internal static NetlinkFilter Attach(LoadedProgram program, int interfaceIndex, TcDirection direction)
     {
@@ -37,7 +30,8 @@ internal sealed class NetlinkFilter : NetlinkAttachment
                     NetlinkMessage.NewFilter, NetlinkMessage.Create | NetlinkMessage.Exclusive, interfaceIndex, parent, priority, lease.Descriptor, program.Name));
                 if (status == 0)
                 {
-                    return new NetlinkFilter(socket, Reopen(program), program.Id, interfaceIndex, parent, priority, ownsClsact);
+                    var hook = new HookRecord(HookRecord.ExpectedMagic, program.Id, program.Type, interfaceIndex, parent, priority, default);
+                    return new NetlinkFilter(socket, Reopen(program.Id), hook, ownsClsact);
                 }
 
                 if (status is not (-Errno.Exists or -Errno.Invalid) || priority == MostPriorities)
@@ -53,39 +47,27 @@ internal sealed class NetlinkFilter : NetlinkAttachment
         }
     }
 
-    /// <summary>The hook that has the program with that number, or null.</summary>
-    internal static (int Interface, uint Parent, uint Priority)? FindHook(NetlinkSocket socket, uint programId)
+    /// <summary>Number of the program of the filter at the hook, 0 when there is none.</summary>
+    internal static uint ProgramAt(NetlinkSocket socket, HookRecord hook)
     {
-        List<int> interfaces = [];
-        socket.Send(
-            new NetlinkMessage(NetlinkMessage.GetLink, NetlinkMessage.Dump).AddLinkHeader(0),
-            payload => interfaces.Add(BinaryPrimitives.ReadInt32LittleEndian(payload[4..])));
-        (int, uint, uint)? found = null;
-        foreach (var index in interfaces)
-        {
-            foreach (var parent in (uint[])[IngressParent, EgressParent])
-            {
-                VisitFilters(socket, index, parent, (priority, id) => found = id == programId ? (index, parent, priority) : found);
-            }
-        }
-
+        var found = 0u;
+        VisitFilters(socket, hook.Interface, hook.Parent, (priority, id) => found = priority == hook.Priority ? id : found);
         return found;
     }
 
-    internal override void Detach()
+    private protected override void Remove()
     {
-        Detached = true;
         Socket.Require(
             new NetlinkMessage(NetlinkMessage.DeleteFilter, 0)
-                .AddTrafficControlHeader(InterfaceIndex, FilterHandle, _parent, (_priority << 16) | AnyProtocol)
+                .AddTrafficControlHeader(Hook.Interface, FilterHandle, Hook.Parent, (Hook.Priority << 16) | AnyProtocol)
                 .Attribute(Kind, "bpf"),
             "Detaching a clsact filter failed");
         var others = 0;
-        VisitFilters(Socket, InterfaceIndex, IngressParent, (_, _) => others++);
-        VisitFilters(Socket, InterfaceIndex, EgressParent, (_, _) => others++);
-        if (_ownsClsact && others == 0)
+        VisitFilters(Socket, Hook.Interface, IngressParent, (_, _) => others++);
+        VisitFilters(Socket, Hook.Interface, EgressParent, (_, _) => others++);
+        if (ownsClsact && others == 0)
         {
-            Socket.Require(Clsact(NetlinkMessage.DeleteQdisc, 0, InterfaceIndex), "Removing the clsact queueing discipline failed");
+            Socket.Require(Clsact(NetlinkMessage.DeleteQdisc, 0, Hook.Interface), "Removing the clsact queueing discipline failed");
         }
     }
 
@@ -93,7 +75,7 @@ internal sealed class NetlinkFilter : NetlinkAttachment
     {
         using var replacement = program.Handle.Borrow();
         Socket.Require(
-            Filter(NetlinkMessage.NewFilter, NetlinkMessage.Create | NetlinkMessage.Replace, InterfaceIndex, _parent, _priority, replacement.Descriptor, program.Name),
+            Filter(NetlinkMessage.NewFilter, NetlinkMessage.Create | NetlinkMessage.Replace, Hook.Interface, Hook.Parent, Hook.Priority, replacement.Descriptor, program.Name),
             "Replacing a clsact filter failed");
     }
 

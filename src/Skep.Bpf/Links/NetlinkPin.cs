@@ -3,32 +3,40 @@ using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Links;
 
-/// <summary>Finds the hook of a pinned program that was attached by netlink, in the namespace of the calling thread.</summary>
+/// <summary>Finds the hook of a pinned attachment by netlink, in the namespace of the calling thread.</summary>
 internal static class NetlinkPin
 {
-    internal static Link Open(KernelHandle handle, string path)
+    internal static Link Open(string path)
     {
+        var pin = HookRecord.Open(path);
         var socket = new NetlinkSocket();
+        KernelHandle? program = null;
         try
         {
-            var info = default(ProgramInfo);
-            BpfException.ThrowIfFailed(BpfSyscall.ObjGetInfo(handle, ref info), "Reading what the kernel knows of a program failed");
-            if (info.Type == ProgramType.Xdp && NetlinkXdp.FindHook(socket, info.Id) is var (index, mode))
+            if (!pin.TryGet(0, out var hook) || hook.Magic != HookRecord.ExpectedMagic)
             {
-                return new XdpLink(new NetlinkXdp(socket, handle, info.Id, index, mode) { PinPath = path }, mode);
+                throw new NotSupportedException($"What is pinned at {path} is a map, not an attachment.");
             }
 
-            if (info.Type == ProgramType.SchedCls && NetlinkFilter.FindHook(socket, info.Id) is var (device, parent, priority))
+            var actual = hook.Type == ProgramType.Xdp ? NetlinkXdp.ProgramAt(socket, hook) : NetlinkFilter.ProgramAt(socket, hook);
+            if (actual != hook.ProgramId)
             {
-                return new TcxLink(new NetlinkFilter(socket, handle, info.Id, device, parent, priority, ownsClsact: false) { PinPath = path });
+                throw new BpfException(
+                    $"The program of {path} is no longer attached to interface {hook.Interface}: the interface or the program is gone", Errno.NoEntry);
             }
 
-            throw new NotSupportedException($"What is pinned at {path} is a program that is attached nowhere in this network namespace.");
+            program = NetlinkAttachment.Reopen(hook.ProgramId);
+            NetlinkAttachment attachment = hook.Type == ProgramType.Xdp
+                ? new NetlinkXdp(socket, program, hook)
+                : new NetlinkFilter(socket, program, hook, ownsClsact: false);
+            attachment.AdoptPin(pin, path);
+            return hook.Type == ProgramType.Xdp ? new XdpLink(attachment, hook.Mode) : new TcxLink(attachment);
         }
         catch
         {
-            handle.Dispose();
+            pin.Dispose();
             socket.Dispose();
+            program?.Dispose();
             throw;
         }
     }

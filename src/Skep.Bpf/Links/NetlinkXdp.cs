@@ -5,17 +5,11 @@ using Skep.Bpf.Programs;
 namespace Skep.Bpf.Links;
 
 /// <summary>XDP by <c>RTM_SETLINK</c>, for kernels before 5.9.</summary>
-internal sealed class NetlinkXdp : NetlinkAttachment
+internal sealed class NetlinkXdp(NetlinkSocket socket, KernelHandle program, HookRecord hook) : NetlinkAttachment(socket, program, hook)
 {
     // IFLA_XDP and its attributes, linux/if_link.h
-    private const ushort Xdp = 43, Descriptor = 1, Attached = 2, Flags = 3, AttachedProgramId = 4, ExpectedDescriptor = 8;
-    private const byte AttachedGeneric = 2;
+    private const ushort Xdp = 43, Descriptor = 1, Flags = 3, AttachedProgramId = 4, ExpectedDescriptor = 8;
     private const uint OnlyIfNone = 1, OnlyIfExpected = 16;
-
-    private readonly XdpMode _mode;
-
-    internal NetlinkXdp(NetlinkSocket socket, KernelHandle program, uint programId, int interfaceIndex, XdpMode mode)
-        : base(socket, program, programId, interfaceIndex) => _mode = mode;
 
     internal static NetlinkXdp Attach(LoadedProgram program, int interfaceIndex, XdpMode mode)
     {
@@ -24,7 +18,8 @@ internal sealed class NetlinkXdp : NetlinkAttachment
         {
             using var lease = program.Handle.Borrow();
             Set(socket, interfaceIndex, lease.Descriptor, (uint)mode | OnlyIfNone, null, "Attaching an XDP program by netlink failed");
-            return new NetlinkXdp(socket, Reopen(program), program.Id, interfaceIndex, mode);
+            var hook = new HookRecord(HookRecord.ExpectedMagic, program.Id, ProgramType.Xdp, interfaceIndex, 0, 0, mode);
+            return new NetlinkXdp(socket, Reopen(program.Id), hook);
         }
         catch
         {
@@ -33,35 +28,30 @@ internal sealed class NetlinkXdp : NetlinkAttachment
         }
     }
 
-    /// <summary>The interface that has the program with that number, and the mode it runs in; or null.</summary>
-    internal static (int Interface, XdpMode Mode)? FindHook(NetlinkSocket socket, uint programId)
+    /// <summary>Number of the XDP program that is on the interface of the hook, 0 when there is none.</summary>
+    internal static uint ProgramAt(NetlinkSocket socket, HookRecord hook)
     {
-        (int, XdpMode)? found = null;
+        var id = 0u;
         socket.Send(new NetlinkMessage(NetlinkMessage.GetLink, NetlinkMessage.Dump).AddLinkHeader(0), payload =>
         {
             // ifinfomsg takes 16 bytes, the index is at 4.
-            var xdp = NetlinkMessage.Find(payload[16..], Xdp);
-            if (NetlinkMessage.FindNumber(xdp, AttachedProgramId) == programId)
+            if (BinaryPrimitives.ReadInt32LittleEndian(payload[4..]) == hook.Interface)
             {
-                var generic = NetlinkMessage.Find(xdp, Attached) is [AttachedGeneric, ..];
-                found = (BinaryPrimitives.ReadInt32LittleEndian(payload[4..]), generic ? XdpMode.Generic : XdpMode.Native);
+                id = NetlinkMessage.FindNumber(NetlinkMessage.Find(payload[16..], Xdp), AttachedProgramId);
             }
         });
-        return found;
+        return id;
     }
 
-    internal override void Detach()
-    {
-        Detached = true;
-        Set(Socket, InterfaceIndex, -1, (uint)_mode, null, "Detaching an XDP program by netlink failed");
-    }
+    private protected override void Remove() =>
+        Set(Socket, Hook.Interface, -1, (uint)Hook.Mode, null, "Detaching an XDP program by netlink failed");
 
     private protected override void Replace(LoadedProgram program)
     {
         using var replacement = program.Handle.Borrow();
         using var current = Program.Borrow();
         Set(
-            Socket, InterfaceIndex, replacement.Descriptor, (uint)_mode | OnlyIfExpected, current.Descriptor,
+            Socket, Hook.Interface, replacement.Descriptor, (uint)Hook.Mode | OnlyIfExpected, current.Descriptor,
             "Replacing an XDP program by netlink failed");
     }
 

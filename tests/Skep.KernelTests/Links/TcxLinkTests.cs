@@ -1,3 +1,4 @@
+using Skep.Bpf;
 using Skep.Bpf.Links;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
@@ -103,5 +104,69 @@ public class TcxLinkTests
         Eventually.True(() => dropped.Value == 1, "the datagram was dropped");
 
         Assert.Equal(0ul, passed.Value);
+    }
+
+    [KernelFact]
+    public void Pins_by_netlink_tell_the_hooks_of_one_program_apart()
+    {
+        using var path = new UdpPath();
+        using var pins = new TestPins();
+        using var counter = new Global<ulong>("counter");
+        using var program = ProgramLoader.Load(DatagramProgram.Tc("passer", counter, Next));
+        foreach (var direction in (TcDirection[])[TcDirection.Ingress, TcDirection.Egress])
+        {
+            using var link = path.Right.Run(() => TcxLink.AttachByNetlink(program, path.RightInterface, direction));
+            link.Pin(pins.Path(direction.ToString()));
+        }
+
+        path.SendAndReceive(1);
+        Assert.Equal(1ul, counter.Value);
+
+        path.Right.Run(() => Link.OpenPinned(pins.Path("Egress"))).Detach();
+        path.SendAndReceive(2);
+        Assert.Equal(2ul, counter.Value);
+
+        path.Right.Run(() => Link.OpenPinned(pins.Path("Ingress"))).Detach();
+        path.SendAndReceive(3);
+        Assert.Equal(2ul, counter.Value);
+    }
+
+    [KernelTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_pin_whose_interface_is_gone_says_so(bool netlink)
+    {
+        using var pins = new TestPins();
+        using var counter = new Global<ulong>("counter");
+        using var program = ProgramLoader.Load(DatagramProgram.Tc("passer", counter, Next));
+        using (var path = new UdpPath())
+        {
+            using var link = path.Right.Run(() => Attach(program, path.RightInterface, TcDirection.Ingress, netlink));
+            Assert.Equal(path.RightInterface, link.InterfaceIndex);
+            link.Pin(pins.Path("gone"));
+        }
+
+        if (netlink)
+        {
+            Assert.Equal(Errno.NoEntry, Assert.Throws<BpfException>(() => Link.OpenPinned(pins.Path("gone"))).ErrorNumber);
+            return;
+        }
+
+        // The namespace is taken down after its last user, on the kernel's time.
+        using var left = Link.OpenPinned(pins.Path("gone"));
+        Eventually.True(() => left.InterfaceIndex == 0, "the link was detached from the interface that is gone");
+    }
+
+    [KernelFact]
+    public void A_pinned_program_or_map_is_no_link()
+    {
+        using var pins = new TestPins();
+        using var counter = new Global<ulong>("counter");
+        using var program = ProgramLoader.Load(DatagramProgram.Tc("passer", counter, Next));
+        program.Pin(pins.Path("program"));
+        ((KernelMapStorage)counter.Storage).Pin(pins.Path("map"));
+
+        Assert.Contains("not a link", Assert.Throws<NotSupportedException>(() => Link.OpenPinned(pins.Path("program"))).Message);
+        Assert.Throws<MapMismatchException>(() => Link.OpenPinned(pins.Path("map")));
     }
 }
