@@ -19,4 +19,10 @@ public sealed record LoadOptions
     /// A rejection always comes with a log.
     /// </summary>
     public int LogLevel { get; init; }
+
+    /// <summary>
+    /// When the program is too complex for the verifier, load it once more and count which source lines it walked through most often
+    /// (<see cref="Verification.VerifierException.Hotspots"/>). That takes the kernel some ten seconds, so it is for development.
+    /// </summary>
+    public bool FindHotspots { get; init; }
 }

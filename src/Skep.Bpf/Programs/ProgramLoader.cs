@@ -10,7 +10,9 @@ namespace Skep.Bpf.Programs;
 /// <summary>Loads programs into the kernel.</summary>
 public static unsafe class ProgramLoader
 {
-    private const int FirstLog = 1 << 16, LargestLog = 1 << 26;
+    // Most logs fit the first size. What exceeds the last is cut: new kernels (6.4) keep the end, which has the complaint.
+    private const int FirstLog = 1 << 20, LargestLog = 1 << 24;
+    private const uint EveryState = 2;
 
     /// <summary>Gives the spec's maps their storage, patches the references to them, and has the kernel verify and load the code.</summary>
     /// <exception cref="VerifierException">The verifier rejects the program.</exception>
@@ -69,7 +71,9 @@ public static unsafe class ProgramLoader
                 if (status < 0)
                 {
                     handle.Dispose();
+                    var refusal = status;
                     (status, log) = LoadWithLog(ref attributes, 1, out handle);
+                    status = status == -Errno.NoSpace ? refusal : status;
                 }
             }
             else
@@ -77,13 +81,21 @@ public static unsafe class ProgramLoader
                 (status, log) = LoadWithLog(ref attributes, (uint)options.LogLevel, out handle);
             }
 
-            return status >= 0 ? new LoadedProgram(handle, spec, log) : throw Refusal(spec, status, log);
+            if (status >= 0)
+            {
+                return new LoadedProgram(handle, spec, log);
+            }
+
+            // What makes a program too complex is only seen in what the verifier walked through again and again.
+            var walk = options.FindHotspots && status == -Errno.TooBig && log.Length > 0 ? LoadWithLog(ref attributes, EveryState, out _).Log : "";
+            throw Refusal(spec, status, log, walk);
         }
     }
 
     private static (int Status, string Log) LoadWithLog(ref ProgLoadAttributes attributes, uint level, out KernelHandle handle)
     {
-        for (var size = FirstLog; ; size *= 4)
+        var size = level == EveryState ? LargestLog : FirstLog;
+        while (true)
         {
             var buffer = new byte[size];
             int status;
@@ -92,24 +104,27 @@ public static unsafe class ProgramLoader
                 attributes.Log = log;
                 attributes.LogSize = (uint)size;
                 attributes.LogLevel = level;
+                attributes.LogTrueSize = 0;
                 status = BpfSyscall.ProgLoad(ref attributes, out handle);
             }
 
-            if (status != -Errno.NoSpace || size >= LargestLog)
+            if (status != -Errno.NoSpace || size == LargestLog)
             {
                 var end = Array.IndexOf(buffer, (byte)0);
                 return (status, Encoding.UTF8.GetString(buffer, 0, end < 0 ? size : end));
             }
 
+            // Kernel 6.4 tells the size; before, guessing upwards costs a verification each.
             handle.Dispose();
+            size = attributes.LogTrueSize > size ? (int)Math.Min(attributes.LogTrueSize, LargestLog) : Math.Min(size * 8, LargestLog);
         }
     }
 
-    private static BpfException Refusal(ProgramSpec spec, int status, string log)
+    private static BpfException Refusal(ProgramSpec spec, int status, string log, string walk)
     {
         if (log.Length > 0)
         {
-            return new VerifierException(spec, status, log);
+            return new VerifierException(spec, status, log, walk);
         }
 
         var why = -status switch

@@ -10,19 +10,23 @@ namespace Skep.Bpf.Verification;
 /// </summary>
 public sealed class VerifierException : BpfException
 {
-    internal VerifierException(ProgramSpec spec, int status, string log)
-        : this(spec, status, log, VerifierLog.Parse(log))
+    private const int HotspotsShown = 5;
+
+    internal VerifierException(ProgramSpec spec, int status, string log, string walk = "")
+        : this(spec, status, log, VerifierLog.Parse(log), VerifierHotspots.Count(spec, walk))
     {
     }
 
-    private VerifierException(ProgramSpec spec, int status, string log, VerifierLog parsed)
-        : this(spec, status, log, parsed, VerifierRule.For(parsed.Complaint), Locate(spec, parsed.Slot))
+    private VerifierException(ProgramSpec spec, int status, string log, VerifierLog parsed, IReadOnlyList<VerifierHotspot> hotspots)
+        : this(spec, status, log, parsed, hotspots, VerifierRule.For(parsed.Complaint), Locate(spec, parsed.Slot))
     {
     }
 
-    private VerifierException(ProgramSpec spec, int status, string log, VerifierLog parsed, VerifierRule? rule, SourceLine? source)
-        : base(status, Describe(spec, status, parsed, rule, source))
+    private VerifierException(
+        ProgramSpec spec, int status, string log, VerifierLog parsed, IReadOnlyList<VerifierHotspot> hotspots, VerifierRule? rule, SourceLine? source)
+        : base(status, Describe(spec, status, parsed, hotspots, rule, source))
     {
+        Hotspots = hotspots;
         ProgramName = spec.Name;
         Log = log;
         Complaint = parsed.Complaint;
@@ -58,7 +62,12 @@ public sealed class VerifierException : BpfException
     /// <summary>What the verifier knew of registers and stack before the rejected instruction, as it prints it.</summary>
     public string Registers { get; }
 
-    /// <summary>The whole log, as the kernel gave it.</summary>
+    /// <summary>
+    /// For a program that is too complex: the source lines the verifier walked through most often before it gave up, the worst first. Else empty.
+    /// </summary>
+    public IReadOnlyList<VerifierHotspot> Hotspots { get; }
+
+    /// <summary>The log as the kernel gave it; of one longer than 16 MiB the end.</summary>
     public string Log { get; }
 
     private static SourceLine? Locate(ProgramSpec spec, int? slot)
@@ -75,7 +84,8 @@ public sealed class VerifierException : BpfException
         return best;
     }
 
-    private static string Describe(ProgramSpec spec, int status, VerifierLog log, VerifierRule? rule, SourceLine? source)
+    private static string Describe(
+        ProgramSpec spec, int status, VerifierLog log, IReadOnlyList<VerifierHotspot> hotspots, VerifierRule? rule, SourceLine? source)
     {
         var text = new StringBuilder();
         if (source is { } line)
@@ -89,6 +99,11 @@ public sealed class VerifierException : BpfException
         Line("state", log.Registers);
         Line("rule", log.Reason ?? rule?.Rule);
         Line("mend", log.Suggestion ?? rule?.Mend);
+        foreach (var (where, share) in hotspots.Take(HotspotsShown))
+        {
+            Line("walked", string.Create(CultureInfo.InvariantCulture, $"{share,4:p0} {Path.GetFileName(where.File)}({where.Line}): {where.Text.Trim()}"));
+        }
+
         return text.ToString();
 
         void Line(string what, string? value)

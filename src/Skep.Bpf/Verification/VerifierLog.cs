@@ -9,6 +9,8 @@ namespace Skep.Bpf.Verification;
 /// </summary>
 internal sealed partial record VerifierLog
 {
+    private const int MostCharacters = 1 << 18;
+
     internal string Complaint { get; private init; } = "";
 
     internal int? Slot { get; private init; }
@@ -24,7 +26,9 @@ internal sealed partial record VerifierLog
 
     internal static VerifierLog Parse(string log)
     {
-        var lines = log.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        // The complaint is at the end, and a log may have hundreds of thousands of lines.
+        var start = log.Length <= MostCharacters ? 0 : log.IndexOf('\n', log.Length - MostCharacters) + 1;
+        var lines = log[start..].Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
 
         // From kernel 7.3 on a structured part follows the classic log; the complaint ends where it begins.
         var structured = Array.FindIndex(lines, line => line.StartsWith("Verification failed:", StringComparison.Ordinal));

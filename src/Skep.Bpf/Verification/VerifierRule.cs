@@ -56,7 +56,7 @@ internal sealed record VerifierRule(string Pattern, string Rule, string Mend)
         new(@"At program exit the register R0|R0 .*should have been in",
             "The verdict must be one of those the hook knows.",
             "Return a member of the verdict enumeration, not a computed number."),
-        new(@"pointer arithmetic|pointer comparison prohibited|leaks addr|tried to (subtract|add)",
+        new(@"pointer arithmetic|prohibited|leaks addr|tried to (subtract|add)",
             "Pointers cannot be computed with freely or revealed.",
             "Add only bounded numbers to pointers, compare only packet pointers with DataEnd, and store no pointer in a map."),
         new(@"misaligned",

@@ -97,4 +97,30 @@ public class VerifierLogTests
     [InlineData("processed 0 insns")]
     [InlineData("Verification failed: X\nReason:")]
     public void Whatever_the_kernel_says_there_is_a_complaint(string log) => Assert.NotEmpty(VerifierLog.Parse(log).Complaint);
+
+    // Kernels word the same complaint in several ways; these take too long, or an older kernel, to provoke.
+    [Theory]
+    [InlineData("BPF program is too large. Processed 1000001 insn", "a million instructions")]
+    [InlineData("The sequence of 8193 jumps is too complex.", "a million instructions")]
+    [InlineData("back-edge from insn 5 to 3", "must end")]
+    [InlineData("infinite loop detected at insn 3", "must end")]
+    [InlineData("R0 invalid mem access 'map_value_or_null'", "may be null")]
+    [InlineData("R3 invalid mem access 'inv'", "Only pointers")]
+    [InlineData("invalid indirect read from stack R2 off -8+0 size 8", "Every byte of the stack")]
+    [InlineData("invalid indirect read from stack off -8+0 size 8", "Every byte of the stack")]
+    [InlineData("combined stack size of 2 calls is 544. Too large", "512 bytes")]
+    [InlineData("R2 min value is negative, either use unsigned index or do a if (index >=0) check.", "must lie inside")]
+    [InlineData("R1 unbounded memory access, make sure to bounds check any such access", "must lie inside")]
+    [InlineData("math between pkt pointer and register with unbounded min value is not allowed", "known upper and lower bound")]
+    [InlineData("R0 pointer comparison prohibited", "cannot be computed with")]
+    [InlineData("R1 subtraction from stack pointer prohibited", "cannot be computed with")]
+    [InlineData("cannot call GPL-restricted function from non-GPL compatible program", "GPL only")]
+    [InlineData("Unreleased reference id=2 alloc_insn=8", "must be released")]
+    [InlineData("unknown func bpf_loop#181", "does not have the helper")]
+    [InlineData("misaligned packet access off 0+1+0 size 4", "must be aligned")]
+    public void A_known_complaint_has_its_rule(string complaint, string rule) =>
+        Assert.Contains(rule, VerifierRule.For(complaint)?.Rule ?? "");
+
+    [Fact]
+    public void An_unknown_complaint_has_none() => Assert.Null(VerifierRule.For("something entirely new"));
 }

@@ -110,7 +110,7 @@ public class LoadTests
     public void A_long_log_is_kept_whole()
     {
         var assembler = new Assembler().Move(R0, 0);
-        for (var i = 0; i < 3000; i++)
+        for (var i = 0; i < 30_000; i++)
         {
             assembler.Line("Long.cs", i + 1, "somewhere = far + along;").Alu(Add, R0, 1);
         }
@@ -118,10 +118,10 @@ public class LoadTests
         var spec = assembler.MoveRegister(R0, R9).Exit().Build("long", ProgramType.Xdp);
         var rejection = Assert.Throws<VerifierException>(() => ProgramLoader.Load(spec));
 
-        Assert.Equal(3001, rejection.Slot);
-        Assert.Equal(3000, rejection.Position!.Value.Line);
+        Assert.Equal(30_001, rejection.Slot);
+        Assert.Equal(30_000, rejection.Position!.Value.Line);
         Assert.Contains("R9 !read_ok", rejection.Complaint);
-        Assert.True(rejection.Log.Length > 1 << 16);
+        Assert.True(rejection.Log.Length > 1 << 20);
     }
 
     [KernelFact]
