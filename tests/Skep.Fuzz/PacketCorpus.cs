@@ -29,6 +29,7 @@ public static class PacketCorpus
         yield return new("arp request", PacketBuilder.Ethernet().Arp(1, Scene.Client, Scene.WebService).Build());
         yield return new("unknown ether type", PacketBuilder.Ethernet(etherType: 0x88CC).Payload(46).Build());
         yield return new("802.3 length", PacketBuilder.Ethernet(etherType: 0x002E).Payload(46).Build());
+        yield return new("802.3 raw", PacketBuilder.Ethernet(etherType: 0x002E).Payload([0xFF, 0xFF, .. new byte[44]]).Build());
         yield return new("vlan tcp", PacketBuilder.Ethernet().Vlan(10).IPv4(Scene.Client, Scene.WebService).Tcp(40002, 80, TcpFlags.Syn).Build());
         yield return new("qinq tcp", PacketBuilder.Ethernet().Vlan(10, service: true).Vlan(20).IPv4(Scene.Client, Scene.WebService).Tcp(40003, 80, TcpFlags.Syn).Build());
         yield return new("three tags", PacketBuilder.Ethernet().Vlan(1, service: true).Vlan(2).Vlan(3).IPv4(Scene.Client, Scene.WebService).Tcp(40004, 80).Build());

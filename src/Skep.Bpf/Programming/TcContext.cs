@@ -28,7 +28,7 @@ public unsafe struct TcContext
         _interface = interfaceIndex;
         _ingressInterface = ingressInterface;
         _gsoSegments = gsoSegments;
-        _protocol = dataEnd - data >= 14 ? *(ushort*)(data + 12) : (ushort)0;
+        _protocol = ProtocolOf(data, dataEnd);
     }
 
     /// <summary>Length of the whole packet in bytes, link header included; the directly readable part may be shorter.</summary>
@@ -85,6 +85,20 @@ public unsafe struct TcContext
 
         Buffer.MemoryCopy(_data + offset, target, length, length);
         return 0;
+    }
+
+    /// <summary>As <c>eth_type_trans</c>: a number below 0x600 is the length of an 802.3 frame, which is Novell's raw one or has an 802.2 header.</summary>
+    private static ushort ProtocolOf(byte* data, byte* dataEnd)
+    {
+        const ushort Raw8023 = 0x0100, Llc8022 = 0x0400; // ETH_P_802_3 and ETH_P_802_2 in network byte order
+        if (dataEnd - data < 14)
+        {
+            return 0;
+        }
+
+        return data[12] >= 6 ? *(ushort*)(data + 12)
+            : dataEnd - data >= 16 && *(ushort*)(data + 14) == 0xFFFF ? Raw8023
+            : Llc8022;
     }
 
     /// <summary>Cookie of the socket the packet belongs to, 0 when there is none (<c>bpf_get_socket_cookie</c>).</summary>

@@ -187,6 +187,35 @@ public sealed class TwinEngineTests : IDisposable
     }
 
     [Fact]
+    public async Task Maps_may_be_read_and_written_while_packets_run()
+    {
+        const int Packets = 50_000;
+        var program = new Counter();
+        _twin.Bind(program);
+        var running = Task.Run(() =>
+        {
+            var packet = new byte[60];
+            for (var i = 0; i < Packets; i++)
+            {
+                packet[12] = (byte)(i & 7);
+                _twin.Run(program, packet);
+            }
+        });
+        var reads = 0;
+        while (!running.IsCompleted || reads == 0)
+        {
+            Assert.InRange(program.Packets.ReadAll((_, _) => { }), 0, 9);
+            program.Packets.TrySet(99, (ulong)reads++);
+        }
+
+        await running;
+        program.Packets.Remove(99);
+        var total = 0ul;
+        program.Packets.ReadAll((_, count) => total += count);
+        Assert.Equal((ulong)Packets, total);
+    }
+
+    [Fact]
     public void The_hot_path_allocates_nothing()
     {
         var program = new Counter();
