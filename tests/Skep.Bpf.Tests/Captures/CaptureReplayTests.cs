@@ -184,6 +184,25 @@ public class CaptureReplayTests
     }
 
     [Fact]
+    public void A_long_capture_takes_no_more_memory_than_a_short_one()
+    {
+        var packet = Ethernet(0x0800);
+        var file = new CaptureBytes().Pcap();
+        for (var i = 0u; i < 20_000; i++)
+        {
+            file.Packet(i, 0, packet);
+        }
+
+        using var engine = new TwinReplayEngine(new ByType());
+        var replay = new CaptureReplay(engine);
+        using var reader = file.Open();
+        replay.Run(reader, new ReplayOptions { MaxPackets = 100 });
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Equal(20_000, replay.Run(reader).Packets);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 20_000);
+    }
+
+    [Fact]
     public void Other_hooks_are_refused() => Assert.Throws<ArgumentException>(() => new TwinReplayEngine(new Probe()));
 
     private sealed class Probe : RawTracepointProgram
