@@ -53,4 +53,49 @@ public abstract class PerCpuMap<TKey, TValue> : KeyedMap<TKey, TValue>
             throw BpfException.ForMap(this, "update", status);
         }
     }
+
+    /// <summary>
+    /// User side: reads all entries in batches of at most <paramref name="batch"/>, calling <paramref name="visit"/> for each with the values
+    /// of all possible CPUs; returns their number.
+    /// </summary>
+    /// <exception cref="BpfException">The kernel refused.</exception>
+    public int ReadAll(PerCpuVisitor<TKey, TValue> visit, int batch = 256)
+    {
+        ArgumentNullException.ThrowIfNull(visit);
+        var stride = (Unsafe.SizeOf<TValue>() + 7) & ~7;
+        var count = Storage.ValuesPerEntry;
+        var keys = new TKey[batch];
+        var values = new byte[batch * count * stride];
+        var perCpu = new TValue[count];
+        var total = 0;
+        ulong cursor = 0;
+        bool done;
+        do
+        {
+            var read = Storage.ReadBatch(ref cursor, MemoryMarshal.AsBytes(keys.AsSpan()), values, batch, out done);
+            if (read < 0)
+            {
+                throw BpfException.ForMap(this, "batch lookup", read);
+            }
+
+            for (var entry = 0; entry < read; entry++)
+            {
+                for (var cpu = 0; cpu < count; cpu++)
+                {
+                    perCpu[cpu] = MemoryMarshal.Read<TValue>(values.AsSpan(((entry * count) + cpu) * stride));
+                }
+
+                visit(in keys[entry], perCpu);
+            }
+
+            total += read;
+        }
+        while (!done);
+        return total;
+    }
 }
+
+/// <summary>Takes an entry of a per-CPU map; the values are those of the possible CPUs in order, and are gone when it returns.</summary>
+public delegate void PerCpuVisitor<TKey, TValue>(in TKey key, ReadOnlySpan<TValue> perCpu)
+    where TKey : unmanaged
+    where TValue : unmanaged;

@@ -35,6 +35,18 @@ public abstract class ValueMap<TKey, TValue> : KeyedMap<TKey, TValue>
     public int TrySet(in TKey key, in TValue value, UpdateMode mode = UpdateMode.Any) =>
         Storage.Write(Bytes(in key), Bytes(in value), (ulong)mode);
 
+    /// <summary>User side: inserts or replaces many entries, by one call where the kernel has batches (5.6), else one after the other.</summary>
+    /// <exception cref="BpfException">The kernel refused; some of the entries may be in. E2BIG means that the map is full.</exception>
+    public void SetAll(ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values)
+    {
+        if (keys.Length != values.Length)
+        {
+            throw new ArgumentException($"There are {keys.Length} keys and {values.Length} values.", nameof(values));
+        }
+
+        Check(Math.Min(0, Storage.WriteBatch(MemoryMarshal.AsBytes(keys), MemoryMarshal.AsBytes(values), keys.Length, (ulong)UpdateMode.Any)));
+    }
+
     /// <summary>User side: reads all entries in batches of at most <paramref name="batch"/>, calling <paramref name="visit"/> for each; returns their number.</summary>
     public int ReadAll(Action<TKey, TValue> visit, int batch = 1024)
     {

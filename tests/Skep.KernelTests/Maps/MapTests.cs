@@ -52,7 +52,7 @@ public class MapTests
         var keys = Enumerable.Range(0, Count).Select(i => (uint)i).ToArray();
         var values = keys.Select(k => k * 3ul).ToArray();
 
-        Assert.Equal(Count, map.Storage.WriteBatch(MemoryMarshal.AsBytes(keys.AsSpan()), MemoryMarshal.AsBytes(values.AsSpan()), Count, 0));
+        map.SetAll(keys, values);
 
         var read = new Dictionary<uint, ulong>();
         Assert.Equal(Count, map.ReadAll(read.Add, 256));
@@ -129,12 +129,37 @@ public class MapTests
             hash.Set(i, i + 1);
         }
 
-        var (keys, values) = (new uint[64], new ulong[64 * PossibleCpus.Count]);
-        ulong cursor = 0;
-        var read = hash.Storage.ReadBatch(ref cursor, MemoryMarshal.AsBytes(keys.AsSpan()), MemoryMarshal.AsBytes(values.AsSpan()), 64, out var done);
+        var seen = new HashSet<uint>();
+        var entries = hash.ReadAll(
+            (in uint key, ReadOnlySpan<uint> perCpu) =>
+            {
+                Assert.True(seen.Add(key));
+                Assert.Equal(Enumerable.Repeat(key + 1, PossibleCpus.Count), perCpu.ToArray());
+            },
+            batch: 60);
 
-        Assert.Equal((50, true), (read, done));
-        Assert.All(Enumerable.Range(0, 50 * PossibleCpus.Count), i => Assert.Equal(keys[i / PossibleCpus.Count] + 1, values[i]));
+        Assert.Equal(50, entries);
+    }
+
+    [KernelFact]
+    public void Many_entries_into_a_full_table_say_so()
+    {
+        using var map = Bound(new HashMap<uint, ulong>(2, "tiny"));
+
+        Assert.Equal(Errno.TooBig, Assert.Throws<BpfException>(() => map.SetAll([1, 2, 3], [1, 2, 3])).ErrorNumber);
+        Assert.Throws<ArgumentException>(() => map.SetAll([1, 2], [1]));
+    }
+
+    [KernelFact]
+    public void A_frozen_map_is_read_only()
+    {
+        using var map = Bound(new HashMap<uint, ulong>(2, "constants"));
+        map.Set(1, 1);
+        ((KernelMapStorage)map.Storage).Freeze();
+
+        Assert.Equal(-Errno.Permission, map.TrySet(1, 2));
+        Assert.True(map.TryGet(1, out var value));
+        Assert.Equal(1ul, value);
     }
 
     [StructLayout(LayoutKind.Sequential)]
