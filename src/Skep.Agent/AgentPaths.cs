@@ -15,6 +15,9 @@ internal sealed record AgentPaths(string Runtime, string State, string Pins)
     /// <summary>Resources taken by <c>skep apply</c>.</summary>
     public string Applied => Path.Combine(State, "applied.yaml");
 
+    /// <summary>The resources that were in force last.</summary>
+    public string LastGood => Path.Combine(State, "last-good.yaml");
+
     /// <summary>Addresses blocked by <c>skep block</c>.</summary>
     public string Blocks => Path.Combine(State, "blocks.json");
 

@@ -53,11 +53,18 @@ internal static class AgentRunner
         }
     }
 
-    /// <summary>Removes what an instance left in the kernel; returns how many programs that were.</summary>
+    /// <summary>Removes what an instance left in the kernel; returns how many programs that were. With <paramref name="forget"/> also its state.</summary>
     /// <exception cref="AgentException">An agent of the instance runs.</exception>
-    public static int Remove(AgentOptions options)
+    public static int Remove(AgentOptions options, bool forget)
     {
         using var instance = InstanceLock.Take(options.Paths);
+        if (forget)
+        {
+            File.Delete(options.Paths.Applied);
+            File.Delete(options.Paths.LastGood);
+            File.Delete(options.Paths.Blocks);
+        }
+
         if (!Directory.Exists(options.Paths.Pins))
         {
             return 0;

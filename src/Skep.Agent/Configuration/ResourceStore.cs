@@ -10,8 +10,6 @@ namespace Skep.Agent.Configuration;
 /// </summary>
 internal sealed class ResourceStore(AgentOptions options, Func<IReadOnlyList<ProtectedAddress>> protectedAddresses)
 {
-    private string LastGoodPath => Path.Combine(options.Paths.State, "last-good.yaml");
-
     /// <summary>Addresses that block lists may not cover, as they are now.</summary>
     public IReadOnlyList<ProtectedAddress> Protected() => protectedAddresses();
 
@@ -43,10 +41,10 @@ internal sealed class ResourceStore(AgentOptions options, Func<IReadOnlyList<Pro
     }
 
     /// <summary>Keeps a set that is in force now.</summary>
-    public void SaveLastGood(LoadedResources loaded) => Write(LastGoodPath, string.Join("\n---\n", loaded.Texts.Select(t => t.Text)));
+    public void SaveLastGood(LoadedResources loaded) => Write(options.Paths.LastGood, string.Join("\n---\n", loaded.Texts.Select(t => t.Text)));
 
     /// <summary>The set that was in force last; null when there is none.</summary>
-    public ResourceSet? LoadLastGood() => File.Exists(LastGoodPath) ? ResourceLoader.Load(LastGoodPath).Set : null;
+    public ResourceSet? LoadLastGood() => File.Exists(options.Paths.LastGood) ? ResourceLoader.Load(options.Paths.LastGood).Set : null;
 
     /// <summary>Names, sizes and times of the files; equal as long as nothing changed.</summary>
     public string Fingerprint()

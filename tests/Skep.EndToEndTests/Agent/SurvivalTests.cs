@@ -1,0 +1,82 @@
+using Skep.EndToEndTests.Surroundings;
+
+namespace Skep.EndToEndTests.Agent;
+
+public class SurvivalTests
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(30);
+
+    [KernelFact]
+    public async Task A_block_outlives_a_killed_agent_is_adopted_by_the_next_and_gone_after_down()
+    {
+        using var hosts = new TwoHosts();
+        await hosts.BuildAsync();
+        using (var agent = await hosts.StartAgentAsync())
+        {
+            Assert.True(await hosts.ReachesAsync());
+            var blocked = await hosts.SkepAsync("block", TwoHosts.PeerAddress, "--interface", "cable", "--for", "1h");
+            Assert.True(blocked.Code == 0, blocked.Output);
+            Assert.False(await hosts.ReachesAsync());
+            agent.Kill();
+            await agent.EndsAsync(s_limit);
+        }
+
+        Assert.False(await hosts.ReachesAsync());
+
+        using (var next = await hosts.StartAgentAsync())
+        {
+            var blocks = await hosts.SkepAsync("block", "--json");
+            Assert.Contains($"\"prefix\": \"{TwoHosts.PeerAddress}\"", blocks.Output, StringComparison.Ordinal);
+            Assert.Contains("\"packets\": 2", blocks.Output, StringComparison.Ordinal);
+            Assert.Contains("adopted", (await hosts.SkepAsync("status")).Output, StringComparison.Ordinal);
+            Assert.Equal(0, (await hosts.SkepAsync("unblock", TwoHosts.PeerAddress)).Code);
+            Assert.True(await hosts.ReachesAsync());
+            Assert.Equal(0, (await hosts.SkepAsync("block", TwoHosts.PeerAddress, "--interface", "cable")).Code);
+            next.Signal(System.Runtime.InteropServices.PosixSignal.SIGTERM);
+            Assert.Equal(0, await next.EndsAsync(s_limit));
+        }
+
+        Assert.False(await hosts.ReachesAsync());
+        Assert.Equal(0, (await hosts.SkepAsync("down")).Code);
+        Assert.True(await hosts.ReachesAsync());
+        Assert.False(Directory.Exists(hosts.Pins));
+    }
+
+    [KernelFact]
+    public async Task A_change_of_the_resource_file_takes_effect_and_a_broken_one_does_not()
+    {
+        using var hosts = new TwoHosts();
+        await hosts.BuildAsync();
+        using var agent = await hosts.StartAgentAsync();
+        await File.WriteAllTextAsync(
+            hosts.ResourceFile,
+            $"apiVersion: skep.dev/v1\nkind: BlockList\nmetadata: {{name: peer}}\nspec: {{interfaces: [cable], entries: [{TwoHosts.PeerAddress}]}}\n");
+        await Eventually.HoldsAsync(async () => !await hosts.ReachesAsync(), s_limit, () => agent.Output);
+
+        await File.WriteAllTextAsync(hosts.ResourceFile, "apiVersion: skep.dev/v1\nkind: BlockLst\n");
+        await Eventually.HoldsAsync(
+            async () => (await hosts.SkepAsync("status")).Output.Contains("edge.yaml:2:7: unknown-kind", StringComparison.Ordinal), s_limit, () => agent.Output);
+        Assert.False(await hosts.ReachesAsync());
+
+        var own = await hosts.SkepAsync("block", TwoHosts.HostAddress);
+        Assert.Equal(1, own.Code);
+        Assert.Contains("an address of this host", own.Output, StringComparison.Ordinal);
+
+        await File.WriteAllTextAsync(hosts.ResourceFile, "");
+        await Eventually.HoldsAsync(hosts.ReachesAsync, s_limit, () => agent.Output);
+    }
+
+    [KernelFact]
+    public async Task Flows_and_drops_of_real_packets_are_shown()
+    {
+        using var hosts = new TwoHosts();
+        await hosts.BuildAsync();
+        using var agent = await hosts.StartAgentAsync();
+        Assert.True(await hosts.ReachesAsync());
+
+        var flows = await hosts.SkepAsync("flows", "--once", "--host", TwoHosts.PeerAddress, "--protocol", "udp", "--json");
+        Assert.Equal(0, flows.Code);
+        Assert.Contains($"\"source\":\"{TwoHosts.PeerAddress}\"", flows.Output, StringComparison.Ordinal);
+        Assert.Equal(1, (await hosts.SkepAsync("flows", "--once", "--port", "1")).Code);
+    }
+}

@@ -1,0 +1,56 @@
+using System.Net;
+using Skep.Bpf.Programming;
+
+namespace Skep.Tests.Agent;
+
+public class BlockTests
+{
+    [Fact]
+    public void A_block_by_command_drops_ends_in_time_and_survives_a_restart()
+    {
+        using var bed = new AgentBed();
+        bed.Write(AgentBed.BlockList("198.51.100.1"));
+        var (platform, twin) = bed.Start();
+        using (platform)
+        {
+            Assert.Equal(XdpAction.Pass, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+            Assert.Null(platform.Block(IPNetwork.Parse("203.0.113.0/24"), TimeSpan.FromHours(1), "scan", [], force: false).Refusal);
+            Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+            var block = platform.Blocks().Single(b => b.Prefix == "203.0.113.0/24");
+            Assert.Equal(("command", "scan", 1ul), (block.Origin, block.Reason, block.Packets));
+
+            twin.Twin.Environment.Advance(TimeSpan.FromMinutes(61));
+            Assert.Equal(XdpAction.Pass, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+        }
+
+        var (again, twinAgain) = bed.Start();
+        using var _ = again;
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twinAgain, "203.0.113.7", "192.0.2.1"));
+        Assert.Null(again.Unblock(IPNetwork.Parse("203.0.113.0/24")));
+        Assert.Equal(XdpAction.Pass, AgentBed.Send(twinAgain, "203.0.113.7", "192.0.2.1"));
+    }
+
+    [Fact]
+    public void A_block_needs_a_place_and_is_refused_where_nothing_or_everything_is_meant()
+    {
+        using var bed = new AgentBed();
+        bed.Write("");
+        var (platform, _) = bed.Start();
+        using var __ = platform;
+        Assert.Contains("--interface", platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", [], false).Refusal);
+        Assert.Contains("no interface 'eth9'", platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", ["eth9"], false).Refusal);
+        Assert.Contains("every address", platform.Block(IPNetwork.Parse("0.0.0.0/0"), null, "", ["capture"], true).Refusal);
+        Assert.Null(platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", ["capture"], false).Refusal);
+        Assert.Contains("not blocked", platform.Unblock(IPNetwork.Parse("203.0.113.8/32")));
+    }
+
+    [Fact]
+    public void What_a_resource_blocks_cannot_be_unblocked_by_command()
+    {
+        using var bed = new AgentBed();
+        bed.Write(AgentBed.BlockList("203.0.113.7"));
+        var (platform, _) = bed.Start();
+        using var __ = platform;
+        Assert.Contains("BlockList/bad", platform.Unblock(IPNetwork.Parse("203.0.113.7/32")));
+    }
+}

@@ -1,0 +1,53 @@
+using System.Net;
+using Skep.Engine;
+using Skep.Resources;
+
+namespace Skep.Tests.Engine;
+
+public class EdgePlanTests
+{
+    private static ResourceSet Parse(string text) => ResourceLoader.Parse(new ResourceText("t.yaml", text)).Set!;
+
+    private static string Doc(string kind, string name, string spec) => $"---\napiVersion: skep.dev/v1\nkind: {kind}\nmetadata: {{name: {name}}}\nspec: {spec}\n";
+
+    [Fact]
+    public void An_interface_gets_only_the_stages_it_needs()
+    {
+        var plan = EdgePlan.For(
+            Parse(Doc("BlockList", "b", "{interfaces: [eth1], entries: [203.0.113.7]}")
+                + Doc("RateLimit", "r", "{interfaces: [eth2], packetsPerSecond: 10}")
+                + Doc("LoadBalancer", "l", "{interfaces: [eth1, eth3], addresses: [192.0.2.1], ports: [{port: 80}], backends: [{address: 10.0.0.1}]}")),
+            [], []);
+
+        Assert.Equal(["eth1", "eth2", "eth3"], plan.Interfaces.Keys);
+        Assert.True(plan.Interfaces["eth1"] is { BlockAddresses: true, BlockPrefixes: false, Balance: true, RateLimit: null });
+        Assert.True(plan.Interfaces["eth2"] is { BlockAddresses: false, Balance: false, RateLimit: { PacketsPerSecond: 10, Burst: 10 } });
+        Assert.True(plan.Interfaces["eth3"] is { BlockAddresses: false, Balance: true, RateLimit: null });
+    }
+
+    [Fact]
+    public void Of_two_blocks_of_a_prefix_the_longer_one_holds()
+    {
+        var soon = new DateTimeOffset(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);
+        var prefix = Skep.Packets.IpPrefix.Parse("203.0.113.7");
+        var set = Parse(Doc("BlockList", "b", "{interfaces: [eth1], entries: [{prefix: 203.0.113.7, until: 2030-06-01T00:00:00Z}]}"));
+
+        Assert.Equal("BlockList/b", EdgePlan.For(set, [new(prefix, soon, "command", "")], ["eth1"]).Blocks[prefix].Origin);
+        Assert.Equal("command", EdgePlan.For(set, [new(prefix, null, "command", "")], ["eth1"]).Blocks[prefix].Origin);
+    }
+
+    [Fact]
+    public void Block_lists_that_cover_the_operator_are_refused_unless_forced()
+    {
+        ProtectedAddress[] operators = [new(IPAddress.Parse("203.0.113.7"), "where your SSH session comes from")];
+        var set = Parse(Doc("BlockList", "b", "{interfaces: [eth1], entries: [203.0.113.0/24, 198.51.100.0/24]}"));
+        var problem = Assert.Single(Lockout.Check(set, operators));
+        Assert.Equal("t.yaml:5:38: locks-out: 203.0.113.0/24 covers 203.0.113.7, where your SSH session comes from: take it out, or set spec.force: true when that is meant", problem.ToString());
+
+        Assert.Empty(Lockout.Check(Parse(Doc("BlockList", "b", "{interfaces: [eth1], force: true, entries: [203.0.113.0/24]}")), operators));
+    }
+
+    [Fact]
+    public void Loopback_and_own_addresses_are_protected_on_every_host() =>
+        Assert.Contains(Lockout.OfThisHost(), a => a.Address.Equals(IPAddress.Loopback));
+}
