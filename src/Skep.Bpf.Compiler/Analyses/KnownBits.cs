@@ -9,7 +9,15 @@ internal static class KnownBits
     private const int DepthLimit = 6;
 
     /// <summary>Mask of the bits that may be one; the others are known to be zero.</summary>
-    public static ulong PossibleBits(Node node, int depth = 0)
+    public static ulong PossibleBits(Node node) => PossibleBits(node, 0, false);
+
+    /// <summary>
+    /// The same, but only as far as the kernel's verifier follows: it knows nothing of a quotient, a remainder or swapped bytes.
+    /// Masks and comparisons go only when this says so, for they may be what bounds an offset.
+    /// </summary>
+    public static ulong VerifiedBits(Node node) => PossibleBits(node, 0, true);
+
+    private static ulong PossibleBits(Node node, int depth, bool strict)
     {
         var width = node.Type == IrType.I32 ? uint.MaxValue : ulong.MaxValue;
         if (depth > DepthLimit)
@@ -26,45 +34,50 @@ internal static class KnownBits
             case Op.Compare:
                 return 1;
             case Op.And:
-                return PossibleBits(node.Operands[0], depth + 1) & PossibleBits(node.Operands[1], depth + 1);
+                return PossibleBits(node.Operands[0], depth + 1, strict) & PossibleBits(node.Operands[1], depth + 1, strict);
             case Op.Or:
             case Op.Xor:
-                return PossibleBits(node.Operands[0], depth + 1) | PossibleBits(node.Operands[1], depth + 1);
+                return PossibleBits(node.Operands[0], depth + 1, strict) | PossibleBits(node.Operands[1], depth + 1, strict);
             case Op.Add:
             {
                 // A sum has at most one bit more than the wider operand.
-                var bits = PossibleBits(node.Operands[0], depth + 1) | PossibleBits(node.Operands[1], depth + 1);
+                var bits = PossibleBits(node.Operands[0], depth + 1, strict) | PossibleBits(node.Operands[1], depth + 1, strict);
                 var length = BitOperations.Log2(bits | 1) + 2;
                 return (length >= 64 ? ulong.MaxValue : (1UL << length) - 1) & width;
             }
 
             case Op.Multiply:
             {
-                var length = BitLength(node.Operands[0], depth) + BitLength(node.Operands[1], depth);
-                return (length >= 64 ? ulong.MaxValue : (1UL << length) - 1) & width;
+                var length = BitLength(node.Operands[0], depth, strict) + BitLength(node.Operands[1], depth, strict);
+                return (length >= (strict ? 33 : 64) ? ulong.MaxValue : (1UL << length) - 1) & width;
             }
 
             case Op.ShiftLeft when node.Operands[1].IsConstant:
-                return (PossibleBits(node.Operands[0], depth + 1) << (int)(node.Operands[1].Immediate & 63)) & width;
+                return (PossibleBits(node.Operands[0], depth + 1, strict) << (int)(node.Operands[1].Immediate & 63)) & width;
             case Op.ShiftRightUnsigned when node.Operands[1].IsConstant:
-                return PossibleBits(node.Operands[0], depth + 1) >> (int)(node.Operands[1].Immediate & 63);
+                return PossibleBits(node.Operands[0], depth + 1, strict) >> (int)(node.Operands[1].Immediate & 63);
             case Op.ZeroExtend:
-                return PossibleBits(node.Operands[0], depth + 1) & uint.MaxValue;
+                return PossibleBits(node.Operands[0], depth + 1, strict) & uint.MaxValue;
             case Op.Truncate:
-                return PossibleBits(node.Operands[0], depth + 1) & uint.MaxValue;
-            case Op.ByteSwap:
+                return PossibleBits(node.Operands[0], depth + 1, strict) & uint.MaxValue;
+            case Op.ByteSwap when !strict:
                 return node.Immediate == 64 ? ulong.MaxValue : (1UL << (int)node.Immediate) - 1;
-            case Op.DivideUnsigned:
-                return Fill(PossibleBits(node.Operands[0], depth + 1)) & width;
-            case Op.RemainderUnsigned:
-                return Fill(PossibleBits(node.Operands[0], depth + 1)
-                    & (node.Operands[1].IsConstantValue(0) ? ulong.MaxValue : Fill(PossibleBits(node.Operands[1], depth + 1)))) & width;
+            case Op.DivideUnsigned when !strict:
+                return Fill(PossibleBits(node.Operands[0], depth + 1, strict)) & width;
+            case Op.RemainderUnsigned when !strict:
+            {
+                // At most the dividend, and below the divisor unless that is zero, which leaves the dividend.
+                var divisor = node.Operands[1].IsConstantValue(0) ? 0 : PossibleBits(node.Operands[1], depth + 1, strict);
+                var dividend = Fill(PossibleBits(node.Operands[0], depth + 1, strict));
+                return node.Operands[1].IsConstant && divisor != 0 ? dividend & Fill(divisor) : dividend;
+            }
+
             case Op.Phi:
             {
                 ulong bits = 0;
                 foreach (var operand in node.Operands)
                 {
-                    bits |= operand == node ? 0 : PossibleBits(operand, depth + 2);
+                    bits |= operand == node ? 0 : PossibleBits(operand, depth + 2, strict);
                 }
 
                 return bits & width;
@@ -79,9 +92,9 @@ internal static class KnownBits
     public static bool IsNonNegative(Node node) =>
         (PossibleBits(node) & (node.Type == IrType.I32 ? 1UL << 31 : 1UL << 63)) == 0;
 
-    private static int BitLength(Node node, int depth)
+    private static int BitLength(Node node, int depth, bool strict)
     {
-        var bits = PossibleBits(node, depth + 1);
+        var bits = PossibleBits(node, depth + 1, strict);
         return bits == 0 ? 0 : BitOperations.Log2(bits) + 1;
     }
 

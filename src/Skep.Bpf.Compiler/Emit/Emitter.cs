@@ -29,6 +29,7 @@ internal sealed class Emitter
 
     private void Write()
     {
+        SkipEmptyBlocks();
         CopyShortExits();
         var order = Order();
         for (var i = 0; i < order.Count; i++)
@@ -46,6 +47,18 @@ internal sealed class Emitter
             }
 
             _code[slot] = _code[slot] with { Offset = (short)distance };
+        }
+    }
+
+    /// <summary>Blocks that register allocation has emptied, on the edges of loops most of all, are jumped past.</summary>
+    private void SkipEmptyBlocks()
+    {
+        foreach (var instruction in _function.Blocks.SelectMany(static b => b.Code))
+        {
+            for (var steps = 0; instruction.Target is { Code: [{ Kind: MachineKind.Jump, Target: { } next }] } && steps < _function.Blocks.Count; steps++)
+            {
+                instruction.Target = next;
+            }
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Reflection;
+using Skep.Bpf.Compiler.Analyses;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
 
@@ -26,7 +27,7 @@ internal sealed partial class MethodTranslator
         if (size <= 4)
         {
             value = _builder.Truncate(Materialize(value));
-            if (size < 4)
+            if (size < 4 && (KnownBits.PossibleBits(value) >> (size * 8)) != 0)
             {
                 // A promoted field must hold what a load of its width would give; a store to memory drops the mask again.
                 value = _builder.Binary(Op.And, IrType.I32, value, Node.Const(IrType.I32, (1 << (size * 8)) - 1));

@@ -74,12 +74,19 @@ internal static class Simplifier
     private static Node? Binary(Node node)
     {
         var (a, b) = (node.Operands[0], node.Operands[1]);
+        if (node.Op is Op.ShiftLeft or Op.ShiftRightUnsigned or Op.ShiftRightSigned && b.IsConstant)
+        {
+            // In a register the count is taken modulo the width; as an immediate the kernel refuses more.
+            b = Node.Const(b.Type, b.Immediate & (node.Type == IrType.I32 ? 31 : 63));
+            node.Operands[1] = b;
+        }
+
         if (a.IsConstant && b.IsConstant)
         {
             return Fold(node, a.Immediate, b.Immediate) is { } value ? Node.Const(node.Type == IrType.Pointer ? IrType.I64 : node.Type, value) : null;
         }
 
-        if (a.IsConstant && node.Op is Op.Add or Op.Multiply or Op.And or Op.Or or Op.Xor && a.IsConstant)
+        if (a.IsConstant && node.Op is Op.Add or Op.Multiply or Op.And or Op.Or or Op.Xor)
         {
             (a, b) = (b, a);
             (node.Operands[0], node.Operands[1]) = (a, b);
@@ -121,7 +128,7 @@ internal static class Simplifier
             case Op.Multiply or Op.And when c == 0:
             case Op.RemainderUnsigned when c == 1:
                 return Node.Const(node.Type, 0);
-            case Op.And when (KnownBits.PossibleBits(a) & ~((ulong)c & mask)) == 0:
+            case Op.And when (KnownBits.VerifiedBits(a) & ~((ulong)c & mask)) == 0:
                 return a;
             case Op.And when (KnownBits.PossibleBits(a) & ((ulong)c & mask)) == 0:
                 return Node.Const(node.Type, 0);
@@ -283,7 +290,7 @@ internal static class Simplifier
 
         // A masked comparison of swapped values compares the values themselves: constants are swapped once, here.
         (a, b) = (node.Operands[0], node.Operands[1]);
-        if (a.Op == Op.ByteSwap && node.Condition is Condition.Equal or Condition.NotEqual && a.Op == Op.ByteSwap)
+        if (a.Op == Op.ByteSwap && node.Condition is Condition.Equal or Condition.NotEqual)
         {
             var bits = (int)a.Immediate;
             var whole = (KnownBits.PossibleBits(a.Operands[0]) >> 1 >> (bits - 1)) == 0;
@@ -314,7 +321,7 @@ internal static class Simplifier
             return condition is Condition.NotEqual or Condition.GreaterUnsigned;
         }
 
-        if (a.IsFrozen && b.IsFrozen && condition is Condition.Equal or Condition.NotEqual && a.IsFrozen)
+        if (a.IsFrozen && b.IsFrozen && condition is Condition.Equal or Condition.NotEqual)
         {
             return ReferenceEquals(a.Payload, b.Payload) == (condition == Condition.Equal);
         }
@@ -326,14 +333,14 @@ internal static class Simplifier
 
         if (b.IsConstant && a.Type != IrType.Pointer && !condition.IsSigned())
         {
-            var most = KnownBits.PossibleBits(a);
+            var most = KnownBits.VerifiedBits(a);
             var c = a.Type == IrType.I32 ? (uint)b.Immediate : (ulong)b.Immediate;
             if (most < c)
             {
                 return condition is Condition.NotEqual or Condition.LessUnsigned or Condition.LessOrEqualUnsigned;
             }
 
-            if ((c & ~most) != 0 && condition is Condition.Equal or Condition.NotEqual && (c & ~most) != 0)
+            if ((c & ~most) != 0 && condition is Condition.Equal or Condition.NotEqual)
             {
                 return condition == Condition.NotEqual;
             }

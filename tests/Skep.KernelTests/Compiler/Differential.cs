@@ -78,5 +78,5 @@ internal static class Differential
         }
     }
 
-    public static string Listing(ProgramSpec spec) => string.Join("\n", spec.Instructions);
+    public static string Listing(ProgramSpec spec) => Skep.Bpf.Asm.Disassembler.Disassemble(spec);
 }
