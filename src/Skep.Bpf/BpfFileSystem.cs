@@ -23,7 +23,7 @@ public static unsafe class BpfFileSystem
     /// Makes sure that <paramref name="path"/> is a directory in a bpffs: creates it in the one it lies in, or mounts one there,
     /// which only this mount namespace then sees.
     /// </summary>
-    /// <exception cref="BpfException">The kernel refused; EPERM without CAP_SYS_ADMIN.</exception>
+    /// <exception cref="BpfException">The kernel refused; EPERM or EACCES without CAP_SYS_ADMIN.</exception>
     public static void EnsureMounted(string path = DefaultPath)
     {
         if (IsMounted(path))
@@ -37,7 +37,15 @@ public static unsafe class BpfFileSystem
             EnsureMounted(DefaultPath);
         }
 
-        Directory.CreateDirectory(path);
+        try
+        {
+            Directory.CreateDirectory(path);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new BpfException($"Creating {path} failed; root is needed", Errno.AccessDenied);
+        }
+
         if (!IsMounted(path) && LibC.mount("bpffs", path, "bpf", 0, "mode=0700") < 0)
         {
             throw new BpfException($"Mounting a bpffs at {path} failed", Marshal.GetLastPInvokeError());

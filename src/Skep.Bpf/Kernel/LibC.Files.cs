@@ -11,10 +11,4 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int close(int descriptor);
-
-    [LibraryImport("libc", SetLastError = true)]
-    internal static partial nint read(int descriptor, void* buffer, nint length);
-
-    [LibraryImport("libc", SetLastError = true)]
-    internal static partial nint write(int descriptor, void* buffer, nint length);
 }

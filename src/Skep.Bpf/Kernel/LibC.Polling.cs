@@ -6,8 +6,6 @@ internal static unsafe partial class LibC
 {
     internal const int EPOLL_CLOEXEC = 0x80000, EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2, EPOLL_CTL_MOD = 3;
     internal const uint EPOLLIN = 1, EPOLLONESHOT = 1u << 30;
-    internal const short POLLIN = 1;
-    internal const int EFD_CLOEXEC = 0x80000, EFD_NONBLOCK = 0x800;
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int epoll_create1(int flags);
@@ -21,26 +19,6 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     internal static partial int epoll_wait(int epoll, byte* events, int capacity, int timeoutMilliseconds);
-
-    [LibraryImport("libc", SetLastError = true)]
-    internal static partial int poll(PollDescriptor* descriptors, nuint count, int timeoutMilliseconds);
-
-    [LibraryImport("libc", SetLastError = true)]
-    internal static partial int eventfd(uint initial, int flags);
-}
-
-/// <summary>
-/// <c>struct pollfd</c>, 8 bytes.
-/// <code>
-/// 0 fd:4   4 events:2   6 revents:2
-/// </code>
-/// </summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct PollDescriptor
-{
-    internal int Descriptor;
-    internal short Events;
-    internal short Returned;
 }
 
 /// <summary>

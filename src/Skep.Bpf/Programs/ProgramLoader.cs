@@ -145,6 +145,11 @@ public static unsafe class ProgramLoader
             return handle;
         }
 
+        if (status == -Errno.Permission)
+        {
+            throw Refusal(spec, status, "", "");
+        }
+
         var log = new byte[FirstLog];
         status = BpfSyscall.BtfLoad(btf, log, out handle);
         return status >= 0

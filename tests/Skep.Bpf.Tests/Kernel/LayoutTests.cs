@@ -28,7 +28,6 @@ public class LayoutTests
         Assert.Equal(88, Unsafe.SizeOf<MapInfo>());
         Assert.Equal(232, Unsafe.SizeOf<ProgramInfo>());
         Assert.Equal(48, Unsafe.SizeOf<LinkInfoData>());
-        Assert.Equal(8, Unsafe.SizeOf<PollDescriptor>());
         Assert.Equal(16, Unsafe.SizeOf<ObjectName>());
     }
 
