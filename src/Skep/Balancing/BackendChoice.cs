@@ -43,7 +43,8 @@ internal sealed class BackendChoice(BalancerMaps maps)
         }
 
         ref var backend = ref _backends.Find(id);
-        if (Unsafe.IsNullRef(ref backend))
+        // Not in use: the ring is being replaced, or could not be.
+        if (Unsafe.IsNullRef(ref backend) || backend.InUse == 0)
         {
             return EdgeVerdict.NoBackend;
         }

@@ -28,9 +28,10 @@ public sealed class Balancer
         _backends = new(1, maps.Backends.MaxEntries - 1);
         maps.Services.ReadAll((key, entry) =>
         {
-            if (entry.Id == ServiceEntry.AddressOnly || _services.Adopt(key, entry.Id))
+            _entries[key] = entry;
+            if (entry.Id != ServiceEntry.AddressOnly)
             {
-                _entries[key] = entry;
+                _services.Adopt(key, entry.Id);
             }
         });
         maps.Backends.ReadAll((id, entry) =>
@@ -69,7 +70,7 @@ public sealed class Balancer
             }
         }
 
-        RemoveServices(wanted, [.. states.Select(s => s.Model.Address)]);
+        RemoveServices(wanted);
         RemoveBackends(keptBackends);
         Services = states.ToImmutable();
         return problems.ToImmutable();
@@ -197,21 +198,21 @@ public sealed class Balancer
         return status;
     }
 
-    private void RemoveServices(HashSet<ServiceKey> wanted, HashSet<IpAddress> addresses)
+    private void RemoveServices(HashSet<ServiceKey> wanted)
     {
-        foreach (var (key, entry) in _entries.ToArray())
+        Remove(_entries.Where(e => e.Value.Id != ServiceEntry.AddressOnly && !wanted.Contains(e.Key)));
+        var addresses = _entries.Where(e => e.Value.Id != ServiceEntry.AddressOnly).Select(e => e.Key.Address).ToHashSet();
+        Remove(_entries.Where(e => e.Value.Id == ServiceEntry.AddressOnly && !addresses.Contains(e.Key.Address)));
+
+        void Remove(IEnumerable<KeyValuePair<ServiceKey, ServiceEntry>> entries)
         {
-            var keep = entry.Id == ServiceEntry.AddressOnly ? addresses.Contains(key.Address) : wanted.Contains(key);
-            if (keep)
+            foreach (var (key, _) in entries.ToArray())
             {
-                continue;
+                _maps.Services.Remove(in key);
+                _entries.Remove(key);
+                _services.Release(key);
             }
-
-            _maps.Services.Remove(in key);
-            _entries.Remove(key);
-            _services.Release(key);
         }
-
     }
 
     private void RemoveBackends(HashSet<BackendKey> kept)

@@ -9,7 +9,7 @@ internal sealed class EventRecorder(KernelEventMaps maps)
 {
     private readonly LruHashMap<KernelEventKey, KernelEventEntry> _totals = maps.Totals;
     private readonly RingBuffer<KernelEvent> _events = maps.Events;
-    private readonly PerCpuArrayMap<ulong> _lost = maps.Lost;
+    private readonly PerCpuArrayMap<ulong> _counts = maps.Counts;
 
     internal void Record(in KernelEventKey key, ulong detail)
     {
@@ -45,7 +45,7 @@ internal sealed class EventRecorder(KernelEventMaps maps)
 
     private void Count(uint index)
     {
-        ref var count = ref _lost.Find(in index);
+        ref var count = ref _counts.Find(in index);
         if (!Unsafe.IsNullRef(ref count))
         {
             count++;

@@ -13,7 +13,7 @@ public sealed class KernelEventMaps
     {
         Totals = new(maxKeys, $"{name}_totals");
         Events = new(eventBytes, $"{name}_events");
-        Lost = new(2, $"{name}_lost");
+        Counts = new(2, $"{name}_counts");
     }
 
     /// <summary>Events added up per key.</summary>
@@ -23,17 +23,17 @@ public sealed class KernelEventMaps
     public RingBuffer<KernelEvent> Events { get; }
 
     /// <summary>Index 0: all events. Index 1: events that found no room in the ring.</summary>
-    public PerCpuArrayMap<ulong> Lost { get; }
+    public PerCpuArrayMap<ulong> Counts { get; }
 
     /// <summary>All maps, for pinning and for binding to a twin.</summary>
-    public IReadOnlyList<BpfMap> All => [Totals, Events, Lost];
+    public IReadOnlyList<BpfMap> All => [Totals, Events, Counts];
 
     /// <summary>Number of events since the maps were made, and how many of them are missing in the ring.</summary>
     public (ulong Events, ulong Lost) ReadCounts() => (Sum(0), Sum(1));
 
     private ulong Sum(uint index)
     {
-        Lost.TryGet(in index, out var perCpu);
+        Counts.TryGet(in index, out var perCpu);
         return perCpu.Aggregate(0UL, (sum, value) => sum + value);
     }
 }

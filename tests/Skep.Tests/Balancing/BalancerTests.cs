@@ -143,6 +143,32 @@ public sealed class BalancerTests
     }
 
     [Fact]
+    public void A_service_that_cannot_be_written_is_reported_and_the_others_work()
+    {
+        using var bed = new EdgeBed();
+        bed.State.Balancer.Apply([Web(80, s_one)]);
+        // Somebody else's entries fill the map.
+        for (uint i = 0; bed.Maps.Balancing.Services.TrySet(new ServiceKey { RawPort = i, Protocol = 255 }, default) == 0; i++)
+        {
+        }
+
+        var problem = Assert.Single(bed.State.Balancer.Apply([Web(80, s_two), Web(81, s_one)]));
+        Assert.Equal((BalancerProblemKind.WriteFailed, (ushort)81), (problem.Kind, problem.Service.Port));
+        Assert.Equal(80, Assert.Single(bed.State.Balancer.Services).Model.Port);
+        Assert.Equal(EdgeVerdict.Forwarded, Syn(bed, 1000, 80));
+        Assert.Equal(EdgeVerdict.Passed, Syn(bed, 1000, 81));
+    }
+
+    [Fact]
+    public void A_ring_that_names_a_backend_out_of_use_refuses_instead_of_sending_nowhere()
+    {
+        using var bed = new EdgeBed();
+        bed.State.Balancer.Apply([Web(80, s_one)]);
+        bed.Maps.Balancing.Backends.Set(bed.State.Balancer.Services[0].Backends[0].Id, default);
+        Assert.Equal(EdgeVerdict.NoBackend, Syn(bed, 1000, 80));
+    }
+
+    [Fact]
     public void A_full_backend_table_leaves_the_others_working()
     {
         using var bed = new EdgeBed(EdgeBed.Small with { MaxBackends = 1 });
