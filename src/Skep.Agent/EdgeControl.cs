@@ -87,7 +87,12 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
             State.Connections.Tick(seconds);
         }
 
-        State.BlockList.Sweep();
+        // Reading the whole list every second is for lists in which something can end.
+        if (Plan.Blocks.Values.Any(b => b.Until is not null))
+        {
+            State.BlockList.Sweep();
+        }
+
         if (clock.GetElapsedTime(_swept) >= s_sweep)
         {
             _swept = clock.GetTimestamp();

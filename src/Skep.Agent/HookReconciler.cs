@@ -18,8 +18,11 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
     /// <summary>Why hooks have no program, or not the one that is wanted.</summary>
     public IReadOnlyDictionary<Hook, string> Refusals { get; private set; } = new Dictionary<Hook, string>();
 
-    /// <summary>Attaches, replaces and detaches until <paramref name="wanted"/> is what there is. Hooks in <paramref name="held"/> are left alone.</summary>
-    public void Reconcile(IReadOnlyDictionary<Hook, BpfProgram> wanted, Predicate<Hook> held)
+    /// <summary>
+    /// Attaches, replaces and detaches until <paramref name="wanted"/> is what there is. Hooks in <paramref name="held"/> are left alone.
+    /// Returns whether programs were compiled.
+    /// </summary>
+    public bool Reconcile(IReadOnlyDictionary<Hook, BpfProgram> wanted, Predicate<Hook> held)
     {
         foreach (var attached in datapath.Attached.Select(a => a.Hook).Where(h => !wanted.ContainsKey(h) && !held(h)))
         {
@@ -49,6 +52,7 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
         }
 
         Refusals = _refused.ToDictionary(r => r.Key, r => r.Value.Message);
+        return missing.Length > 0;
     }
 
     private bool MayTry(Hook hook, BpfProgram program) =>

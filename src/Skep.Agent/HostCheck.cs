@@ -14,6 +14,8 @@ internal enum CheckResult
     Missing,
     /// <summary>Absent, and nothing needs it.</summary>
     Optional,
+    /// <summary>Only root can find out.</summary>
+    Unknown,
 }
 
 /// <summary>A check of the host.</summary>
@@ -22,7 +24,7 @@ internal sealed record HostFinding(string Name, CheckResult Result, string Findi
 /// <summary>All checks.</summary>
 internal sealed record HostReport(IReadOnlyList<HostFinding> Checks, string Summary)
 {
-    public bool IsHealthy => Checks.All(c => c.Result is CheckResult.Good or CheckResult.Optional);
+    public bool IsHealthy => Checks.All(c => c.Result is CheckResult.Good or CheckResult.Optional or CheckResult.Unknown);
 }
 
 /// <summary>What the host offers to Skep.</summary>
@@ -86,6 +88,11 @@ internal static class HostCheck
         if (feature.Available)
         {
             return new(feature.Name, s_required.Contains(feature.Name) || s_degrades.ContainsKey(feature.Name) ? CheckResult.Good : CheckResult.Optional, "available", feature.Use);
+        }
+
+        if (!Environment.IsPrivilegedProcess && feature.Reason.Contains("EPERM", StringComparison.Ordinal))
+        {
+            return new(feature.Name, CheckResult.Unknown, "not permitted to look", "ask again as root");
         }
 
         var why = feature.MissingByConfiguration ? feature.Reason : $"{feature.Reason}; needs kernel {feature.MinimumKernel}";

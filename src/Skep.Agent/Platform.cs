@@ -37,6 +37,7 @@ internal sealed partial class Platform : IDisposable
     private bool _current = true;
     private long _reloadsGood;
     private long _reloadsBad;
+    private bool _hasGarbage;
 
     // Until a set is known to be good, what an earlier agent enforces is left as it is.
     private bool _holdEdge = true;
@@ -131,6 +132,13 @@ internal sealed partial class Platform : IDisposable
 
         _edge.Tick();
         _flows.Tick();
+        if (_hasGarbage)
+        {
+            // Compiling leaves tens of megabytes behind, which a quiet process would keep for hours.
+            _hasGarbage = false;
+            GC.Collect(2, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        }
+
         Reconcile();
     }
 
@@ -161,7 +169,7 @@ internal sealed partial class Platform : IDisposable
         }
 
         _flows.AddEvents(wanted);
-        _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind == HookKind.Xdp);
+        _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind == HookKind.Xdp);
     }
 
     private bool Observes(HostInterface found) => _options.Observe.Count == 0 ? !found.IsLoopback : _options.Observe.Contains(found.Name);

@@ -92,7 +92,7 @@ internal sealed class FlowControl : IDisposable
     /// <summary>Metrics of flows and events.</summary>
     public void WriteMetrics(MetricsWriter writer)
     {
-        Table.WriteMetrics(writer);
+        Table.WriteMetrics(writer, InterfaceNames());
         if (!_hasEvents)
         {
             return;

@@ -11,6 +11,7 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, KernelClock time, 
 {
     private const int KeptEnded = 4096;
     private static readonly TimeSpan s_fresh = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan s_walk = TimeSpan.FromSeconds(4);
 
     private readonly Lock _gate = new();
     private readonly Queue<SeenFlow> _ended = new();
@@ -19,6 +20,7 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, KernelClock time, 
     private RingBufferReader<FlowEntry>? _reader;
     private ImmutableArray<SeenFlow> _live = [];
     private long? _readAt;
+    private long? _tickedAt;
 
     /// <summary>Flows in the table.</summary>
     public int Count => Live().Length;
@@ -29,9 +31,15 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, KernelClock time, 
     public Task RunAsync(CancellationToken cancellation) =>
         _reader!.DrainAsync((in FlowEntry entry) => Ended(new SeenFlow(Flow.From(in entry, time.Now), wall.GetUtcNow())), cancellation);
 
-    /// <summary>Adds up what went on and forgets what is over.</summary>
+    /// <summary>Adds up what went on and forgets what is over, every few seconds: it walks the whole table.</summary>
     public void Tick(IReadOnlyDictionary<int, string> interfaces)
     {
+        if (_tickedAt is { } at && wall.GetElapsedTime(at) < s_walk)
+        {
+            return;
+        }
+
+        _tickedAt = wall.GetTimestamp();
         _traffic.Add(maps.Table, interfaces);
         var now = wall.GetUtcNow();
         foreach (var flow in table.Sweep())
@@ -60,8 +68,9 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, KernelClock time, 
     /// <summary>End events that found no room in the ring.</summary>
     public ulong LostEvents => table.ReadCounters()[FlowCounter.LostEvents];
 
-    public void WriteMetrics(MetricsWriter writer)
+    public void WriteMetrics(MetricsWriter writer, IReadOnlyDictionary<int, string> interfaces)
     {
+        _traffic.Add(maps.Table, interfaces);
         var counters = table.ReadCounters();
         writer.Gauge("skep_flows", "Flows in the table.");
         foreach (var group in Live().GroupBy(s => s.Flow.Protocol).OrderBy(g => g.Key))

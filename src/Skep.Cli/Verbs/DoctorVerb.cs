@@ -47,6 +47,7 @@ internal static class DoctorVerb
                 CheckResult.Good => "[green]ok[/]",
                 CheckResult.Degraded => "[yellow]degraded[/]",
                 CheckResult.Missing => "[red]missing[/]",
+                CheckResult.Unknown => "[grey]unknown[/]",
                 _ => "[grey]optional[/]",
             };
             table.MarkupRow(mark, Screen.Escape(check.Name), Screen.Escape(check.Finding), Screen.Escape(check.Advice));

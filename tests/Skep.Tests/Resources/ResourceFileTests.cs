@@ -47,6 +47,14 @@ public class ResourceFileTests
     }
 
     [Fact]
+    public void The_example_that_is_shipped_has_no_problems()
+    {
+        var loaded = ResourceLoader.Load(Path.Combine(AppContext.BaseDirectory, "Resources", "edge.example.yaml"));
+        Assert.Empty(loaded.Problems);
+        Assert.Equal(3, loaded.Set!.Count);
+    }
+
+    [Fact]
     public void A_missing_path_and_bytes_that_are_not_text_are_problems_not_exceptions()
     {
         var binary = Path.GetTempFileName();
