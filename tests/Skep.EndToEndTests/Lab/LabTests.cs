@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Text.Json;
 using Skep.EndToEndTests.Surroundings;
 
 namespace Skep.EndToEndTests.Lab;
@@ -9,6 +10,30 @@ public class LabTests
     private const string Ready = "The network stays until you press Ctrl-C";
     private static readonly TimeSpan s_start = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan s_stop = TimeSpan.FromSeconds(20);
+
+    // A minute is promised on an idle machine; a test machine may be busy.
+    private static readonly TimeSpan s_all = TimeSpan.FromMinutes(4);
+
+    [KernelFact]
+    public async Task Every_row_is_as_expected()
+    {
+        var report = Path.Combine(Path.GetTempPath(), $"skep-lab-{Environment.ProcessId}.json");
+        try
+        {
+            using var lab = Repository.Skep("lab", "--report", report);
+            var code = await lab.EndsAsync(s_all);
+            Assert.True(code == 0, lab.Output);
+
+            using var json = JsonDocument.Parse(await File.ReadAllTextAsync(report));
+            Assert.True(json.RootElement.GetProperty("passed").GetBoolean());
+            Assert.All(json.RootElement.GetProperty("checks").EnumerateArray(), check => Assert.True(check.GetProperty("passed").GetBoolean(), check.ToString()));
+            AssertNothingIsLeft(lab.Id);
+        }
+        finally
+        {
+            File.Delete(report);
+        }
+    }
 
     [KernelFact]
     public async Task An_interrupted_lab_removes_what_it_made()

@@ -10,21 +10,25 @@ namespace Skep.Cli.Lab.Load;
 /// <param name="Local">The client's end.</param>
 /// <param name="Sent">Payload bytes handed to the socket.</param>
 /// <param name="Received">Payload bytes the sink says it got.</param>
-/// <param name="Busy">The socket's own figures when the last byte had just been handed over, the queue still full.</param>
 /// <param name="End">The socket's own figures when both sides had closed.</param>
-internal sealed record Upload(IPEndPoint Local, long Sent, long Received, TcpInfo Busy, TcpInfo End)
+internal sealed record Upload(IPEndPoint Local, long Sent, long Received, TcpInfo End)
 {
     private const int Chunk = 32 * 1024;
     private const int TimeoutMilliseconds = 15_000;
 
-    /// <summary>Sends until the limit of bytes or of time is reached, waits for the sink's count and closes.</summary>
+    /// <summary>
+    /// Sends until the limit of bytes or of time is reached, waits for the sink's count and closes. <paramref name="opened"/> gets the connected
+    /// socket, to be looked at while it is busy.
+    /// </summary>
     internal static Task<Upload> RunAsync(
-        LabNamespace place, IPAddress source, IPEndPoint target, long bytes, TimeSpan limit, TimeProvider time, CancellationToken cancellation) => place.RunAsync(() =>
+        LabNamespace place, IPAddress source, IPEndPoint target, long bytes, TimeSpan limit, TimeProvider time, CancellationToken cancellation,
+        Action<Socket>? opened = null) => place.RunAsync(() =>
     {
         using var socket = HttpExchange.Connect(source, target);
         socket.ReceiveTimeout = TimeoutMilliseconds;
         socket.SendTimeout = TimeoutMilliseconds;
         var local = (IPEndPoint)socket.LocalEndPoint!;
+        opened?.Invoke(socket);
         var chunk = new byte[Chunk];
         var started = time.GetTimestamp();
         var sent = 0L;
@@ -33,7 +37,6 @@ internal sealed record Upload(IPEndPoint Local, long Sent, long Received, TcpInf
             sent += socket.Send(chunk.AsSpan(0, (int)Math.Min(Chunk, bytes - sent)));
         }
 
-        var busy = TcpInfo.Of(socket);
         socket.Shutdown(SocketShutdown.Send);
         Span<byte> answer = stackalloc byte[sizeof(long)];
         var length = 0;
@@ -46,7 +49,7 @@ internal sealed record Upload(IPEndPoint Local, long Sent, long Received, TcpInf
         Span<byte> rest = stackalloc byte[1];
         var more = socket.Receive(rest);
         return more == 0 && length == answer.Length
-            ? new Upload(local, sent, BitConverter.ToInt64(answer), busy, TcpInfo.Of(socket))
+            ? new Upload(local, sent, BitConverter.ToInt64(answer), TcpInfo.Of(socket))
             : throw new LabException("the sink did not answer with a count");
     });
 }

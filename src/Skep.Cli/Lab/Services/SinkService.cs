@@ -10,24 +10,42 @@ internal sealed class SinkService : IDisposable
 {
     internal const int Port = 9000;
 
-    private readonly Socket _listener;
+    /// <summary>Port of a sink that never lets more than about <see cref="SmallWindow"/> bytes be in flight.</summary>
+    internal const int SmallWindowPort = 9001;
+    internal const int SmallWindow = 48 * 1024;
+
+    private readonly Socket[] _listeners;
     private readonly ConcurrentBag<Socket> _connections = [];
 
     internal SinkService(LabNode host)
     {
-        _listener = host.Namespace.CreateSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        _listener.Bind(new IPEndPoint(host.V4[0], Port));
-        _listener.Listen(128);
-        new Thread(Accept) { IsBackground = true, Name = "sink" }.Start();
+        _listeners = [Listen(host, Port, receiveBuffer: null), Listen(host, SmallWindowPort, SmallWindow)];
+        foreach (var listener in _listeners)
+        {
+            new Thread(() => Accept(listener)) { IsBackground = true, Name = "sink" }.Start();
+        }
     }
 
-    private void Accept()
+    private static Socket Listen(LabNode host, int port, int? receiveBuffer)
+    {
+        var listener = host.Namespace.CreateSocket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        if (receiveBuffer is { } bytes)
+        {
+            listener.ReceiveBufferSize = bytes; // Connections inherit it.
+        }
+
+        listener.Bind(new IPEndPoint(host.V4[0], port));
+        listener.Listen(128);
+        return listener;
+    }
+
+    private void Accept(Socket listener)
     {
         try
         {
             while (true)
             {
-                var connection = _listener.Accept();
+                var connection = listener.Accept();
                 _connections.Add(connection);
                 new Thread(() => Drain(connection)) { IsBackground = true, Name = "sink connection" }.Start();
             }
@@ -62,7 +80,11 @@ internal sealed class SinkService : IDisposable
 
     public void Dispose()
     {
-        _listener.Dispose();
+        foreach (var listener in _listeners)
+        {
+            listener.Dispose();
+        }
+
         foreach (var connection in _connections)
         {
             connection.Dispose();
