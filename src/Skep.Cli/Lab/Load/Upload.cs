@@ -32,7 +32,7 @@ internal sealed record Upload(IPEndPoint Local, long Sent, long Received, TcpInf
         var chunk = new byte[Chunk];
         var started = time.GetTimestamp();
         var sent = 0L;
-        while (sent < bytes && time.GetElapsedTime(started) < limit && !cancellation.IsCancellationRequested)
+        while (sent < bytes && (limit == Timeout.InfiniteTimeSpan || time.GetElapsedTime(started) < limit) && !cancellation.IsCancellationRequested)
         {
             sent += socket.Send(chunk.AsSpan(0, (int)Math.Min(Chunk, bytes - sent)));
         }

@@ -5,8 +5,8 @@ namespace Skep.Cli.Lab.Rows;
 /// <summary>New connections are shared out by the weights of the backends.</summary>
 internal sealed class BalanceRow : LabRow
 {
-    // Shares of n connections scatter by sqrt(p(1-p)/n): 1.6 points at n = 1000, so 6 points are beyond chance.
-    private const int Connections = 1000;
+    // Shares of n connections scatter by sqrt(p(1-p)/n): 1.3 points at n = 1500, so 6 points are beyond chance.
+    private const int Connections = 1500;
     private const double Tolerance = 0.06;
 
     internal override string Name => "balance";

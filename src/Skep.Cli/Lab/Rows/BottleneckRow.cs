@@ -41,14 +41,22 @@ internal sealed class BottleneckRow : LabRow
         using (new Bottleneck(lab.Network.Edge, service.Device, MegabitsPerSecond, DeepMilliseconds))
         {
             var opened = new TaskCompletionSource<Socket>(TaskCreationOptions.RunContinuationsAsynchronously);
-            var sending = Upload.RunAsync(clients.Namespace, clients.V4[3], narrow, long.MaxValue, Duration, lab.Time, cancellation, socket =>
+            using var enough = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            var sending = Upload.RunAsync(clients.Namespace, clients.V4[3], narrow, long.MaxValue, Timeout.InfiniteTimeSpan, lab.Time, enough.Token, socket =>
             {
                 // Grows to the receiver's window whatever the delay, and stays there: the round trip is steady while it is compared.
                 socket.SetRawSocketOption((int)SocketOptionLevel.Tcp, TCP_CONGESTION, "reno"u8);
                 opened.SetResult(socket);
             });
-            rtt = await CompareRttAsync(lab, service.Device, await opened.Task.WaitAsync(cancellation), cancellation);
-            await sending;
+            try
+            {
+                rtt = await CompareRttAsync(lab, service.Device, await opened.Task.WaitAsync(cancellation), cancellation);
+            }
+            finally
+            {
+                await enough.CancelAsync();
+                await sending;
+            }
         }
 
         checks.AtLeast("round trip behind a deep queue, as the socket has it (median)", ShortestDeep, rtt.Socket, " ms");
