@@ -11,7 +11,7 @@ namespace Skep.Bpf.Compiler.Emit;
 /// Chooses instructions. Constants, stack addresses and map references are made where they are used, never kept in registers;
 /// address sums with a constant go into the displacement; 32-bit values are always zero-extended, so widening is free.
 /// </summary>
-internal sealed class Selection
+internal sealed partial class Selection
 {
     private readonly Function _function;
     private readonly CompileTarget _target;
@@ -267,61 +267,6 @@ internal sealed class Selection
         Emit(new MachineInstruction(MachineKind.Alu) { Code = (byte)(aluClass | OpCodes.Arsh), Dst = dst, Immediate = shift });
     }
 
-    private void SelectStore(Node node)
-    {
-        var (address, slot, displacement) = Address(node);
-        var value = DropMask(node.Operands[1], node.Size);
-        if (value.IsConstant && (node.Size < 8 || value.Immediate is >= int.MinValue and <= int.MaxValue))
-        {
-            Emit(new MachineInstruction(MachineKind.Store)
-            {
-                Code = (byte)(OpCodes.ClassSt | OpCodes.ModeMem | SizeCode(node.Size)), Dst = address, Slot = slot, Offset = displacement,
-                Immediate = node.Size switch { 1 => (sbyte)value.Immediate, 2 => (short)value.Immediate, _ => (int)value.Immediate },
-            });
-            return;
-        }
-
-        Emit(new MachineInstruction(MachineKind.Store)
-        {
-            Code = (byte)(OpCodes.ClassStx | OpCodes.ModeMem | SizeCode(node.Size)), Dst = address, Src = Use(value), Slot = slot, Offset = displacement,
-        });
-    }
-
-    private void SelectAtomic(Node node)
-    {
-        var (address, slot, displacement) = Address(node);
-        var operation = (int)node.Payload!;
-        var used = _uses.ContainsKey(node);
-        var size = SizeCode(node.Size);
-        var code = (byte)(OpCodes.ClassStx | OpCodes.ModeAtomic | size);
-        if (operation == OpCodes.AtomicCmpXchg)
-        {
-            var replacement = Use(node.Operands[1]);
-            Materialize(node.Operands[2], 0);
-            Emit(new MachineInstruction(MachineKind.Atomic) { Code = code, Dst = address, Src = replacement, Slot = slot, Offset = displacement, Immediate = operation });
-            if (used)
-            {
-                Move(Define(node), 0);
-            }
-
-            return;
-        }
-
-        // Without a reader of the old value the plain form is enough, and older than ISA v3.
-        if (!used && operation != OpCodes.AtomicXchg)
-        {
-            Emit(new MachineInstruction(MachineKind.Atomic)
-            {
-                Code = code, Dst = address, Src = Use(node.Operands[1]), Slot = slot, Offset = displacement, Immediate = operation & ~OpCodes.AtomicFetch,
-            });
-            return;
-        }
-
-        var register = Define(node);
-        Materialize(node.Operands[1], register);
-        Emit(new MachineInstruction(MachineKind.Atomic) { Code = code, Dst = address, Src = register, Slot = slot, Offset = displacement, Immediate = operation });
-    }
-
     private void SelectCall(Node node)
     {
         for (var i = 0; i < node.Operands.Count; i++)
@@ -333,107 +278,6 @@ internal sealed class Selection
         if (_uses.ContainsKey(node))
         {
             Move(Define(node), 0);
-        }
-    }
-
-    private void SelectBranch(Node node)
-    {
-        var (code, a, b, immediate) = Comparison(node);
-        JumpIf(code, a, b, immediate, EdgeTo(node.Block!, node.Targets[0]));
-        var other = EdgeTo(node.Block!, node.Targets[1]);
-        Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
-        _current.Successors.Add(other);
-    }
-
-    private void SelectSwitch(Node node)
-    {
-        var value = Use(node.Operands[0]);
-        var last = node.Targets[^1];
-        for (var i = 0; i < node.Targets.Count - 1; i++)
-        {
-            // Cases that do what the default does need no test.
-            if (node.Targets[i] != last)
-            {
-                JumpIf(OpCodes.ClassJmp | OpCodes.Jeq, value, MachineInstruction.None, i, EdgeTo(node.Block!, node.Targets[i]));
-            }
-        }
-
-        var other = EdgeTo(node.Block!, last);
-        Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
-        _current.Successors.Add(other);
-    }
-
-    private void JumpIf(byte code, int a, int b, long immediate, MachineBlock target)
-    {
-        Emit(new MachineInstruction(MachineKind.JumpIf)
-        {
-            Code = (byte)(code | (b == MachineInstruction.None ? OpCodes.SourceImmediate : OpCodes.SourceRegister)), Dst = a, Src = b, Immediate = immediate, Target = target,
-        });
-        _current.Successors.Add(target);
-    }
-
-    private void GoTo(Block target)
-    {
-        Emit(new MachineInstruction(MachineKind.Jump) { Target = _blocks[target] });
-        _current.Successors.Add(_blocks[target]);
-    }
-
-    /// <summary>The block an edge enters: the target itself, or a block of its own that sets the target's phis.</summary>
-    private MachineBlock EdgeTo(Block from, Block target)
-    {
-        if (!target.Phis.Any())
-        {
-            return _blocks[target];
-        }
-
-        var (saved, position) = (_current, _position);
-        var edge = new MachineBlock(_machine.Blocks.Count) { LoopDepth = Math.Min(from.LoopDepth, target.LoopDepth) };
-        _machine.Blocks.Add(edge);
-        _current = edge;
-        Copies(from, target);
-        GoTo(target);
-        (_current, _position) = (saved, position);
-        return edge;
-    }
-
-    /// <summary>Sets the phis of <paramref name="target"/> for the edge from <paramref name="from"/>, all at once in effect.</summary>
-    private void Copies(Block from, Block target)
-    {
-        var moves = new List<(int Dst, Node Source)>();
-        foreach (var phi in target.Phis)
-        {
-            var source = phi.Operands[phi.Targets.IndexOf(from)];
-            if (source != phi)
-            {
-                moves.Add((_registers[phi], source));
-            }
-        }
-
-        while (moves.Count > 0)
-        {
-            // A register may be written once no other pending move reads it.
-            var ready = moves.FindIndex(m => !moves.Any(o => o.Dst != m.Dst && RegisterOf(o.Source) == m.Dst));
-            if (ready < 0)
-            {
-                // A cycle: save one of its registers.
-                var (dst, _) = moves[0];
-                var saved = _machine.NewRegister();
-                Move(saved, dst);
-                var holder = new Node(Op.Phi, IrType.I64);
-                _registers[holder] = saved;
-                for (var i = 0; i < moves.Count; i++)
-                {
-                    if (RegisterOf(moves[i].Source) == dst)
-                    {
-                        moves[i] = (moves[i].Dst, holder);
-                    }
-                }
-
-                continue;
-            }
-
-            Materialize(moves[ready].Source, moves[ready].Dst);
-            moves.RemoveAt(ready);
         }
     }
 

@@ -1,0 +1,109 @@
+using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Emit;
+
+/// <summary>Branches, switches, and the moves that set phis on their edges.</summary>
+internal sealed partial class Selection
+{
+    private void SelectBranch(Node node)
+    {
+        var (code, a, b, immediate) = Comparison(node);
+        JumpIf(code, a, b, immediate, EdgeTo(node.Block!, node.Targets[0]));
+        var other = EdgeTo(node.Block!, node.Targets[1]);
+        Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
+        _current.Successors.Add(other);
+    }
+
+    private void SelectSwitch(Node node)
+    {
+        var value = Use(node.Operands[0]);
+        var last = node.Targets[^1];
+        for (var i = 0; i < node.Targets.Count - 1; i++)
+        {
+            // Cases that do what the default does need no test.
+            if (node.Targets[i] != last)
+            {
+                JumpIf(OpCodes.ClassJmp | OpCodes.Jeq, value, MachineInstruction.None, i, EdgeTo(node.Block!, node.Targets[i]));
+            }
+        }
+
+        var other = EdgeTo(node.Block!, last);
+        Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
+        _current.Successors.Add(other);
+    }
+
+    private void JumpIf(byte code, int a, int b, long immediate, MachineBlock target)
+    {
+        Emit(new MachineInstruction(MachineKind.JumpIf)
+        {
+            Code = (byte)(code | (b == MachineInstruction.None ? OpCodes.SourceImmediate : OpCodes.SourceRegister)), Dst = a, Src = b, Immediate = immediate, Target = target,
+        });
+        _current.Successors.Add(target);
+    }
+
+    private void GoTo(Block target)
+    {
+        Emit(new MachineInstruction(MachineKind.Jump) { Target = _blocks[target] });
+        _current.Successors.Add(_blocks[target]);
+    }
+
+    /// <summary>The block an edge enters: the target itself, or a block of its own that sets the target's phis.</summary>
+    private MachineBlock EdgeTo(Block from, Block target)
+    {
+        if (!target.Phis.Any())
+        {
+            return _blocks[target];
+        }
+
+        var (saved, position) = (_current, _position);
+        var edge = new MachineBlock(_machine.Blocks.Count) { LoopDepth = Math.Min(from.LoopDepth, target.LoopDepth) };
+        _machine.Blocks.Add(edge);
+        _current = edge;
+        Copies(from, target);
+        GoTo(target);
+        (_current, _position) = (saved, position);
+        return edge;
+    }
+
+    /// <summary>Sets the phis of <paramref name="target"/> for the edge from <paramref name="from"/>, all at once in effect.</summary>
+    private void Copies(Block from, Block target)
+    {
+        var moves = new List<(int Dst, Node Source)>();
+        foreach (var phi in target.Phis)
+        {
+            var source = phi.Operands[phi.Targets.IndexOf(from)];
+            if (source != phi)
+            {
+                moves.Add((_registers[phi], source));
+            }
+        }
+
+        while (moves.Count > 0)
+        {
+            // A register may be written once no other pending move reads it.
+            var ready = moves.FindIndex(m => !moves.Any(o => o.Dst != m.Dst && RegisterOf(o.Source) == m.Dst));
+            if (ready < 0)
+            {
+                // A cycle: save one of its registers.
+                var (dst, _) = moves[0];
+                var saved = _machine.NewRegister();
+                Move(saved, dst);
+                var holder = new Node(Op.Phi, IrType.I64);
+                _registers[holder] = saved;
+                for (var i = 0; i < moves.Count; i++)
+                {
+                    if (RegisterOf(moves[i].Source) == dst)
+                    {
+                        moves[i] = (moves[i].Dst, holder);
+                    }
+                }
+
+                continue;
+            }
+
+            Materialize(moves[ready].Source, moves[ready].Dst);
+            moves.RemoveAt(ready);
+        }
+    }
+}
