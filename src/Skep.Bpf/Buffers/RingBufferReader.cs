@@ -107,7 +107,7 @@ public sealed class RingBufferReader<T> : IDisposable
         }
     }
 
-    /// <summary>Stops reading; the ring stays.</summary>
+    /// <summary>Stops reading; the ring stays. Not while another thread is in a read: the pages go. End a waiting reader by its token first.</summary>
     public void Dispose() => _source.Dispose();
 
     private T Decode(ReadOnlySpan<byte> bytes)

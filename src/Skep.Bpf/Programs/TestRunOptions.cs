@@ -3,7 +3,10 @@ namespace Skep.Bpf.Programs;
 /// <summary>Surroundings of a test run. Interfaces are those of the caller's network namespace and must exist; 0 leaves them out.</summary>
 public sealed record TestRunOptions
 {
-    /// <summary>How often to run; the duration is the mean. With more than one run a program that changes the packet sees its own changes.</summary>
+    /// <summary>
+    /// How often to run; the duration is the mean. With more than one run a program that changes the packet sees its own changes, and XDP takes
+    /// some 20 ms to set up (<c>bpf_prog_change_xdp</c> waits for a grace period): many different packets go faster one by one.
+    /// </summary>
     public int Repeat { get; init; } = 1;
 
     /// <summary>Interface the packet came in by.</summary>

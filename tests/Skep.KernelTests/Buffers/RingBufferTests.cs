@@ -3,6 +3,7 @@ using Skep.Bpf.Asm;
 using Skep.Bpf.Buffers;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
+using Skep.KernelTests.Surroundings;
 using static Skep.Bpf.Asm.OpCodes;
 using static Skep.Bpf.Asm.Register;
 
@@ -185,5 +186,62 @@ public class RingBufferTests
         var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
 
         Assert.Equal((1000, 0L), (count, allocated));
+    }
+
+    /// <summary>As <see cref="Emitter"/>, counting what the ring refuses.</summary>
+    private static ProgramSpec CountingEmitter(RingBuffer<Event> ring, Global<ulong> sequence, Global<ulong> lost) => new Assembler()
+        .LoadMapValue(R6, sequence)
+        .Load(SizeDw, R7, R6, 0)
+        .Alu(Add, R7, 1)
+        .Store(SizeDw, R6, 0, R7)
+        .Store(SizeDw, R10, -24, R7)
+        .AluRegister(Mul, R7, R7)
+        .Store(SizeDw, R10, -16, R7)
+        .StoreImmediate(SizeDw, R10, -8, 7)
+        .LoadMap(R1, ring)
+        .MoveRegister(R2, R10)
+        .Alu(Add, R2, -24)
+        .Move(R3, 24)
+        .Move(R4, 0)
+        .Call(RingBufferOutput)
+        .Jump(Jeq, R0, 0, "out")
+        .LoadMapValue(R6, lost)
+        .Move(R1, 1)
+        .Atomic(SizeDw, AtomicAdd, R6, 0, R1)
+        .Label("out")
+        .Move(R0, 2)
+        .Exit()
+        .Build("emit", ProgramType.Xdp);
+
+    [KernelFact]
+    public async Task Every_record_is_either_read_intact_or_counted_as_lost()
+    {
+        const int Rounds = 20, PerRound = 10_000;
+        using var ring = new RingBuffer<Event>(1 << 14, "events");
+        using var sequence = new Global<ulong>("sequence");
+        using var lost = new Global<ulong>("lost");
+        using var program = ProgramLoader.Load(CountingEmitter(ring, sequence, lost));
+        using var reader = new RingBufferReader<Event>(ring);
+        using var cancellation = new CancellationTokenSource();
+        var (read, last, damaged) = (0ul, 0ul, 0);
+        var reading = reader.DrainAsync(
+            (in Event record) =>
+            {
+                damaged += record.Sequence > last && record.Square == record.Sequence * record.Sequence && record.Tail == 7 ? 0 : 1;
+                last = record.Sequence;
+                Volatile.Write(ref read, read + 1);
+            },
+            cancellation.Token);
+
+        for (var i = 0; i < Rounds; i++)
+        {
+            program.TestRun(s_packet, new TestRunOptions { Repeat = PerRound });
+        }
+
+        Eventually.True(() => Volatile.Read(ref read) + lost.Value == Rounds * PerRound, "all records were accounted for");
+        await cancellation.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading);
+        Assert.Equal(0, damaged);
+        Assert.Equal((long)read, reader.Records);
     }
 }
