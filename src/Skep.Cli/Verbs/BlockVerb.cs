@@ -26,7 +26,7 @@ internal static class BlockVerb
         });
         var verb = new VerbCommand(
             "block", "Drop every packet from an address or prefix, until it is unblocked or the time is over; without an address, list the blocks.",
-            "skep block 203.0.113.7 --for 10m --reason 'port scan'", "skep block 2001:db8::/32 --interface eth1", "skep block")
+            "skep block 203.0.113.7 --for 10m --reason scan", "skep block 2001:db8::/32 --interface eth1", "skep block")
         {
             prefix, duration, reason, interfaces, force,
         };

@@ -50,6 +50,18 @@ public class CommandTests
     }
 
     [Fact]
+    public void Every_command_in_examples_and_documents_is_one_the_command_takes()
+    {
+        var root = Skep.Cli.SkepCommand.Build();
+        var lines = root.Subcommands.OfType<Skep.Cli.VerbCommand>().SelectMany(v => v.Examples)
+            .Concat(Directory.EnumerateFiles(Path.Combine(Repository.Root, "docs"), "*.md").SelectMany(File.ReadLines))
+            .Where(l => l.StartsWith("skep ", StringComparison.Ordinal))
+            .Select(l => l.Split('#', '|', '>', '(')[0]["skep ".Length..].Trim()).ToArray();
+        Assert.True(lines.Length > 40);
+        Assert.All(lines, line => Assert.True(root.Parse(line).Errors.Count == 0, $"skep {line}: {string.Join("; ", root.Parse(line).Errors)}"));
+    }
+
+    [Fact]
     public async Task A_capture_is_replayed_with_resources_by_the_twin()
     {
         var directory = Directory.CreateTempSubdirectory("skep-replay-").FullName;
