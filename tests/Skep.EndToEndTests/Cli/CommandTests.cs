@@ -121,12 +121,16 @@ public class CommandTests
     [Fact]
     public async Task Up_shows_the_flows_of_a_capture_without_root()
     {
-        using var up = Repository.Skep("up", "--engine", "twin", "--instance", $"up-{Environment.ProcessId}", "--listen", "off");
+        var instance = $"e2e-up-{Environment.ProcessId}";
+        var state = Directory.CreateTempSubdirectory("skep-up-").FullName;
+        using var up = Repository.Skep("up", "--engine", "twin", "--instance", instance, "--listen", "off", "--state", state);
         await up.SeesAsync("Nothing is enforced", s_limit);
         await up.SeesAsync("10.20.0.1:80", s_limit);
         up.Signal(System.Runtime.InteropServices.PosixSignal.SIGINT);
         Assert.Equal(0, await up.EndsAsync(s_limit));
         Assert.Contains("nothing is left", up.Output, StringComparison.Ordinal);
+        Directory.Delete(state, recursive: true);
+        Directory.Delete(Skep.Agent.AgentPaths.For(instance).Runtime, recursive: true);
     }
 
     [KernelFact]
