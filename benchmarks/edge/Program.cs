@@ -5,7 +5,8 @@ using Skep.Packets;
 
 // ns per packet of the edge program's paths, ours against clang -O2 of the same algorithm, over the same maps, run in turns in one process.
 const string Baseline = "clang -O2 -mcpu=v3";
-const int Rounds = 15;
+const int Places = 5;
+const int Rounds = 5;
 const int Repeat = 20_000;
 
 ThreadClock.Pin();
@@ -62,14 +63,19 @@ void Measure(Setting setting, string name, PacketBuilder builder, bool vary = fa
     }
 
     var samples = new List<(double OursRaw, double ClangRaw, double OursNull, double ClangNull)>();
-    for (var round = 0; round <= Rounds; round++)
+    for (var place = 0; place < Places; place++)
     {
-        var sample = (
-            setting.Ours.EdgeNanoseconds(packet, Repeat), setting.Clang.EdgeNanoseconds(packet, Repeat),
-            setting.Ours.RestoreNanoseconds(packet, Repeat), setting.Clang.RestoreNanoseconds(packet, Repeat));
-        if (round > 0)
+        setting.Ours.Reload();
+        setting.Clang.Reload();
+        for (var round = 0; round <= Rounds; round++)
         {
-            samples.Add(sample); // The first round warms caches and is not counted.
+            var sample = (
+                setting.Ours.EdgeNanoseconds(packet, Repeat), setting.Clang.EdgeNanoseconds(packet, Repeat),
+                setting.Ours.RestoreNanoseconds(packet, Repeat), setting.Clang.RestoreNanoseconds(packet, Repeat));
+            if (round > 0)
+            {
+                samples.Add(sample); // The first round warms caches and is not counted.
+            }
         }
     }
 
