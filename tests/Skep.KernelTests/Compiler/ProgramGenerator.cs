@@ -20,6 +20,10 @@ internal sealed class ProgramGenerator(int seed)
     private const int FirstInt = Longs;
     private const int Pointer = Longs + Ints;
     private const int Counter = Pointer + 1;
+    private const int Pairs = Counter + 3;
+    private const int PairCount = 2;
+
+    private static readonly FieldInfo[] s_fields = typeof(RandomPair).GetFields();
 
     private static readonly OpCode[] s_binary =
     [
@@ -80,6 +84,11 @@ internal sealed class ProgramGenerator(int seed)
             _il.DeclareLocal(typeof(int));
         }
 
+        for (var i = 0; i < PairCount; i++)
+        {
+            _il.DeclareLocal(typeof(RandomPair));
+        }
+
         var inside = _il.DefineLabel();
         _il.Emit(OpCodes.Ldarg_1);
         _il.Emit(OpCodes.Call, typeof(XdpContext).GetProperty("Data")!.GetMethod!);
@@ -120,8 +129,38 @@ internal sealed class ProgramGenerator(int seed)
 
     private void Statement(int depth)
     {
-        switch (_random.Next(depth > 0 ? 9 : 4))
+        switch (_random.Next(depth > 0 ? 13 : 8))
         {
+            case 4:
+            {
+                // A field of a struct.
+                var field = s_fields[_random.Next(s_fields.Length)];
+                _il.Emit(OpCodes.Ldloca, Pairs + _random.Next(PairCount));
+                Expression(field.FieldType == typeof(long), 2);
+                _il.Emit(OpCodes.Stfld, field);
+                break;
+            }
+
+            case 5:
+                // A copy of a whole struct.
+                _il.Emit(OpCodes.Ldloc, Pairs + _random.Next(PairCount));
+                _il.Emit(OpCodes.Stloc, Pairs + _random.Next(PairCount));
+                break;
+            case 6:
+                // A method that takes the struct by reference and is inlined.
+                _il.Emit(OpCodes.Ldloca, Pairs + _random.Next(PairCount));
+                Expression(false, 1);
+                _il.Emit(OpCodes.Call, typeof(RandomProgram).GetMethod(nameof(RandomProgram.Mix))!);
+                _il.Emit(OpCodes.Stloc, FirstInt + _random.Next(Ints));
+                break;
+            case 7:
+                // A helper that gets the struct by address.
+                _il.Emit(OpCodes.Ldarg_0);
+                _il.Emit(OpCodes.Ldloca, Pairs + _random.Next(PairCount));
+                Expression(true, 1);
+                _il.Emit(OpCodes.Call, typeof(RandomProgram).GetMethod(nameof(RandomProgram.Touch))!);
+                _il.Emit(OpCodes.Stloc, _random.Next(Longs));
+                break;
             case 0 or 1:
                 Expression(true, 3);
                 _il.Emit(OpCodes.Stloc, _random.Next(Longs));
@@ -136,7 +175,7 @@ internal sealed class ProgramGenerator(int seed)
                 Expression(wide, 2);
                 _il.Emit(wide ? OpCodes.Stind_I8 : new[] { OpCodes.Stind_I1, OpCodes.Stind_I2, OpCodes.Stind_I4 }[_random.Next(3)]);
                 break;
-            case 4 or 5 or 6:
+            case 8 or 9 or 10:
             {
                 var otherwise = _il.DefineLabel();
                 var end = _il.DefineLabel();
@@ -149,7 +188,7 @@ internal sealed class ProgramGenerator(int seed)
                 break;
             }
 
-            case 7 when _loops < 3:
+            case 11 when _loops < 3:
             {
                 // for (counter = 0; counter < constant; counter++)
                 var counter = Counter + _loops++;
@@ -316,8 +355,13 @@ internal sealed class ProgramGenerator(int seed)
 
     private void Leaf(bool wide)
     {
-        switch (_random.Next(4))
+        switch (_random.Next(5))
         {
+            case 2:
+                var fields = s_fields.Where(f => f.FieldType == typeof(long) == wide).ToArray();
+                _il.Emit(OpCodes.Ldloca, Pairs + _random.Next(PairCount));
+                _il.Emit(OpCodes.Ldfld, fields[_random.Next(fields.Length)]);
+                break;
             case 0 when wide:
                 _il.Emit(OpCodes.Ldc_I8, Number());
                 break;
@@ -352,16 +396,4 @@ internal sealed class ProgramGenerator(int seed)
         4 => int.MinValue,
         _ => _random.Next(256),
     };
-}
-
-/// <summary>Base of the random programs: memory beside the packet.</summary>
-public abstract class RandomProgram : XdpProgram
-{
-    public readonly Global<RandomMemory> Memory = new();
-}
-
-[System.Runtime.CompilerServices.InlineArray(128)]
-public struct RandomMemory
-{
-    private byte _first;
 }

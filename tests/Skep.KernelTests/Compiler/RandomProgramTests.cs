@@ -37,6 +37,7 @@ public class RandomProgramTests
         twin.Bind(program);
         var compiled = create();
         using var memory = compiled.Memory;
+        using var table = compiled.Table;
         var spec = ProgramCompiler.Compile(compiled, new CompileTarget { IsaLevel = level });
         LoadedProgram loaded;
         try
@@ -72,7 +73,20 @@ public class RandomProgramTests
                 $"{which}: the memories differ\n{Differential.Listing(spec)}");
         }
 
+        if (table.IsBound)
+        {
+            Assert.Equal(Rows(program.Table), Rows(table));
+        }
+
         return true;
+    }
+
+    private static List<(long, int, short, byte, long)> Rows(Skep.Bpf.Maps.HashMap<RandomPair, long> table)
+    {
+        var rows = new List<(long, int, short, byte, long)>();
+        table.ReadAll((k, v) => rows.Add((k.A, k.B, k.C, k.D, v)));
+        rows.Sort();
+        return rows;
     }
 
     private static int Setting(string name, int otherwise) =>
