@@ -13,6 +13,7 @@ public static class Errno
     {
         Permission => "EPERM",
         NoEntry => "ENOENT",
+        3 => "ESRCH",
         Interrupted => "EINTR",
         TooBig => "E2BIG",
         BadDescriptor => "EBADF",
@@ -23,9 +24,16 @@ public static class Errno
         Busy => "EBUSY",
         Exists => "EEXIST",
         NoDevice => "ENODEV",
+        20 => "ENOTDIR",
         Invalid => "EINVAL",
         NoSpace => "ENOSPC",
+        30 => "EROFS",
+        34 => "ERANGE",
+        36 => "ENAMETOOLONG",
+        38 => "ENOSYS",
         NotSupported => "EOPNOTSUPP",
+        105 => "ENOBUFS",
+        524 => "ENOTSUPP",
         var other => $"errno {other}",
     };
 }

@@ -1,9 +1,12 @@
+using System.Text;
+
 namespace Skep.Bpf.Btf;
 
 public sealed unsafe partial class BtfFile
 {
     // Deep enough for any kernel struct; stops a cycle in damaged input.
     private const int DeepestNesting = 32;
+    private const int MostAnonymous = 1024;
 
     /// <summary>Members of a struct or union in order.</summary>
     public IReadOnlyList<BtfMember> Members(uint id)
@@ -42,12 +45,12 @@ public sealed unsafe partial class BtfFile
         var field = default(BtfMember);
         foreach (var part in path.Split('.'))
         {
-            if (FindMember(SkipModifiers(type), part, 0) is not { } member)
+            if (FindMember(SkipModifiers(type), Encoding.UTF8.GetBytes(part), []) is not { } member)
             {
                 return null;
             }
 
-            bits += member.BitOffset;
+            bits = Fit((long)bits + member.BitOffset);
             (type, field) = (member.Type, member);
         }
 
@@ -101,18 +104,18 @@ public sealed unsafe partial class BtfFile
             var type = this[id];
             if (type.Kind != BtfKind.Array)
             {
-                return checked((int)(elements * type.Kind switch
+                return Fit(elements * type.Kind switch
                 {
                     BtfKind.Int or BtfKind.Struct or BtfKind.Union or BtfKind.Enum or BtfKind.Enum64 or BtfKind.Float
                         or BtfKind.DataSection => type.SizeOrType,
                     BtfKind.Pointer => (uint)sizeof(nint),
                     _ => 0,
-                }));
+                });
             }
 
             // struct btf_array: element type, index type, number of elements
             var array = Record(id) + 3;
-            elements *= array[2];
+            elements = Fit(elements * array[2]);
             id = array[0];
         }
 
@@ -136,9 +139,10 @@ public sealed unsafe partial class BtfFile
         return id;
     }
 
-    private BtfMember? FindMember(uint id, string name, int depth)
+    // Structs that were visited do not have the member, and damaged input may contain them again and again.
+    private BtfMember? FindMember(uint id, ReadOnlySpan<byte> name, HashSet<uint> visited)
     {
-        if (id == 0 || depth > DeepestNesting)
+        if (id == 0 || visited.Count == MostAnonymous || !visited.Add(id))
         {
             return null;
         }
@@ -154,12 +158,12 @@ public sealed unsafe partial class BtfFile
             var (nameOffset, memberType, bits, width) = RawMember(id, i, type.KindFlag);
             if (NameIs(nameOffset, name))
             {
-                return new BtfMember(name, memberType, bits, width);
+                return new BtfMember(Text(nameOffset), memberType, bits, width);
             }
 
-            if (NameIs(nameOffset, "") && FindMember(SkipModifiers(memberType), name, depth + 1) is { } inner)
+            if (NameIs(nameOffset, default) && FindMember(SkipModifiers(memberType), name, visited) is { } inner)
             {
-                return inner with { BitOffset = bits + inner.BitOffset };
+                return inner with { BitOffset = Fit((long)bits + inner.BitOffset) };
             }
         }
 
@@ -171,24 +175,20 @@ public sealed unsafe partial class BtfFile
         // struct btf_member: name, type, offset in bits; with the kind flag the upper byte of the offset is the width of a bit field
         var member = Record(id) + 3 + (index * 3);
         var offset = member[2];
-        return hasBitFields ? (member[0], member[1], (int)(offset & 0xffffff), (int)(offset >> 24)) : (member[0], member[1], (int)offset, 0);
+        return hasBitFields ? (member[0], member[1], (int)(offset & 0xffffff), (int)(offset >> 24)) : (member[0], member[1], Fit(offset), 0);
     }
 
-    private bool NameIs(uint offset, string name)
+    private static int Fit(long value) =>
+        value <= int.MaxValue ? (int)value : throw new InvalidDataException($"The BTF has a size or offset of {value}.");
+
+    private bool NameIs(uint offset, ReadOnlySpan<byte> name)
     {
-        if (offset >= (uint)_stringsLength || (uint)_stringsLength - offset <= (uint)name.Length)
+        if (offset >= (uint)_stringsLength)
         {
             return false;
         }
 
-        for (var i = 0; i < name.Length; i++)
-        {
-            if (_strings[offset + i] != name[i])
-            {
-                return false;
-            }
-        }
-
-        return _strings[offset + name.Length] == 0;
+        var tail = new ReadOnlySpan<byte>(_strings + offset, _stringsLength - (int)offset);
+        return tail.Length > name.Length && tail[name.Length] == 0 && tail.StartsWith(name);
     }
 }

@@ -10,6 +10,10 @@ public sealed unsafe partial class BtfFile : IDisposable
 {
     private const ushort Magic = 0xeb9f;
     private const int LeastHeader = 24, TypeHeader = 12;
+    private const int MostTails = 64;
+
+    // Far above any kernel's, and far below what an int can count.
+    private const int LargestFile = 1 << 30;
     private const string KernelPath = "/sys/kernel/btf/vmlinux";
 
     private static readonly Lazy<BtfFile?> s_kernel = new(() => File.Exists(KernelPath) ? Open(KernelPath) : null);
@@ -26,7 +30,12 @@ public sealed unsafe partial class BtfFile : IDisposable
         _memory = memory;
         try
         {
-            var bytes = new ReadOnlySpan<byte>(memory.Address, checked((int)memory.Length));
+            if (memory.Length > LargestFile)
+            {
+                throw new InvalidDataException($"{memory.Length} bytes are too many for BTF; a kernel's has a few million.");
+            }
+
+            var bytes = new ReadOnlySpan<byte>(memory.Address, (int)memory.Length);
             if (bytes.Length < LeastHeader || BitConverter.ToUInt16(bytes) != Magic || bytes[2] != 1)
             {
                 throw new InvalidDataException("Not BTF of version 1 in this machine's byte order.");
@@ -82,6 +91,7 @@ public sealed unsafe partial class BtfFile : IDisposable
                 return new BtfType(0, BtfKind.Unknown, "void", 0, 0, false);
             }
 
+            ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(id, (uint)_count);
             var record = Record(id);
             var info = record[1];
             return new BtfType(id, KindOf(info), Text(record[0]), (int)(info & 0xffff), record[2], info >> 31 != 0);
@@ -98,8 +108,14 @@ public sealed unsafe partial class BtfFile : IDisposable
         // Searching the strings first, then comparing numbers, beats a dictionary that has to be built. A name occurs once, but may also
         // be the tail of others; only a type that has exactly this offset counts.
         var from = 0;
-        while (from < strings.Length && strings[from..].IndexOf(encoded) is >= 0 and var found)
+        for (var searches = 0; searches < MostTails && from < strings.Length; searches++)
         {
+            var found = strings[from..].IndexOf(encoded);
+            if (found < 0)
+            {
+                return null;
+            }
+
             from += found;
             if (FindByNameOffset((uint)from, kind) is { } id)
             {
@@ -109,7 +125,8 @@ public sealed unsafe partial class BtfFile : IDisposable
             from++;
         }
 
-        return null;
+        // A short name at the end of very many others, or damaged input: one pass over the types, however many strings there are.
+        return from < strings.Length ? FindByText(name, kind) : null;
     }
 
     /// <summary>Releases the memory.</summary>
@@ -130,11 +147,30 @@ public sealed unsafe partial class BtfFile : IDisposable
         return null;
     }
 
+    private uint? FindByText(string name, BtfKind kind)
+    {
+        var encoded = Encoding.UTF8.GetBytes(name);
+        for (var id = 1u; id < (uint)_count; id++)
+        {
+            var record = Record(id);
+            if (KindOf(record[1]) == kind && NameIs(record[0], encoded))
+            {
+                return id;
+            }
+        }
+
+        return null;
+    }
+
     private uint* Record(uint id)
     {
         // SAFETY: Index checked that every record noted lies in the type section; the memory lives until Dispose.
         ObjectDisposedException.ThrowIf(_memory.IsClosed, this);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(id, (uint)_count);
+        if (id >= (uint)_count)
+        {
+            throw new InvalidDataException($"The BTF refers to type {id}, of {_count}.");
+        }
+
         return (uint*)(_types + _offsets[id]);
     }
 

@@ -34,7 +34,16 @@ internal sealed unsafe class EpollLoop
     {
         var key = Interlocked.Increment(ref _lastKey);
         _watches[key] = watch;
-        Control(LibC.EPOLL_CTL_ADD, descriptor, LibC.EPOLLONESHOT, key);
+        try
+        {
+            Control(LibC.EPOLL_CTL_ADD, descriptor, LibC.EPOLLONESHOT, key);
+        }
+        catch
+        {
+            _watches.TryRemove(key, out _);
+            throw;
+        }
+
         return key;
     }
 

@@ -73,11 +73,17 @@ internal sealed unsafe class EpollWatch : IValueTaskSource, IDisposable
 
     public void Dispose()
     {
-        EpollLoop.Instance.Remove(_key, Descriptor);
-        _handle.DangerousRelease();
-        if (Interlocked.Exchange(ref _waiting, 0) == 1)
+        try
         {
-            _core.SetException(new ObjectDisposedException(nameof(RingBufferSource)));
+            EpollLoop.Instance.Remove(_key, Descriptor);
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+            if (Interlocked.Exchange(ref _waiting, 0) == 1)
+            {
+                _core.SetException(new ObjectDisposedException(nameof(RingBufferSource)));
+            }
         }
     }
 }

@@ -105,9 +105,15 @@ internal sealed unsafe class KernelRingBufferSource : RingBufferSource
         }
 
         _disposed = true;
-        _watch?.Dispose();
-        _ = LibC.munmap(_consumer, _pageSize);
-        _ = LibC.munmap(_producer, _producerLength);
+        try
+        {
+            _watch?.Dispose();
+        }
+        finally
+        {
+            _ = LibC.munmap(_consumer, _pageSize);
+            _ = LibC.munmap(_producer, _producerLength);
+        }
     }
 
     private static void* Map(int descriptor, nuint length, int protection, nint offset)

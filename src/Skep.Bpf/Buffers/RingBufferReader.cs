@@ -47,12 +47,15 @@ public sealed class RingBufferReader<T> : IDisposable
         return true;
     }
 
-    /// <summary>Reads what is there now, without copying and without waiting; returns the number of records.</summary>
-    public int Drain(RecordVisitor<T> visit)
+    /// <summary>
+    /// Reads until the ring is empty, without copying and without waiting; returns the number of records. Programs that write as fast as
+    /// this reads keep it busy: <paramref name="cancellationToken"/> ends it between two records.
+    /// </summary>
+    public int Drain(RecordVisitor<T> visit, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(visit);
         var count = 0;
-        while (_source.TryPeek(out var bytes))
+        while (!cancellationToken.IsCancellationRequested && _source.TryPeek(out var bytes))
         {
             try
             {
@@ -89,7 +92,7 @@ public sealed class RingBufferReader<T> : IDisposable
         while (true)
         {
             await _source.WaitAsync(cancellationToken).ConfigureAwait(false);
-            Drain(visit);
+            Drain(visit, cancellationToken);
         }
     }
 
@@ -100,7 +103,7 @@ public sealed class RingBufferReader<T> : IDisposable
         while (true)
         {
             await _source.WaitAsync(cancellationToken).ConfigureAwait(false);
-            while (TryRead(out var record))
+            while (!cancellationToken.IsCancellationRequested && TryRead(out var record))
             {
                 yield return record;
             }

@@ -86,8 +86,14 @@ internal static unsafe partial class BpfSyscall
         return Open(command, ref attributes, out handle);
     }
 
+    /// <exception cref="ArgumentException">The text has a NUL, where the kernel would cut it: a pin would go by another name.</exception>
     internal static byte[] NullTerminated(string text)
     {
+        if (text.Contains('\0'))
+        {
+            throw new ArgumentException($"'{text.Replace('\0', '?')}' has a NUL.", nameof(text));
+        }
+
         var bytes = new byte[Encoding.UTF8.GetByteCount(text) + 1];
         Encoding.UTF8.GetBytes(text, bytes);
         return bytes;

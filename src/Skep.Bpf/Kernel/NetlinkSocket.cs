@@ -59,10 +59,23 @@ internal sealed unsafe class NetlinkSocket : IDisposable
     internal void Require(NetlinkMessage message, string what)
     {
         var (status, words) = Send(message);
-        BpfException.ThrowIfFailed(status, words.Length > 0 ? $"{what} ({words})" : what);
+        ThrowIfFailed(status, words, what);
+    }
+
+    /// <summary>As <see cref="Require"/>, to remove something: that it went already, with its interface perhaps, is as good.</summary>
+    internal void RequireGone(NetlinkMessage message, string what)
+    {
+        var (status, words) = Send(message);
+        if (status is not -Errno.NoDevice and not -Errno.NoEntry)
+        {
+            ThrowIfFailed(status, words, what);
+        }
     }
 
     public void Dispose() => _handle.Dispose();
+
+    private static void ThrowIfFailed(int status, string words, string what) =>
+        BpfException.ThrowIfFailed(status, words.Length > 0 ? $"{what} ({words})" : what);
 
     private static (int Status, string Message) Receive(int descriptor, uint sequence, Visit? visit)
     {

@@ -6,8 +6,6 @@ namespace Skep.Bpf.Links;
 /// <summary>A link object of the kernel (5.7): the program stays attached as long as a descriptor or pin of it exists.</summary>
 internal class KernelLink(KernelHandle handle) : Attachment
 {
-    private const int NotSupportedHere = 95;
-
     private protected KernelHandle Handle { get; set; } = handle;
 
     internal LinkInfoData Info
@@ -37,12 +35,6 @@ internal class KernelLink(KernelHandle handle) : Attachment
         return status;
     }
 
-    /// <summary>Whether a pinned object is a map; there is no call that tells, but the kernel describes descriptors.</summary>
-    internal static bool IsMap(KernelHandle handle) => Description(handle).Contains("map_type:", StringComparison.Ordinal);
-
-    /// <summary>Whether a pinned object is a link.</summary>
-    internal static bool IsLink(KernelHandle handle) => Description(handle).Contains("link_type:", StringComparison.Ordinal);
-
     internal KernelHandle Release() => Handle;
 
     internal override void Pin(string path) => BpfException.ThrowIfFailed(BpfSyscall.ObjPin(Handle, path), $"Pinning a link at {path} failed");
@@ -62,17 +54,11 @@ internal class KernelLink(KernelHandle handle) : Attachment
         var status = BpfSyscall.LinkDetach(ref attributes);
 
         // Kernel 5.9, and not for every type: closing the last descriptor does the same.
-        if (status is not -NotSupportedHere and not -Errno.Invalid)
+        if (status is not -Errno.NotSupported and not -Errno.Invalid)
         {
             BpfException.ThrowIfFailed(status, "Detaching a link failed");
         }
     }
 
     internal override void Close() => Handle.Dispose();
-
-    private static string Description(KernelHandle handle)
-    {
-        using var lease = handle.Borrow();
-        return File.ReadAllText($"/proc/self/fdinfo/{lease.Descriptor}");
-    }
 }

@@ -9,7 +9,7 @@ namespace Skep.Bpf.Links;
 /// </summary>
 public abstract class Link : IDisposable
 {
-    private bool _disposed;
+    private int _disposed;
 
     private protected Link(Attachment attachment) => Attachment = attachment;
 
@@ -40,6 +40,7 @@ public abstract class Link : IDisposable
     /// <exception cref="BpfException">EEXIST when the path is taken, EPERM when it does not lie in a bpffs or has a dot in its name.</exception>
     public void Pin(string path)
     {
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
         Attachment.Pin(path);
         Attachment.PinPath = path;
     }
@@ -52,35 +53,38 @@ public abstract class Link : IDisposable
     public void Update(LoadedProgram program)
     {
         ArgumentNullException.ThrowIfNull(program);
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
         Attachment.Update(program);
     }
 
     /// <summary>Takes the program from the hook and removes the pin.</summary>
     public void Detach()
     {
-        if (_disposed)
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
         {
             return;
         }
 
-        _disposed = true;
-        if (Attachment.PinPath is { } path)
+        try
         {
-            File.Delete(path);
-            Attachment.PinPath = null;
+            // The pin first: one that is left without an attachment would be found at the next start.
+            if (Attachment.PinPath is { } path)
+            {
+                File.Delete(path);
+                Attachment.PinPath = null;
+            }
         }
-
-        Attachment.Detach();
-        Attachment.Close();
+        finally
+        {
+            DetachAndClose();
+        }
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        if (!_disposed)
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            _disposed = true;
             Attachment.Close();
         }
 
@@ -93,14 +97,40 @@ public abstract class Link : IDisposable
     public static Link OpenPinned(string path)
     {
         BpfException.ThrowIfFailed(BpfSyscall.ObjGet(path, out var handle), $"Opening the pinned link {path} failed");
-        if (!KernelLink.IsLink(handle))
+        try
         {
-            using (handle)
+            switch (ObjectKinds.Of(handle))
             {
-                return KernelLink.IsMap(handle) ? NetlinkPin.Open(path) : throw new NotSupportedException($"What is pinned at {path} is a program, not a link.");
+                case ObjectKind.Link:
+                    return OpenLink(handle, path);
+                case ObjectKind.Map:
+                    handle.Dispose();
+                    return NetlinkPin.Open(path);
+                default:
+                    throw new NotSupportedException($"What is pinned at {path} is a program, not a link.");
             }
         }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
 
+    private void DetachAndClose()
+    {
+        try
+        {
+            Attachment.Detach();
+        }
+        finally
+        {
+            Attachment.Close();
+        }
+    }
+
+    private static Link OpenLink(KernelHandle handle, string path)
+    {
         var attachment = new KernelLink(handle) { PinPath = path };
         switch (attachment.Info.Type)
         {
@@ -113,7 +143,6 @@ public abstract class Link : IDisposable
             case LinkType.Tracing or LinkType.RawTracepoint:
                 return new RawTracepointLink(new TracingLink(attachment.Release()) { PinPath = path });
             case var other:
-                handle.Dispose();
                 throw new NotSupportedException($"What is pinned at {path} is a link of type {other}.");
         }
     }

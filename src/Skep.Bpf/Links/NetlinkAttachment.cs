@@ -48,9 +48,19 @@ internal abstract class NetlinkAttachment(NetlinkSocket socket, KernelHandle pro
 
     internal sealed override void Update(LoadedProgram program)
     {
-        Replace(program);
+        var replacement = Reopen(program.Id);
+        try
+        {
+            Replace(program);
+        }
+        catch
+        {
+            replacement.Dispose();
+            throw;
+        }
+
         var previous = _program;
-        _program = Reopen(program.Id);
+        _program = replacement;
         _hook = _hook with { ProgramId = program.Id };
         _pin?.Set(0, _hook);
         previous.Dispose();

@@ -16,9 +16,12 @@ internal sealed class NetlinkFilter(NetlinkSocket socket, KernelHandle program, 
 
     internal static NetlinkFilter Attach(LoadedProgram program, int interfaceIndex, TcDirection direction)
     {
-        var socket = new NetlinkSocket();
+        // Everything that can fail comes before the attachment: nobody would own it after a failure.
+        var own = Reopen(program.Id);
+        NetlinkSocket? socket = null;
         try
         {
+            socket = new NetlinkSocket();
             var ownsClsact = CreateClsact(socket, interfaceIndex);
             var parent = direction == TcDirection.Ingress ? IngressParent : EgressParent;
             using var lease = program.Handle.Borrow();
@@ -31,7 +34,7 @@ internal sealed class NetlinkFilter(NetlinkSocket socket, KernelHandle program, 
                 if (status == 0)
                 {
                     var hook = new HookRecord(HookRecord.ExpectedMagic, program.Id, program.Type, interfaceIndex, parent, priority, default);
-                    return new NetlinkFilter(socket, Reopen(program.Id), hook, ownsClsact);
+                    return new NetlinkFilter(socket, own, hook, ownsClsact);
                 }
 
                 if (status is not (-Errno.Exists or -Errno.Invalid) || priority == MostPriorities)
@@ -42,7 +45,8 @@ internal sealed class NetlinkFilter(NetlinkSocket socket, KernelHandle program, 
         }
         catch
         {
-            socket.Dispose();
+            own.Dispose();
+            socket?.Dispose();
             throw;
         }
     }
@@ -57,7 +61,7 @@ internal sealed class NetlinkFilter(NetlinkSocket socket, KernelHandle program, 
 
     private protected override void Remove()
     {
-        Socket.Require(
+        Socket.RequireGone(
             new NetlinkMessage(NetlinkMessage.DeleteFilter, 0)
                 .AddTrafficControlHeader(Hook.Interface, FilterHandle, Hook.Parent, (Hook.Priority << 16) | AnyProtocol)
                 .Attribute(Kind, "bpf"),
@@ -67,7 +71,7 @@ internal sealed class NetlinkFilter(NetlinkSocket socket, KernelHandle program, 
         VisitFilters(Socket, Hook.Interface, EgressParent, (_, _) => others++);
         if (ownsClsact && others == 0)
         {
-            Socket.Require(Clsact(NetlinkMessage.DeleteQdisc, 0, Hook.Interface), "Removing the clsact queueing discipline failed");
+            Socket.RequireGone(Clsact(NetlinkMessage.DeleteQdisc, 0, Hook.Interface), "Removing the clsact queueing discipline failed");
         }
     }
 

@@ -1,4 +1,5 @@
 using Skep.Bpf.Kernel;
+using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Links;
@@ -8,11 +9,12 @@ internal static class NetlinkPin
 {
     internal static Link Open(string path)
     {
-        var pin = HookRecord.Open(path);
         var socket = new NetlinkSocket();
+        ArrayMap<HookRecord>? pin = null;
         KernelHandle? program = null;
         try
         {
+            pin = HookRecord.Open(path);
             if (!pin.TryGet(0, out var hook) || hook.Magic != HookRecord.ExpectedMagic)
             {
                 throw new NotSupportedException($"What is pinned at {path} is a map, not an attachment.");
@@ -32,9 +34,14 @@ internal static class NetlinkPin
             attachment.AdoptPin(pin, path);
             return hook.Type == ProgramType.Xdp ? new XdpLink(attachment, hook.Mode) : new TcxLink(attachment);
         }
+        catch (MapMismatchException e)
+        {
+            socket.Dispose();
+            throw new NotSupportedException($"What is pinned at {path} is a map, not an attachment.", e);
+        }
         catch
         {
-            pin.Dispose();
+            pin?.Dispose();
             socket.Dispose();
             program?.Dispose();
             throw;

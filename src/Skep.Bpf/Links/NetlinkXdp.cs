@@ -13,17 +13,21 @@ internal sealed class NetlinkXdp(NetlinkSocket socket, KernelHandle program, Hoo
 
     internal static NetlinkXdp Attach(LoadedProgram program, int interfaceIndex, XdpMode mode)
     {
-        var socket = new NetlinkSocket();
+        // Everything that can fail comes before the attachment: nobody would own it after a failure.
+        var own = Reopen(program.Id);
+        NetlinkSocket? socket = null;
         try
         {
+            socket = new NetlinkSocket();
             using var lease = program.Handle.Borrow();
             Set(socket, interfaceIndex, lease.Descriptor, (uint)mode | OnlyIfNone, null, "Attaching an XDP program by netlink failed");
             var hook = new HookRecord(HookRecord.ExpectedMagic, program.Id, ProgramType.Xdp, interfaceIndex, 0, 0, mode);
-            return new NetlinkXdp(socket, Reopen(program.Id), hook);
+            return new NetlinkXdp(socket, own, hook);
         }
         catch
         {
-            socket.Dispose();
+            own.Dispose();
+            socket?.Dispose();
             throw;
         }
     }
@@ -44,7 +48,7 @@ internal sealed class NetlinkXdp(NetlinkSocket socket, KernelHandle program, Hoo
     }
 
     private protected override void Remove() =>
-        Set(Socket, Hook.Interface, -1, (uint)Hook.Mode, null, "Detaching an XDP program by netlink failed");
+        Socket.RequireGone(Request(Hook.Interface, -1, (uint)Hook.Mode, null), "Detaching an XDP program by netlink failed");
 
     private protected override void Replace(LoadedProgram program)
     {
@@ -56,14 +60,15 @@ internal sealed class NetlinkXdp(NetlinkSocket socket, KernelHandle program, Hoo
     }
 
     private static void Set(NetlinkSocket socket, int interfaceIndex, int descriptor, uint flags, int? expected, string what) =>
-        socket.Require(
-            new NetlinkMessage(NetlinkMessage.SetLink, 0).AddLinkHeader(interfaceIndex).Nest(Xdp, xdp =>
+        socket.Require(Request(interfaceIndex, descriptor, flags, expected), what);
+
+    private static NetlinkMessage Request(int interfaceIndex, int descriptor, uint flags, int? expected) =>
+        new NetlinkMessage(NetlinkMessage.SetLink, 0).AddLinkHeader(interfaceIndex).Nest(Xdp, xdp =>
+        {
+            xdp.Attribute(Descriptor, (uint)descriptor).Attribute(Flags, flags);
+            if (expected is { } number)
             {
-                xdp.Attribute(Descriptor, (uint)descriptor).Attribute(Flags, flags);
-                if (expected is { } number)
-                {
-                    xdp.Attribute(ExpectedDescriptor, (uint)number);
-                }
-            }),
-            what);
+                xdp.Attribute(ExpectedDescriptor, (uint)number);
+            }
+        });
 }

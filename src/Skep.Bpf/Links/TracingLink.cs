@@ -18,16 +18,32 @@ internal sealed class TracingLink(KernelHandle handle) : KernelLink(handle)
     internal override void Update(LoadedProgram program)
     {
         var replacement = Open(program);
-        if (PinPath is { } path)
+        try
         {
-            // A rename puts the new pin in the place of the old one in one step.
-            var temporary = path + "_next";
-            BpfException.ThrowIfFailed(BpfSyscall.ObjPin(replacement, temporary), $"Pinning a link at {temporary} failed");
-            File.Move(temporary, path, overwrite: true);
+            if (PinPath is { } path)
+            {
+                MovePin(replacement, path);
+            }
+        }
+        catch
+        {
+            // Otherwise both programs would stay attached.
+            replacement.Dispose();
+            throw;
         }
 
         var previous = Handle;
         Handle = replacement;
         previous.Dispose();
+    }
+
+    /// <summary>A rename puts the new pin in the place of the old one in one step.</summary>
+    private static void MovePin(KernelHandle replacement, string path)
+    {
+        // Whoever ended between the two steps left the temporary pin behind.
+        var temporary = path + "_next";
+        File.Delete(temporary);
+        BpfException.ThrowIfFailed(BpfSyscall.ObjPin(replacement, temporary), $"Pinning a link at {temporary} failed");
+        File.Move(temporary, path, overwrite: true);
     }
 }

@@ -9,7 +9,7 @@ public sealed unsafe partial class KernelMapStorage
     public override byte* Find(byte* key)
     {
         // SAFETY: the mapping holds MaxEntries values of _stride bytes and lives until Dispose.
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
         if (_memory is null)
         {
             throw new InvalidOperationException(

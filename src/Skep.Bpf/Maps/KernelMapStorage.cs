@@ -12,7 +12,7 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
     private readonly byte* _memory;
     private readonly nuint _memoryLength;
     private readonly uint _stride;
-    private bool _disposed;
+    private int _disposed;
 
     private KernelMapStorage(KernelHandle handle)
     {
@@ -102,6 +102,7 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
     public static KernelMapStorage OpenPinned(string path, BpfMap? expected = null)
     {
         BpfException.ThrowIfFailed(BpfSyscall.ObjGet(path, out var handle), $"Opening the pinned map {path} failed");
+        ObjectKinds.Require(handle, ObjectKind.Map, path);
         var storage = new KernelMapStorage(handle);
         if (expected is not null && storage.DifferencesFrom(expected) is { Count: > 0 } differences)
         {
@@ -131,12 +132,11 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
     /// <inheritdoc/>
     public override void Dispose()
     {
-        if (_disposed)
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
         {
             return;
         }
 
-        _disposed = true;
         if (_memory is not null)
         {
             _ = LibC.munmap(_memory, _memoryLength);

@@ -10,7 +10,7 @@ namespace Skep.Bpf.Maps;
 /// </summary>
 /// <typeparam name="TKey">Key struct; padding counts as part of the key.</typeparam>
 /// <typeparam name="TValue">Value struct.</typeparam>
-public abstract unsafe class KeyedMap<TKey, TValue> : BpfMap
+public abstract unsafe partial class KeyedMap<TKey, TValue> : BpfMap
     where TKey : unmanaged
     where TValue : unmanaged
 {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -13,38 +14,62 @@ public abstract class PerCpuMap<TKey, TValue> : KeyedMap<TKey, TValue>
     {
     }
 
+    // The kernel lays the values out one after the other, each rounded up to eight bytes.
+    private static int Stride => (Unsafe.SizeOf<TValue>() + 7) & ~7;
+
     /// <summary>User side: the values of all possible CPUs in order; false when the key is absent.</summary>
     /// <exception cref="BpfException">The kernel refused.</exception>
     public bool TryGet(in TKey key, out TValue[] perCpu)
     {
-        // The kernel lays the values out one after the other, each rounded up to eight bytes.
-        var stride = (Unsafe.SizeOf<TValue>() + 7) & ~7;
+        var values = new TValue[Storage.ValuesPerEntry];
+        var found = TryGet(in key, values);
+        perCpu = found ? values : [];
+        return found;
+    }
+
+    /// <summary>User side: as the other overload, into a span of the caller, without allocation.</summary>
+    /// <param name="key">The key.</param>
+    /// <param name="perCpu">Takes the values; as long as <see cref="MapStorage.ValuesPerEntry"/> or longer.</param>
+    /// <exception cref="ArgumentException">The span is shorter than the number of possible CPUs.</exception>
+    /// <exception cref="BpfException">The kernel refused.</exception>
+    public bool TryGet(in TKey key, Span<TValue> perCpu)
+    {
         var count = Storage.ValuesPerEntry;
-        var buffer = new byte[stride * count];
-        var status = Storage.Read(Bytes(in key), buffer);
-        if (status is not 0 and not -Errno.NoEntry)
+        if (perCpu.Length < count)
         {
-            throw BpfException.ForMap(this, "lookup", status);
+            throw new ArgumentException($"The span takes {perCpu.Length} values, and there are {count} possible CPUs.", nameof(perCpu));
         }
 
-        perCpu = new TValue[status == 0 ? count : 0];
-        for (var i = 0; i < perCpu.Length; i++)
+        var buffer = ArrayPool<byte>.Shared.Rent(checked(Stride * count));
+        try
         {
-            perCpu[i] = MemoryMarshal.Read<TValue>(buffer.AsSpan(i * stride));
-        }
+            var status = Storage.Read(Bytes(in key), buffer.AsSpan(0, Stride * count));
+            if (status is not 0 and not -Errno.NoEntry)
+            {
+                throw BpfException.ForMap(this, "lookup", status);
+            }
 
-        return status == 0;
+            if (status == 0)
+            {
+                Unpack(buffer, perCpu[..count]);
+            }
+
+            return status == 0;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     /// <summary>User side: sets the same value on all CPUs.</summary>
     /// <exception cref="BpfException">The kernel refused.</exception>
     public void Set(in TKey key, in TValue value)
     {
-        var stride = (Unsafe.SizeOf<TValue>() + 7) & ~7;
-        var buffer = new byte[stride * Storage.ValuesPerEntry];
+        var buffer = new byte[checked(Stride * Storage.ValuesPerEntry)];
         for (var i = 0; i < Storage.ValuesPerEntry; i++)
         {
-            MemoryMarshal.Write(buffer.AsSpan(i * stride), in value);
+            MemoryMarshal.Write(buffer.AsSpan(i * Stride), in value);
         }
 
         var status = Storage.Write(Bytes(in key), buffer, (ulong)UpdateMode.Any);
@@ -55,43 +80,31 @@ public abstract class PerCpuMap<TKey, TValue> : KeyedMap<TKey, TValue>
     }
 
     /// <summary>
-    /// User side: reads all entries in batches of at most <paramref name="batch"/>, calling <paramref name="visit"/> for each with the values
-    /// of all possible CPUs; returns their number.
+    /// User side: reads all entries in batches of about <paramref name="batch"/>, calling <paramref name="visit"/> for each with the values
+    /// of all possible CPUs; returns their number. Entries that come or go meanwhile may be missed.
     /// </summary>
     /// <exception cref="BpfException">The kernel refused.</exception>
     public int ReadAll(PerCpuVisitor<TKey, TValue> visit, int batch = 256)
     {
         ArgumentNullException.ThrowIfNull(visit);
-        var stride = (Unsafe.SizeOf<TValue>() + 7) & ~7;
-        var count = Storage.ValuesPerEntry;
-        var keys = new TKey[batch];
-        var values = new byte[batch * count * stride];
-        var perCpu = new TValue[count];
-        var total = 0;
-        ulong cursor = 0;
-        bool done;
-        do
+        var perCpu = new TValue[Storage.ValuesPerEntry];
+        var entryBytes = checked(Stride * perCpu.Length);
+        return ReadBatches(batch, entryBytes, (keys, values) =>
         {
-            var read = Storage.ReadBatch(ref cursor, MemoryMarshal.AsBytes(keys.AsSpan()), values, batch, out done);
-            if (read < 0)
+            for (var i = 0; i < keys.Length; i++)
             {
-                throw BpfException.ForMap(this, "batch lookup", read);
+                Unpack(values.Slice(i * entryBytes, entryBytes), perCpu);
+                visit(in keys[i], perCpu);
             }
+        });
+    }
 
-            for (var entry = 0; entry < read; entry++)
-            {
-                for (var cpu = 0; cpu < count; cpu++)
-                {
-                    perCpu[cpu] = MemoryMarshal.Read<TValue>(values.AsSpan(((entry * count) + cpu) * stride));
-                }
-
-                visit(in keys[entry], perCpu);
-            }
-
-            total += read;
+    private static void Unpack(ReadOnlySpan<byte> strides, Span<TValue> perCpu)
+    {
+        for (var cpu = 0; cpu < perCpu.Length; cpu++)
+        {
+            perCpu[cpu] = MemoryMarshal.Read<TValue>(strides[(cpu * Stride)..]);
         }
-        while (!done);
-        return total;
     }
 }
 

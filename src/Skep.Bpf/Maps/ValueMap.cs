@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace Skep.Bpf.Maps;
@@ -47,37 +46,22 @@ public abstract class ValueMap<TKey, TValue> : KeyedMap<TKey, TValue>
         Check(Math.Min(0, Storage.WriteBatch(MemoryMarshal.AsBytes(keys), MemoryMarshal.AsBytes(values), keys.Length, (ulong)UpdateMode.Any)));
     }
 
-    /// <summary>User side: reads all entries in batches of at most <paramref name="batch"/>, calling <paramref name="visit"/> for each; returns their number.</summary>
+    /// <summary>
+    /// User side: reads all entries in batches of about <paramref name="batch"/>, calling <paramref name="visit"/> for each; returns their
+    /// number. Entries that come or go meanwhile may be missed.
+    /// </summary>
+    /// <exception cref="BpfException">The kernel refused.</exception>
     public int ReadAll(Action<TKey, TValue> visit, int batch = 1024)
     {
         ArgumentNullException.ThrowIfNull(visit);
-        var keys = ArrayPool<TKey>.Shared.Rent(batch);
-        var values = ArrayPool<TValue>.Shared.Rent(batch);
-        try
+        return ReadBatches(batch, ValueSize, (keys, values) =>
         {
-            var total = 0;
-            ulong cursor = 0;
-            bool done;
-            do
+            var typed = MemoryMarshal.Cast<byte, TValue>(values);
+            for (var i = 0; i < keys.Length; i++)
             {
-                var read = Storage.ReadBatch(
-                    ref cursor, MemoryMarshal.AsBytes(keys.AsSpan(0, batch)), MemoryMarshal.AsBytes(values.AsSpan(0, batch)), batch, out done);
-                Check(Math.Min(read, 0));
-                for (var i = 0; i < read; i++)
-                {
-                    visit(keys[i], values[i]);
-                }
-
-                total += read;
+                visit(keys[i], typed[i]);
             }
-            while (!done);
-            return total;
-        }
-        finally
-        {
-            ArrayPool<TKey>.Shared.Return(keys);
-            ArrayPool<TValue>.Shared.Return(values);
-        }
+        });
     }
 
     private void Check(int status)

@@ -80,6 +80,7 @@ public sealed partial class LoadedProgram : IDisposable
     public static LoadedProgram OpenPinned(string path)
     {
         BpfException.ThrowIfFailed(BpfSyscall.ObjGet(path, out var handle), $"Opening the pinned program {path} failed");
+        ObjectKinds.Require(handle, ObjectKind.Program, path);
         return new LoadedProgram(handle, null, "");
     }
 

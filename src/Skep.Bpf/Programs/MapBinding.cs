@@ -46,8 +46,8 @@ internal sealed class MapBinding(LoadOptions options) : IDisposable
             return;
         }
 
-        _pinned.ForEach(File.Delete);
         _bound.ForEach(map => map.Dispose());
+        _pinned.ForEach(File.Delete);
     }
 
     private void Pin(KernelMapStorage storage, BpfMap map, string path)

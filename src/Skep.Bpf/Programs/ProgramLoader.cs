@@ -87,7 +87,13 @@ public static unsafe class ProgramLoader
             }
 
             // What makes a program too complex is only seen in what the verifier walked through again and again.
-            var walk = options.FindHotspots && status == -Errno.TooBig && log.Length > 0 ? LoadWithLog(ref attributes, EveryState, out _).Log : "";
+            var walk = "";
+            if (options.FindHotspots && status == -Errno.TooBig && log.Length > 0)
+            {
+                walk = LoadWithLog(ref attributes, EveryState, out handle).Log;
+                handle.Dispose();
+            }
+
             throw Refusal(spec, status, log, walk);
         }
     }

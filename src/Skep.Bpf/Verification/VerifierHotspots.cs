@@ -36,7 +36,12 @@ internal static class VerifierHotspots
         for (var i = 0; i < lines.Length; i++)
         {
             var end = i + 1 < lines.Length ? lines[i + 1].Slot : visits.Length;
-            var count = visits.AsSpan(lines[i].Slot, Math.Max(end - lines[i].Slot, 0)).ToArray().Sum();
+            var count = 0;
+            for (var at = Math.Max(lines[i].Slot, 0); at < Math.Min(end, visits.Length); at++)
+            {
+                count += visits[at];
+            }
+
             var key = (lines[i].File, lines[i].Line);
             counts[key] = (lines[i], count + (counts.TryGetValue(key, out var before) ? before.Count : 0));
         }

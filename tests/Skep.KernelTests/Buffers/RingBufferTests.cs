@@ -101,6 +101,32 @@ public class RingBufferTests
     }
 
     [KernelFact]
+    public async Task A_ring_that_never_empties_does_not_keep_a_reader_from_being_cancelled()
+    {
+        using var ring = new RingBuffer<Event>(4096, "events");
+        using var sequence = new Global<ulong>("sequence");
+        using var program = ProgramLoader.Load(Emitter(ring, sequence));
+        using var reader = new RingBufferReader<Event>(ring);
+        using var cancellation = new CancellationTokenSource();
+        program.TestRun(s_packet);
+
+        // Each record read is followed by another one before the reader looks again.
+        var draining = reader.DrainAsync(
+            (in Event record) =>
+            {
+                program.TestRun(s_packet);
+                if (record.Sequence == 500)
+                {
+                    cancellation.Cancel();
+                }
+            },
+            cancellation.Token);
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => draining);
+        Assert.Equal(500, reader.Records);
+    }
+
+    [KernelFact]
     public void Discarded_records_are_passed_over()
     {
         using var ring = new RingBuffer<Event>(4096, "events");

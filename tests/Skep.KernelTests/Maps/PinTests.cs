@@ -1,4 +1,6 @@
+using Skep.Bpf;
 using Skep.Bpf.Asm;
+using Skep.Bpf.Links;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
 using Skep.KernelTests.Surroundings;
@@ -79,5 +81,49 @@ public class PinTests
         using var program = ProgramLoader.Load(Count(counter), new LoadOptions { PinDirectory = pins.Directory, PinMap = _ => false });
 
         Assert.Empty(Directory.EnumerateFileSystemEntries(pins.Directory));
+    }
+
+    [KernelTheory]
+    [InlineData("a/b")]
+    [InlineData("../../escape")]
+    [InlineData("..")]
+    [InlineData("nul\0behind")]
+    [InlineData("line\nbreak")]
+    [InlineData("Ünïcode und Leerzeichen")]
+    public void A_map_of_any_name_is_pinned_in_the_directory_and_nowhere_else(string name)
+    {
+        using var pins = new TestPins();
+        using var counter = new Global<ulong>(name);
+
+        using var program = ProgramLoader.Load(Count(counter), new LoadOptions { PinDirectory = pins.Directory });
+
+        using var found = KernelMapStorage.OpenPinned(Assert.Single(Directory.EnumerateFileSystemEntries(pins.Directory)), counter);
+        Assert.Equal(((KernelMapStorage)counter.Storage).Id, found.Id);
+    }
+
+    [KernelFact]
+    public void A_name_longer_than_the_file_system_takes_is_refused_and_leaves_nothing()
+    {
+        using var pins = new TestPins();
+        using var counter = new Global<ulong>(new string('n', 300));
+
+        var refusal = Assert.Throws<BpfException>(() => ProgramLoader.Load(Count(counter), new LoadOptions { PinDirectory = pins.Directory }));
+
+        Assert.Contains("ENAMETOOLONG", refusal.Message);
+        Assert.False(counter.IsBound);
+    }
+
+    [KernelFact]
+    public void A_pin_of_another_kind_of_object_is_told_from_a_map_and_from_a_program()
+    {
+        using var pins = new TestPins();
+        using var counter = new Global<ulong>("packets");
+        using var program = ProgramLoader.Load(Count(counter), new LoadOptions { PinDirectory = pins.Directory });
+        program.Pin(pins.Path("program"));
+
+        Assert.Contains("is a program, not a map", Assert.Throws<BpfException>(() => KernelMapStorage.OpenPinned(pins.Path("program"))).Message);
+        Assert.Contains("is a map, not a program", Assert.Throws<BpfException>(() => LoadedProgram.OpenPinned(pins.Path("packets"))).Message);
+        Assert.Throws<NotSupportedException>(() => Link.OpenPinned(pins.Path("program")));
+        Assert.Throws<NotSupportedException>(() => Link.OpenPinned(pins.Path("packets")));
     }
 }

@@ -1,0 +1,100 @@
+using Skep.Bpf.Asm;
+using Skep.Bpf.Buffers;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programs;
+using static Skep.Bpf.Asm.OpCodes;
+using static Skep.Bpf.Asm.Register;
+
+namespace Skep.KernelTests.Maps;
+
+/// <summary>What is read again and again must not make work for the garbage collector.</summary>
+public class AllocationTests
+{
+    private const int Entries = 4000;
+
+    // A closure and what the pools rent at first, not a byte per entry.
+    private const int PerCall = 4096;
+
+    private static readonly byte[] s_packet = new byte[64];
+    private static long s_sum;
+
+    [KernelFact]
+    public void Reading_a_map_allocates_nothing_per_entry()
+    {
+        using var map = Bound(new HashMap<uint, ulong>(Entries, "numbers"));
+        using var perCpu = Bound(new PerCpuHashMap<uint, ulong>(Entries, "counts"));
+        for (var i = 0u; i < Entries; i++)
+        {
+            map.Set(i, i);
+            perCpu.Set(i, i);
+        }
+
+        var values = new ulong[perCpu.Storage.ValuesPerEntry];
+
+        Assert.InRange(Allocated(() => map.ReadAll((_, value) => s_sum += (long)value)), 0, PerCall);
+        Assert.InRange(Allocated(() => perCpu.ReadAll((in uint _, ReadOnlySpan<ulong> each) => s_sum += (long)each[0])), 0, PerCall);
+        Assert.Equal(0, Allocated(() => ReadOneByOne(map, perCpu, values)));
+        Assert.Equal(0, Allocated(() => WriteOneByOne(map)));
+    }
+
+    [KernelFact]
+    public void Reading_a_ring_buffer_allocates_nothing_per_record()
+    {
+        using var ring = new RingBuffer<ulong>(65536, "events");
+        var code = new Assembler()
+            .StoreImmediate(SizeDw, R10, -8, 1).LoadMap(R1, ring).MoveRegister(R2, R10).Alu(Add, R2, -8).Move(R3, 8).Move(R4, 0).Call(130).Exit();
+        using var program = ProgramLoader.Load(code.Build("emit", ProgramType.Xdp));
+        using var reader = new RingBufferReader<ulong>(ring);
+        RecordVisitor<ulong> visit = (in ulong record) => s_sum += (long)record;
+
+        Fill();
+        Assert.Equal(0, Allocated(() => reader.Drain(visit), Fill));
+        Assert.Equal(0, Allocated(
+            () =>
+            {
+                while (reader.TryRead(out var record))
+                {
+                    s_sum += (long)record;
+                }
+            },
+            Fill));
+        Assert.True(reader.Records > 4000);
+
+        void Fill() => program.TestRun(s_packet, new TestRunOptions { Repeat = 2000 });
+    }
+
+    private static void ReadOneByOne(HashMap<uint, ulong> map, PerCpuHashMap<uint, ulong> perCpu, ulong[] values)
+    {
+        for (var i = 0u; i < Entries; i++)
+        {
+            map.TryGet(i, out var value);
+            perCpu.TryGet(i, values.AsSpan());
+            s_sum += (long)(value + values[0]);
+        }
+    }
+
+    private static void WriteOneByOne(HashMap<uint, ulong> map)
+    {
+        for (var i = 0u; i < Entries; i++)
+        {
+            map.Set(i, i + 1);
+        }
+    }
+
+    private static T Bound<T>(T map)
+        where T : BpfMap
+    {
+        map.Bind(KernelMapStorage.Create(map));
+        return map;
+    }
+
+    /// <summary>Bytes that the action allocates when it does not run for the first time.</summary>
+    private static long Allocated(Action action, Action? before = null)
+    {
+        action();
+        before?.Invoke();
+        var start = GC.GetAllocatedBytesForCurrentThread();
+        action();
+        return GC.GetAllocatedBytesForCurrentThread() - start;
+    }
+}
