@@ -33,6 +33,9 @@ public sealed class TwinEngine : IDisposable
     /// <summary>Maps this twin gave storage, in the order of binding; disposed of with the twin.</summary>
     public IReadOnlyList<BpfMap> Maps => _owned;
 
+    /// <summary>Held while a program runs, and by the user side of maps.</summary>
+    internal Lock Gate => _gate;
+
     /// <summary>Names the maps of <paramref name="program"/> and gives those without storage storage in the process.</summary>
     /// <exception cref="InvalidOperationException">A map has its storage in the kernel or under another twin.</exception>
     public void Bind(BpfProgram program)

@@ -3,10 +3,11 @@ using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
 using Skep.Bpf.Twin;
+using Skep.Bpf.Twin.Interpretation;
 
 namespace Skep.KernelTests.Compiler;
 
-/// <summary>Runs the same program object shape on the twin and in the kernel and compares verdicts, packets and map contents.</summary>
+/// <summary>Runs the same program object shape on the CLR, in the bytecode interpreter and in the kernel and compares verdicts, packets and map contents.</summary>
 internal static class Differential
 {
     public static void Check<T>(Func<T> create, IEnumerable<byte[]> packets, Func<T, string>? contents = null)
@@ -21,6 +22,10 @@ internal static class Differential
             var inKernel = create();
             var spec = ProgramCompiler.Compile(inKernel, new CompileTarget { IsaLevel = level });
             using var loaded = ProgramLoader.Load(spec);
+            var inInterpreter = create();
+            using var interpreterTwin = new TwinEngine();
+            interpreterTwin.Bind(inInterpreter);
+            var interpreter = new BytecodeInterpreter(ProgramCompiler.Compile(inInterpreter, new CompileTarget { IsaLevel = level }), interpreterTwin);
             try
             {
                 foreach (var packet in packets)
@@ -32,11 +37,17 @@ internal static class Differential
                         (int)expected.Action == actual.ReturnValue && expectedBytes.AsSpan().SequenceEqual(actual.Output),
                         $"ISA v{level}: twin {expected.Action} {Convert.ToHexString(expectedBytes)}\nkernel {actual.ReturnValue} {Convert.ToHexString(actual.Output)}\npacket {Convert.ToHexString(packet)}\n"
                         + Listing(spec));
+                    var interpreted = interpreter.RunXdp(packet);
+                    Assert.True(
+                        actual.ReturnValue == (int)interpreted.ReturnValue && interpreted.Packet.SequenceEqual(expectedBytes),
+                        $"ISA v{level}: kernel {actual.ReturnValue} {Convert.ToHexString(actual.Output)}\ninterpreter {interpreted.ReturnValue} {Convert.ToHexString(interpreted.Packet)}\npacket {Convert.ToHexString(packet)}\n"
+                        + Listing(spec));
                 }
 
                 if (contents is not null)
                 {
                     Assert.Equal(contents(inProcess), contents(inKernel));
+                    Assert.Equal(contents(inProcess), contents(inInterpreter));
                 }
             }
             finally
@@ -46,35 +57,6 @@ internal static class Differential
                     map.Dispose();
                 }
             }
-        }
-    }
-
-    public static IEnumerable<byte[]> RandomPackets(int count, int length, int seed = 1)
-    {
-        var random = new Random(seed);
-        for (var i = 0; i < count; i++)
-        {
-            var packet = new byte[length];
-            random.NextBytes(packet);
-
-            // Many small and extreme numbers among the random ones.
-            for (var w = 0; w + 8 <= length; w += 8)
-            {
-                switch (random.Next(5))
-                {
-                    case 0:
-                        BitConverter.TryWriteBytes(packet.AsSpan(w), (long)random.Next(-3, 70));
-                        break;
-                    case 1:
-                        BitConverter.TryWriteBytes(packet.AsSpan(w), random.Next(2) == 0 ? long.MinValue : long.MaxValue);
-                        break;
-                    case 2:
-                        BitConverter.TryWriteBytes(packet.AsSpan(w), (long)int.MinValue << random.Next(0, 33));
-                        break;
-                }
-            }
-
-            yield return packet;
         }
     }
 

@@ -12,27 +12,27 @@ public unsafe class LanguageTests
 {
     [KernelFact]
     public void Arithmetic_of_64_bits_is_that_of_the_clr() =>
-        Differential.Check(() => new Arithmetic64(), Differential.RandomPackets(300, 256));
+        Differential.Check(() => new Arithmetic64(), RandomPackets.Make(300, 256));
 
     [KernelFact]
     public void Arithmetic_of_32_bits_is_that_of_the_clr() =>
-        Differential.Check(() => new Arithmetic32(), Differential.RandomPackets(300, 256));
+        Differential.Check(() => new Arithmetic32(), RandomPackets.Make(300, 256));
 
     [KernelFact]
     public void Narrow_integers_are_extended_as_the_clr_does() =>
-        Differential.Check(() => new Narrow(), Differential.RandomPackets(300, 128));
+        Differential.Check(() => new Narrow(), RandomPackets.Make(300, 128));
 
     [KernelFact]
     public void Comparisons_are_those_of_the_clr() =>
-        Differential.Check(() => new Comparisons(), Differential.RandomPackets(500, 64));
+        Differential.Check(() => new Comparisons(), RandomPackets.Make(500, 64));
 
     [KernelFact]
     public void Loops_with_a_bound_run_as_often() =>
-        Differential.Check(() => new Loops(), Differential.RandomPackets(50, 128));
+        Differential.Check(() => new Loops(), RandomPackets.Make(50, 128));
 
     [KernelFact]
     public void Structs_with_padding_are_map_keys() =>
-        Differential.Check(() => new Keys(), Differential.RandomPackets(100, 64), static p =>
+        Differential.Check(() => new Keys(), RandomPackets.Make(100, 64), static p =>
         {
             var rows = new List<string>();
             p.Table.ReadAll((k, v) => rows.Add($"{k.A} {k.B} {k.C} = {v.Count} {v.Last}"));
@@ -43,7 +43,7 @@ public unsafe class LanguageTests
     [KernelFact]
     public void Stages_are_composed_and_absent_ones_cost_nothing()
     {
-        Differential.Check(() => new Staged(new XorStage(0x5a), new CountStage(3)), Differential.RandomPackets(50, 64), static p => $"{p.Total.Value}");
+        Differential.Check(() => new Staged(new XorStage(0x5a), new CountStage(3)), RandomPackets.Make(50, 64), static p => $"{p.Total.Value}");
         var with = Skep.Bpf.Compiler.ProgramCompiler.Compile(new Staged(null, new CountStage(3)));
         var without = Skep.Bpf.Compiler.ProgramCompiler.Compile(new Staged(null, null));
         Assert.True(without.Instructions.Count < with.Instructions.Count);
@@ -52,15 +52,15 @@ public unsafe class LanguageTests
 
     [KernelFact]
     public void Switches_and_patterns_choose_alike() =>
-        Differential.Check(() => new Choices(), Differential.RandomPackets(400, 64));
+        Differential.Check(() => new Choices(), RandomPackets.Make(400, 64));
 
     [KernelFact]
     public void Generics_and_static_abstract_members_are_resolved() =>
-        Differential.Check(() => new Generic(), Differential.RandomPackets(100, 64));
+        Differential.Check(() => new Generic(), RandomPackets.Make(100, 64));
 
     [KernelFact]
     public void Atomics_return_what_interlocked_returns() =>
-        Differential.Check(() => new Atomics(), Differential.RandomPackets(30, 64), static p => $"{p.State.Value.A} {p.State.Value.B}");
+        Differential.Check(() => new Atomics(), RandomPackets.Make(30, 64), static p => $"{p.State.Value.A} {p.State.Value.B}");
 
     private abstract class Program : XdpProgram
     {

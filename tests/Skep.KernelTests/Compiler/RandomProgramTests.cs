@@ -3,10 +3,11 @@ using Skep.Bpf.Compiler;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
 using Skep.Bpf.Twin;
+using Skep.Bpf.Twin.Interpretation;
 
 namespace Skep.KernelTests.Compiler;
 
-/// <summary>Random programs do in the kernel what they do in the CLR; <c>SKEP_RANDOM_PROGRAMS</c> sets how many, <c>SKEP_RANDOM_SEED</c> where to begin.</summary>
+/// <summary>Random programs do in the kernel and in the bytecode interpreter what they do in the CLR; <c>SKEP_RANDOM_PROGRAMS</c> sets how many, <c>SKEP_RANDOM_SEED</c> where to begin.</summary>
 public class RandomProgramTests
 {
     private const int PerAssembly = 50;
@@ -39,6 +40,10 @@ public class RandomProgramTests
         using var memory = compiled.Memory;
         using var table = compiled.Table;
         var spec = ProgramCompiler.Compile(compiled, new CompileTarget { IsaLevel = level });
+        using var interpreterTwin = new TwinEngine();
+        var interpretedProgram = create();
+        interpreterTwin.Bind(interpretedProgram);
+        var interpreter = new BytecodeInterpreter(ProgramCompiler.Compile(interpretedProgram, new CompileTarget { IsaLevel = level }), interpreterTwin);
         LoadedProgram loaded;
         try
         {
@@ -55,7 +60,7 @@ public class RandomProgramTests
 
         using (loaded)
         {
-            foreach (var packet in Differential.RandomPackets(PacketsEach, ProgramGenerator.PacketSize, 7))
+            foreach (var packet in RandomPackets.Make(PacketsEach, ProgramGenerator.PacketSize, 7))
             {
                 var expected = twin.Run(program, packet);
                 var bytes = expected.Packet.ToArray();
@@ -63,6 +68,10 @@ public class RandomProgramTests
                 Assert.True(
                     (int)expected.Action == actual.ReturnValue && bytes.AsSpan().SequenceEqual(actual.Output),
                     $"{which}: twin {expected.Action} {Convert.ToHexString(bytes)}\nkernel {actual.ReturnValue} {Convert.ToHexString(actual.Output)}\npacket {Convert.ToHexString(packet)}\n{Differential.Listing(spec)}");
+                var interpreted = interpreter.RunXdp(packet);
+                Assert.True(
+                    actual.ReturnValue == (int)interpreted.ReturnValue && interpreted.Packet.SequenceEqual(bytes),
+                    $"{which}: kernel {actual.ReturnValue} {Convert.ToHexString(actual.Output)}\ninterpreter {interpreted.ReturnValue} {Convert.ToHexString(interpreted.Packet)}\npacket {Convert.ToHexString(packet)}\n{Differential.Listing(spec)}");
             }
         }
 
@@ -71,6 +80,9 @@ public class RandomProgramTests
             Assert.True(
                 ((ReadOnlySpan<byte>)program.Memory.Value).SequenceEqual(memory.Value),
                 $"{which}: the memories differ\n{Differential.Listing(spec)}");
+            Assert.True(
+                ((ReadOnlySpan<byte>)interpretedProgram.Memory.Value).SequenceEqual(memory.Value),
+                $"{which}: the interpreter's memory differs\n{Differential.Listing(spec)}");
         }
 
         if (table.IsBound)

@@ -1,0 +1,81 @@
+using System.Runtime.CompilerServices;
+using Skep.Bpf.Asm;
+using static Skep.Bpf.Asm.OpCodes;
+
+namespace Skep.Bpf.Twin.Interpretation;
+
+/// <summary>
+/// Atomic operations (RFC 9669 section 5.3). They are atomic in the process too: the user half may hold references into the same values.
+/// </summary>
+internal sealed unsafe partial class Machine
+{
+    private void Atomic(Instruction i, byte* p, bool wide)
+    {
+        if (!wide)
+        {
+            Atomic32(i, p);
+            return;
+        }
+
+        ref var cell = ref Unsafe.AsRef<ulong>(p);
+        var operand = _r[i.Src];
+        ulong old;
+        switch (i.Immediate)
+        {
+            case AtomicXchg:
+                _r[i.Src] = Interlocked.Exchange(ref cell, operand);
+                return;
+            case AtomicCmpXchg:
+                _r[Register.R0] = Interlocked.CompareExchange(ref cell, operand, _r[Register.R0]);
+                return;
+        }
+
+        do
+        {
+            old = Volatile.Read(ref cell);
+        }
+        while (Interlocked.CompareExchange(ref cell, Changed(i.Immediate, old, operand), old) != old);
+
+        if ((i.Immediate & AtomicFetch) != 0)
+        {
+            _r[i.Src] = old;
+        }
+    }
+
+    /// <summary>What is read fills the upper half of the register with zeros.</summary>
+    private void Atomic32(Instruction i, byte* p)
+    {
+        ref var cell = ref Unsafe.AsRef<uint>(p);
+        var operand = (uint)_r[i.Src];
+        uint old;
+        switch (i.Immediate)
+        {
+            case AtomicXchg:
+                _r[i.Src] = Interlocked.Exchange(ref cell, operand);
+                return;
+            case AtomicCmpXchg:
+                _r[Register.R0] = Interlocked.CompareExchange(ref cell, operand, (uint)_r[Register.R0]);
+                return;
+        }
+
+        do
+        {
+            old = Volatile.Read(ref cell);
+        }
+        while (Interlocked.CompareExchange(ref cell, (uint)Changed(i.Immediate, old, operand), old) != old);
+
+        if ((i.Immediate & AtomicFetch) != 0)
+        {
+            _r[i.Src] = old;
+        }
+    }
+
+    private ulong Changed(int operation, ulong old, ulong operand) => (operation & ~AtomicFetch) switch
+    {
+        AtomicAdd => old + operand,
+        AtomicOr => old | operand,
+        AtomicAnd => old & operand,
+        AtomicXor => old ^ operand,
+        _ => FaultUnknown(),
+    };
+}

@@ -1,0 +1,113 @@
+using Skep.Bpf.Asm;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+
+namespace Skep.Bpf.Twin.Interpretation;
+
+/// <summary>
+/// Helper calls, by their numbers in <c>enum bpf_func_id</c>: those that programs written in C# can call, and older forms of them that C programs use.
+/// Negative errno numbers are sign-extended, as the kernel gives them.
+/// </summary>
+internal sealed unsafe partial class Machine
+{
+    /// <summary>An argument register as a number.</summary>
+    public ulong Argument(int register) => _r[register];
+
+    /// <summary>An argument register as memory of the given size; a fault when it is not.</summary>
+    public byte* Memory(int register, uint size) => Checked(_r[register], size, $"gives {HelperNames.Of(_code[_slot].Immediate)}");
+
+    /// <summary>A fault when the register is not the program's context.</summary>
+    public void RequireContext(int register)
+    {
+        if (_r[register] != ContextTag)
+        {
+            Fault($"R{register} is not the context");
+        }
+    }
+
+    private ulong CallHelper(int helper)
+    {
+        BpfMap map;
+        switch (helper)
+        {
+            case 1:
+                map = MapIn(1);
+                RequireKeys(map);
+                return Remember(map, map.Storage.Find(Memory(2, (uint)map.KeySize)));
+            case 2:
+                map = MapIn(1);
+                RequireKeys(map);
+                return (ulong)map.Storage.Update(Memory(2, (uint)map.KeySize), Memory(3, (uint)map.ValueSize), _r[Register.R4]);
+            case 3:
+                map = MapIn(1);
+                RequireKeys(map);
+                return (ulong)map.Storage.Delete(Memory(2, (uint)map.KeySize));
+            case 4:
+            case 112:
+            case 113:
+                return ProbeRead();
+            case 5:
+            case 125:
+            case 160:
+                return _environment.KtimeNanoseconds;
+            case 7:
+                return _environment.NextRandom();
+            case 8:
+                return _environment.Cpu;
+            case 14:
+                return _environment.PidTgid;
+            case 16:
+                return (ulong)Helper.GetCurrentComm(Memory(1, (uint)_r[Register.R2]), (uint)_r[Register.R2]);
+            case 130:
+                map = MapIn(1);
+                if (map.Kind != MapKind.RingBuffer)
+                {
+                    Fault($"map '{map.Name}' is not a ring buffer");
+                }
+
+                var size = _r[Register.R3];
+                return (ulong)map.Storage.Output(Memory(2, checked((uint)size)), size);
+        }
+
+        if (!_view.TryCall(helper, this, out var result))
+        {
+            Fault($"the interpreter has no helper {HelperNames.Of(helper)} for programs of type {_spec.Type}");
+        }
+
+        return result;
+    }
+
+    private BpfMap MapIn(int register)
+    {
+        var index = _r[register] - MapTag;
+        if (index >= (ulong)_maps.Length)
+        {
+            Fault($"R{register} is not a map");
+        }
+
+        return _maps[index];
+    }
+
+    private void RequireKeys(BpfMap map)
+    {
+        if (map.KeySize == 0)
+        {
+            Fault($"map '{map.Name}' has no keys");
+        }
+    }
+
+    /// <summary>Reads the program's own memory only; any other address is one the kernel could not read.</summary>
+    private ulong ProbeRead()
+    {
+        var size = (uint)_r[Register.R2];
+        var target = Memory(1, size);
+        if (!IsReadable(_r[Register.R3], size))
+        {
+            new Span<byte>(target, (int)size).Clear();
+            return unchecked((ulong)-Errno.Fault);
+        }
+
+        Buffer.MemoryCopy((byte*)_r[Register.R3], target, size, size);
+        return 0;
+    }
+}

@@ -1,0 +1,225 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
+using Skep.Bpf.Asm;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programs;
+using static Skep.Bpf.Asm.OpCodes;
+
+namespace Skep.Bpf.Twin.Interpretation;
+
+/// <summary>
+/// The eBPF machine: registers, stack and the loop over instructions. What a program must not depend on holds a recognisable pattern:
+/// registers never written, argument registers after a call, and the stack before the first store.
+/// </summary>
+internal sealed unsafe partial class Machine
+{
+    private const int Registers = 11;
+    private const int MaxFrames = 8; // MAX_CALL_FRAMES
+    private const ulong Poison = 0xBAD0_BAD0_BAD0_BAD0;
+
+    private readonly ProgramSpec _spec;
+    private readonly TwinEnvironment _environment;
+    private readonly Instruction[] _code;
+    private readonly Dictionary<int, MapReference> _references;
+    private readonly BpfMap[] _maps;
+    private readonly ulong[] _r = new ulong[Registers];
+    private readonly Return[] _returns = new Return[MaxFrames];
+    private PacketView _view = null!;
+    private int _slot;
+    private int _depth;
+
+    public Machine(ProgramSpec spec, TwinEnvironment environment)
+    {
+        _spec = spec;
+        _environment = environment;
+        _code = [.. spec.Instructions];
+        _references = spec.MapReferences.ToDictionary(reference => reference.Slot);
+        _maps = [.. spec.Maps];
+        foreach (var (instruction, slot) in _code.Select((instruction, slot) => (instruction, slot)))
+        {
+            if (instruction.Dst >= Registers || instruction.Src >= Registers)
+            {
+                _slot = slot;
+                Fault("there are only the registers R0 to R10");
+            }
+        }
+    }
+
+    /// <summary>Instructions executed in the last run; a 64-bit constant counts as one.</summary>
+    public long Executed { get; private set; }
+
+    /// <summary>Runs from slot 0 to the end of the main function and gives R0.</summary>
+    public ulong Run(PacketView view, long stepLimit)
+    {
+        _view = view;
+        ForgetValues();
+        Array.Fill(_r, Poison);
+        _depth = 0;
+        Executed = 0;
+        _r[Register.R1] = ContextTag;
+        EnterFrame();
+        for (var next = 0; next >= 0;)
+        {
+            if ((uint)next >= (uint)_code.Length)
+            {
+                Fault("execution goes on outside the program");
+            }
+
+            _slot = next;
+            if (++Executed > stepLimit)
+            {
+                Fault(string.Create(CultureInfo.InvariantCulture, $"more than {stepLimit} instructions"));
+            }
+
+            next = Step(_code[next]);
+        }
+
+        return _r[Register.R0];
+    }
+
+    /// <summary>Executes one instruction and gives the slot of the next; negative at the end of the program.</summary>
+    private int Step(Instruction i)
+    {
+        switch (i.Class)
+        {
+            case ClassAlu64:
+            case ClassAlu:
+                Compute(i);
+                return _slot + 1;
+            case ClassJmp:
+            case ClassJmp32:
+                return Jump(i);
+            case ClassLdx:
+                LoadRegister(i);
+                return _slot + 1;
+            case ClassSt:
+            case ClassStx:
+                StoreRegister(i);
+                return _slot + 1;
+            default:
+                LoadWide(i);
+                return _slot + 2;
+        }
+    }
+
+    private void Compute(Instruction i)
+    {
+        RequireWritable(i.Dst);
+        var operation = i.Code & 0xf0;
+        var fromRegister = (i.Code & SourceRegister) != 0;
+        var wide = i.Class == ClassAlu64;
+        ulong? result;
+        if (operation == End)
+        {
+            // The 64-bit class swaps always; the other goes to little-endian or, with the source bit, to big-endian order.
+            result = i.Offset != 0 || (wide && fromRegister) ? null : Arithmetic.ByteOrder(_r[i.Dst], i.Immediate, wide || fromRegister);
+        }
+        else if (operation == Mov && i.Offset != 0 && !fromRegister)
+        {
+            result = null; // Only registers are sign-extended.
+        }
+        else
+        {
+            var operand = fromRegister ? _r[i.Src] : (ulong)i.Immediate;
+            result = wide ? Arithmetic.Alu64(operation, i.Offset, _r[i.Dst], operand) : Arithmetic.Alu32(operation, i.Offset, (uint)_r[i.Dst], (uint)operand);
+        }
+
+        _r[i.Dst] = result ?? FaultUnknown();
+    }
+
+    private int Jump(Instruction i)
+    {
+        var operation = i.Code & 0xf0;
+        switch (operation)
+        {
+            case Ja:
+                return _slot + 1 + (i.Class == ClassJmp ? i.Offset : i.Immediate);
+            case Call when i.Code == CallInstruction:
+                return CallAny(i);
+            case Exit when i.Code == ExitInstruction:
+                return LeaveFrame();
+        }
+
+        var operand = (i.Code & SourceRegister) != 0 ? _r[i.Src] : (ulong)i.Immediate;
+        var taken = i.Class == ClassJmp ? Arithmetic.Holds(operation, _r[i.Dst], operand) : Arithmetic.Holds32(operation, (uint)_r[i.Dst], (uint)operand);
+        return taken switch
+        {
+            true => _slot + 1 + i.Offset,
+            false => _slot + 1,
+            null => (int)FaultUnknown(),
+        };
+    }
+
+    private int CallAny(Instruction i)
+    {
+        switch (i.Src)
+        {
+            case 0:
+                _r[Register.R0] = CallHelper(i.Immediate);
+                ForgetArguments();
+                return _slot + 1;
+            case PseudoCall:
+                if (_depth == MaxFrames)
+                {
+                    Fault("more than 8 nested calls");
+                }
+
+                _returns[_depth - 1] = new Return(_slot + 1, _r[Register.R6], _r[Register.R7], _r[Register.R8], _r[Register.R9]);
+                EnterFrame();
+                return _slot + 1 + i.Immediate;
+            default:
+                Fault("only helpers and functions of the program can be called");
+                return 0;
+        }
+    }
+
+    private void EnterFrame()
+    {
+        _depth++;
+        new Span<byte>(_stack.Address + ((_depth - 1) * StackSize), StackSize).Fill(unchecked((byte)Poison));
+        _r[Register.R10] = (ulong)_stack.Address + (ulong)(_depth * StackSize);
+    }
+
+    private int LeaveFrame()
+    {
+        if (--_depth == 0)
+        {
+            return -1;
+        }
+
+        var caller = _returns[_depth - 1];
+        (_r[Register.R6], _r[Register.R7], _r[Register.R8], _r[Register.R9]) = (caller.R6, caller.R7, caller.R8, caller.R9);
+        _r[Register.R10] -= StackSize;
+        ForgetArguments();
+        return caller.Slot;
+    }
+
+    private void ForgetArguments() => Array.Fill(_r, Poison, Register.R1, 5);
+
+    private void RequireWritable(byte register)
+    {
+        if (register == Register.R10)
+        {
+            Fault("the frame pointer cannot be changed");
+        }
+    }
+
+    [DoesNotReturn]
+    private ulong FaultUnknown()
+    {
+        Fault("there is no such instruction");
+        return 0;
+    }
+
+    [DoesNotReturn]
+    private void Fault(string reason)
+    {
+        var instruction = _code.Length == 0 ? default : _code[_slot];
+        var following = _slot + 1 < _code.Length ? _code[_slot + 1] : default;
+        var line = _spec.Lines.LastOrDefault(l => l.Slot <= _slot);
+        var position = line.File is null ? "" : $" ({Path.GetFileName(line.File)}:{line.Line.ToString(CultureInfo.InvariantCulture)})";
+        throw new InterpreterFaultException(_spec.Name, _slot, Disassembler.Format(instruction, following), reason, position);
+    }
+
+    private readonly record struct Return(int Slot, ulong R6, ulong R7, ulong R8, ulong R9);
+}
