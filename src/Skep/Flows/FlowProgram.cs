@@ -133,9 +133,9 @@ public sealed unsafe class FlowProgram : TcProgram
                 return true;
             }
         }
-        else if (entry.End != FlowEnd.None && isTcp && ((TcpHeader*)packet.Transport)->Flags == TcpFlags.Syn)
+        else if (entry.End != FlowEnd.None && isTcp && (((TcpHeader*)packet.Transport)->Flags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn)
         {
-            // The same ports again after the end: another flow.
+            // The same ports again after the end: another flow. With ECN, a SYN has more flags (RFC 3168 section 6.1.1).
             Create(in key, now, UpdateMode.Any);
             entry = ref _table.Find(in key);
             if (Unsafe.IsNullRef(ref entry))

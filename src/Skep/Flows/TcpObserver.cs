@@ -29,8 +29,9 @@ internal sealed unsafe class TcpObserver
                 Answer(ref other, now);
             }
 
-            mine.PendingSince = now;
-            mine.Flags |= (uint)FlowFlags.HandshakePending;
+            // Which of several SYNs was answered cannot be told.
+            mine.PendingSince = isRetransmit ? 0 : now;
+            mine.Flags = isRetransmit ? mine.Flags & ~(uint)FlowFlags.HandshakePending : mine.Flags | (uint)FlowFlags.HandshakePending;
         }
         else
         {
@@ -67,7 +68,9 @@ internal sealed unsafe class TcpObserver
             return false;
         }
 
-        if ((mine.Flags & (uint)FlowFlags.Sequenced) != 0 && (int)(sequence - mine.NextSequence) < 0)
+        // A SYN far away from what was sent is not sent again: the same ports begin anew, and so does the sequence.
+        var sent = mine.NextSequence - sequence;
+        if ((mine.Flags & (uint)FlowFlags.Sequenced) != 0 && (int)sent > 0 && ((flags & TcpFlags.Syn) == 0 || sent <= ushort.MaxValue))
         {
             mine.Retransmits++;
             // A retransmit that also carries new data moves on.

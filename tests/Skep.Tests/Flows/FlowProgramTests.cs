@@ -67,6 +67,55 @@ public sealed class FlowProgramTests
     }
 
     [Fact]
+    public void A_SYN_sent_twice_gives_no_round_trip_and_counts_as_sent_again()
+    {
+        using var bed = new FlowBed();
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Syn, 100, 0));
+        bed.Wait(1000);
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Syn, 100, 0));
+        bed.Wait(1);
+        bed.Receive(FlowBed.Tcp(false, TcpFlags.Syn | TcpFlags.Ack, 900, 101));
+        bed.Wait(2);
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Ack, 101, 901));
+        Assert.Null(bed.Only.HandshakeRtt);
+        Assert.Null(bed.Only.Rtt);
+        Assert.Equal(TimeSpan.FromMilliseconds(2), bed.Only.LocalRtt);
+        Assert.Equal(1u, bed.Only.Sent.Retransmits);
+    }
+
+    [Fact]
+    public void A_port_used_again_without_an_end_begins_its_sequence_anew()
+    {
+        using var bed = new FlowBed();
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Syn, 2_000_000_000, 0));
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Ack, 2_000_000_001, bytes: 100));
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Syn, 1_000_000_000, 0));
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Ack, 1_000_000_001, bytes: 100));
+        Assert.Equal(0u, bed.Only.Sent.Retransmits);
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Ack, 1_000_000_001, bytes: 100));
+        Assert.Equal(1u, bed.Only.Sent.Retransmits);
+    }
+
+    [Fact]
+    public void Sequence_numbers_wrap_without_looking_like_retransmits()
+    {
+        using var bed = new FlowBed();
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Ack, uint.MaxValue - 49, bytes: 100));
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Ack, 50, bytes: 100));
+        Assert.Equal(0u, bed.Only.Sent.Retransmits);
+    }
+
+    [Fact]
+    public void A_SYN_with_ECN_bits_after_the_end_is_another_flow()
+    {
+        using var bed = new FlowBed();
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Rst, 5, 0));
+        Assert.Equal(FlowEnd.Reset, bed.Only.End);
+        bed.Send(FlowBed.Tcp(true, TcpFlags.Syn | TcpFlags.Ece | TcpFlags.Cwr, 100, 0));
+        Assert.Equal((FlowEnd.None, 1ul), (bed.Only.End, bed.Only.Packets));
+    }
+
+    [Fact]
     public void Timestamps_give_smoothed_and_shortest_round_trips()
     {
         using var bed = new FlowBed();
