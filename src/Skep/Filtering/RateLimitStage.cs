@@ -57,8 +57,15 @@ public sealed class RateLimitStage
             time = now;
         }
 
-        if (time - now > _tolerance)
+        var ahead = time - now;
+        if (ahead > _tolerance)
         {
+            if (ahead > _tolerance + _interval)
+            {
+                // Further ahead than this limit ever goes: left by another, slower one, to which the source owes nothing any more.
+                full = now + _tolerance + _interval;
+            }
+
             return false;
         }
 

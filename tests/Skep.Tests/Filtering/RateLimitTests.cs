@@ -83,6 +83,34 @@ public sealed class RateLimitTests
     }
 
     [Fact]
+    public void A_source_that_a_slower_limit_refused_for_hours_keeps_to_the_new_one_at_once()
+    {
+        using var bed = new EdgeBed(EdgeBed.Small with { RateLimit = new SourceRate(1, 3600) });
+        var frame = From("10.0.0.1");
+        Admitted(bed, frame, 4000);
+        var faster = new EdgeProgram(bed.Maps, bed.Options with { RateLimit = new SourceRate(1000, 10) });
+        Assert.Equal(Bpf.Programming.XdpAction.Drop, bed.Twin.Run(faster, frame).Action);
+        bed.Twin.Environment.Advance(TimeSpan.FromMilliseconds(1));
+        Assert.Equal(Bpf.Programming.XdpAction.Pass, bed.Twin.Run(faster, frame).Action);
+        Assert.Equal(Bpf.Programming.XdpAction.Drop, bed.Twin.Run(faster, frame).Action);
+    }
+
+    [Fact]
+    public void A_million_packets_per_second_are_a_million()
+    {
+        using var bed = new EdgeBed(EdgeBed.Small with { RateLimit = new SourceRate(1_000_000, 1) });
+        var frame = From("10.0.0.1");
+        var admitted = 0;
+        for (var i = 0; i < 3000; i++)
+        {
+            bed.Twin.Environment.Advance(TimeSpan.FromTicks(5));
+            admitted += bed.Twin.Run(bed.Program, frame).Action == Bpf.Programming.XdpAction.Pass ? 1 : 0;
+        }
+
+        Assert.Equal(1500, admitted);
+    }
+
+    [Fact]
     public void A_limit_of_nothing_is_refused()
     {
         var maps = new EdgeMaps(EdgeBed.Small);
