@@ -177,7 +177,7 @@ internal sealed partial class Platform
         EdgeVerdict.RateLimited => "the source exceeded its rate limit",
         EdgeVerdict.NoBackend => "the service has no backend that takes connections",
         EdgeVerdict.TableFull => "the connection table took no entry",
-        EdgeVerdict.PortCollision => "the client uses the same port towards the same backend through another service",
+        EdgeVerdict.PortCollision => "the client uses the same port towards the backends through other services",
         EdgeVerdict.StrayFragment => "a later fragment whose first one was not seen",
         EdgeVerdict.Malformed => "truncated or contradictory packet",
         _ => "",

@@ -135,6 +135,12 @@ public unsafe struct IpPacket
         IsIPv6 = true;
         Source = header->Source;
         Destination = header->Destination;
+        if (Source.IsIPv4 || Destination.IsIPv4)
+        {
+            // Mapped addresses stand for IPv4 here. On the wire they have no business (the kernel refuses such senders too), and would pass for IPv4.
+            return ParseStatus.Malformed;
+        }
+
         Protocol = header->NextHeader;
         Transport = network + sizeof(IPv6Header);
         return IPv6ExtensionHeader.IsExtension(Protocol) ? SkipExtensions(end) : ParseStatus.Ip;

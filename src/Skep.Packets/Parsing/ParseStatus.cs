@@ -9,6 +9,6 @@ public enum ParseStatus : byte
     NotIp,
     /// <summary>The frame ends within a header.</summary>
     Truncated,
-    /// <summary>A field contradicts the protocol: wrong version, IPv4 header shorter than 20 bytes, more than six extension headers, more than two VLAN tags.</summary>
+    /// <summary>A field contradicts the protocol: wrong version, IPv4 header shorter than 20 bytes, mapped IPv4 address in an IPv6 header, more than six extension headers, more than two VLAN tags.</summary>
     Malformed,
 }

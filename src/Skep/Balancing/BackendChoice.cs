@@ -15,6 +15,9 @@ internal sealed class BackendChoice(BalancerMaps maps)
     private readonly Global<uint> _clock = maps.Clock;
     private readonly uint _ringSize = (uint)maps.RingSize;
 
+    // Slots that are tried when a client's port is taken towards a backend: each misses as rarely as the backend holds few of the ring.
+    private const int MaxAttempts = 8;
+
     /// <summary>Slot of a connection: the same for every packet of it, on every host with the same ring.</summary>
     internal static uint SlotOf(in ConnectionKey key, uint ringSize)
     {
@@ -30,6 +33,29 @@ internal sealed class BackendChoice(BalancerMaps maps)
     {
         forward = default;
         var slot = SlotOf(in key, _ringSize);
+        for (var attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            var verdict = TryOpen(in key, ringStart, slot, ref forward);
+            if (verdict != EdgeVerdict.PortCollision)
+            {
+                return verdict;
+            }
+
+            slot = slot + 1 < _ringSize ? slot + 1 : 0;
+        }
+
+        return EdgeVerdict.PortCollision;
+    }
+
+    /// <summary>Whether the connection's backend is still one.</summary>
+    internal bool IsInUse(in Connection forward)
+    {
+        ref var backend = ref _backends.Find(forward.Backend);
+        return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == forward.NewAddress && backend.Port == forward.NewPort;
+    }
+
+    private EdgeVerdict TryOpen(in ConnectionKey key, uint ringStart, uint slot, ref Connection forward)
+    {
         ref var row = ref _ring.Find(ringStart + (slot / BalancerMaps.SlotsPerRow));
         if (Unsafe.IsNullRef(ref row))
         {

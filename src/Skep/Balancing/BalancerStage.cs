@@ -96,9 +96,9 @@ public sealed unsafe class BalancerStage
             return EdgeVerdict.RateLimited;
         }
 
-        // A client that uses the port of a closed connection again begins a new one.
+        // A client begins a new connection when it uses the port of a closed one again, or still asks a backend that is gone.
         if (!Unsafe.IsNullRef(ref known)
-            && (!known.IsClosed || (flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn))
+            && ((flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn || (!known.IsClosed && _choice.IsInUse(in known))))
         {
             return Forward(in packet, in key, ref known, flags, length);
         }
@@ -115,6 +115,7 @@ public sealed unsafe class BalancerStage
         ref var entry = ref _services.Find(in service);
         if (Unsafe.IsNullRef(ref entry))
         {
+            _fragments.RememberPassed(in packet);
             return EdgeVerdict.Passed;
         }
 
@@ -139,15 +140,17 @@ public sealed unsafe class BalancerStage
 
     private EdgeVerdict Forward(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, uint length)
     {
-        connection.LastSeen = _clock.Value;
-        if ((flags & Ending) != 0)
+        var now = _clock.Value;
+        if (connection.LastSeen != now || (flags & Ending) != 0)
         {
+            connection.LastSeen = now;
+            connection.End |= EndOf(flags, ConnectionEnd.ClientFin);
             ConnectionKey twin;
             twin.Source = connection.NewAddress;
             twin.Destination = key.Source;
             twin.RawPorts = connection.NewPort.Raw | (key.RawPorts << 16);
             twin.Protocol = key.Protocol;
-            MarkEnd(ref connection, in twin, (flags & TcpFlags.Rst) != 0 ? ConnectionEnd.Reset : ConnectionEnd.ClientFin);
+            KeepTwin(in connection, in twin, in key.Destination, key.DestinationPort, ConnectionDirection.Reply);
         }
 
         ref var counter = ref _counters.Find(connection.Backend);
@@ -164,15 +167,17 @@ public sealed unsafe class BalancerStage
 
     private EdgeVerdict Reply(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, uint length)
     {
-        connection.LastSeen = _clock.Value;
-        if ((flags & Ending) != 0)
+        var now = _clock.Value;
+        if (connection.LastSeen != now || (flags & Ending) != 0)
         {
+            connection.LastSeen = now;
+            connection.End |= EndOf(flags, ConnectionEnd.BackendFin);
             ConnectionKey twin;
             twin.Source = key.Destination;
             twin.Destination = connection.NewAddress;
             twin.RawPorts = (key.RawPorts >> 16) | ((uint)connection.NewPort.Raw << 16);
             twin.Protocol = key.Protocol;
-            MarkEnd(ref connection, in twin, (flags & TcpFlags.Rst) != 0 ? ConnectionEnd.Reset : ConnectionEnd.BackendFin);
+            KeepTwin(in connection, in twin, in key.Source, key.SourcePort, ConnectionDirection.Forward);
         }
 
         ref var counter = ref _counters.Find(connection.Backend);
@@ -187,14 +192,35 @@ public sealed unsafe class BalancerStage
         return EdgeVerdict.Replied;
     }
 
-    // Rare, so that both entries can afford to know how the connection ended.
-    private void MarkEnd(ref Connection connection, in ConnectionKey twinKey, ConnectionEnd end)
+    private static ConnectionEnd EndOf(TcpFlags flags, ConnectionEnd fin) =>
+        (flags & TcpFlags.Rst) != 0 ? ConnectionEnd.Reset : (flags & TcpFlags.Fin) != 0 ? fin : ConnectionEnd.None;
+
+    // Once a second per direction, and at the end: both entries know how the connection ended, and one that was evicted comes back. The table is
+    // the kernel's, which forgets entry by entry; a connection with one entry left would be deaf in one direction for good.
+    private void KeepTwin(
+        in Connection connection, in ConnectionKey twinKey, in IpAddress address, NetworkUInt16 port, ConnectionDirection direction)
     {
-        connection.End |= end;
-        ref var twin = ref _connections.Find(in twinKey);
-        if (!Unsafe.IsNullRef(ref twin))
+        ref var found = ref _connections.Find(in twinKey);
+        if (!Unsafe.IsNullRef(ref found))
         {
-            twin.End |= end;
+            // Another connection's, when a client used the port of a closed connection for another service with the same backend.
+            if (found.NewAddress == address && found.NewPort == port)
+            {
+                found.End |= connection.End;
+            }
+
+            return;
         }
+
+        Connection twin;
+        twin.NewAddress = address;
+        twin.NewPort = port;
+        twin.AddressDelta = (-ChecksumDelta.FromRaw(connection.AddressDelta)).Raw;
+        twin.FullDelta = (-ChecksumDelta.FromRaw(connection.FullDelta)).Raw;
+        twin.Direction = direction;
+        twin.End = connection.End;
+        twin.Backend = connection.Backend;
+        twin.LastSeen = connection.LastSeen;
+        _connections.Update(in twinKey, in twin, UpdateMode.NoExist);
     }
 }

@@ -95,7 +95,7 @@ public struct FragmentKey
     /// <summary>Identification as the processor loads it.</summary>
     public uint Identification;
 
-    /// <summary>Protocol number.</summary>
+    /// <summary>Protocol number; 0 for IPv6.</summary>
     public uint Protocol;
 }
 
@@ -108,9 +108,12 @@ public struct FragmentRoute
     /// <summary><see cref="ChecksumDelta"/> of the change, for the IPv4 header.</summary>
     public ushort AddressDelta;
 
-    /// <summary><see cref="ConnectionDirection"/>.</summary>
+    /// <summary><see cref="ConnectionDirection"/>, or <see cref="Unchanged"/>.</summary>
     public ushort Direction;
 
     /// <summary>Zero.</summary>
     public uint Reserved;
+
+    /// <summary>The packet is not balanced: its fragments pass as they are.</summary>
+    public const ushort Unchanged = 2;
 }

@@ -29,7 +29,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
                     connection.NewAddress,
                     connection.NewPort.Value,
                     connection.End,
-                    TimeSpan.FromSeconds(now - connection.LastSeen)));
+                    TimeSpan.FromSeconds(Idle(in connection, now))));
             }
         });
         return list;
@@ -82,6 +82,9 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
             Protocol = key.Protocol,
         };
 
+    // The clock may move on while the table is read: an entry stamped since then is not idle, let alone for 136 years.
+    private static uint Idle(in Connection connection, uint now) => (uint)Math.Max(0, (int)(now - connection.LastSeen));
+
     private bool IsOver(in ConnectionKey key, in Connection connection, uint now) =>
-        now - connection.LastSeen > _timeouts.Of((IpProtocol)key.Protocol, in connection).TotalSeconds;
+        Idle(in connection, now) > _timeouts.Of((IpProtocol)key.Protocol, in connection).TotalSeconds;
 }

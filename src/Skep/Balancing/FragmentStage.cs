@@ -19,11 +19,7 @@ internal sealed class FragmentStage(BalancerMaps maps)
             return;
         }
 
-        FragmentKey key;
-        key.Source = packet.Source;
-        key.Destination = packet.Destination;
-        key.Identification = packet.FragmentId;
-        key.Protocol = (uint)packet.Protocol;
+        var key = KeyOf(in packet);
         FragmentRoute route;
         route.NewAddress = connection.NewAddress;
         route.AddressDelta = connection.AddressDelta;
@@ -33,14 +29,30 @@ internal sealed class FragmentStage(BalancerMaps maps)
         _routes.Update(in key, in route, UpdateMode.Any);
     }
 
+    /// <summary>Notes that a first fragment for a service's address is none of the service's, so that the later ones are not taken for strays.</summary>
+    internal void RememberPassed(in IpPacket packet)
+    {
+        if (packet.Fragment != FragmentKind.First || !IsForService(in packet))
+        {
+            return;
+        }
+
+        var key = KeyOf(in packet);
+        var route = default(FragmentRoute);
+        route.Direction = FragmentRoute.Unchanged;
+        _routes.Update(in key, in route, UpdateMode.Any);
+    }
+
     /// <summary>Sends a later fragment after its first one.</summary>
     internal EdgeVerdict Route(in IpPacket packet)
     {
-        FragmentKey key;
-        key.Source = packet.Source;
-        key.Destination = packet.Destination;
-        key.Identification = packet.FragmentId;
-        key.Protocol = (uint)packet.Protocol;
+        // Only these are balanced; a fragment of anything else needs no first one.
+        if (!packet.IsIPv6 && packet.Protocol != IpProtocol.Tcp && packet.Protocol != IpProtocol.Udp)
+        {
+            return EdgeVerdict.Passed;
+        }
+
+        var key = KeyOf(in packet);
         ref var route = ref _routes.Find(in key);
         if (!Unsafe.IsNullRef(ref route))
         {
@@ -48,18 +60,39 @@ internal sealed class FragmentStage(BalancerMaps maps)
             {
                 Rewriter.DestinationAddress(in packet, in route.NewAddress, route.AddressDelta);
             }
-            else
+            else if (route.Direction == (ushort)ConnectionDirection.Reply)
             {
                 Rewriter.SourceAddress(in packet, in route.NewAddress, route.AddressDelta);
+            }
+            else
+            {
+                return EdgeVerdict.Passed;
             }
 
             return EdgeVerdict.FragmentForwarded;
         }
 
+        return packet.Protocol != IpProtocol.IcmpV6 && IsForService(in packet) ? EdgeVerdict.StrayFragment : EdgeVerdict.Passed;
+    }
+
+    private static FragmentKey KeyOf(in IpPacket packet)
+    {
+        FragmentKey key;
+        key.Source = packet.Source;
+        key.Destination = packet.Destination;
+        key.Identification = packet.FragmentId;
+        // IPv6 fragments belong together by addresses and identification alone (RFC 8200 section 4.5): only the first one tells the
+        // protocol when other extension headers follow.
+        key.Protocol = packet.IsIPv6 ? 0 : (uint)packet.Protocol;
+        return key;
+    }
+
+    private bool IsForService(in IpPacket packet)
+    {
         ServiceKey service;
         service.Address = packet.Destination;
         service.RawPort = 0;
         service.Protocol = 0;
-        return Unsafe.IsNullRef(ref _services.Find(in service)) ? EdgeVerdict.Passed : EdgeVerdict.StrayFragment;
+        return !Unsafe.IsNullRef(ref _services.Find(in service));
     }
 }

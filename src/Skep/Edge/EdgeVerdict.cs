@@ -21,7 +21,7 @@ public enum EdgeVerdict : uint
     NoBackend,
     /// <summary>The connection table took no entry: dropped.</summary>
     TableFull,
-    /// <summary>The client uses the same port towards the same backend through another service: dropped.</summary>
+    /// <summary>The client uses the same port towards every backend that was tried, through other services: dropped.</summary>
     PortCollision,
     /// <summary>A later fragment, sent the way of its first one.</summary>
     FragmentForwarded,

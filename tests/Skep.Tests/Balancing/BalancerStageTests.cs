@@ -136,6 +136,130 @@ public sealed class BalancerStageTests
         Assert.Equal(NetworkUInt16.From(8080).Raw, BitConverter.ToUInt16(packet, 62));
     }
 
+    [Fact]
+    public void An_evicted_answer_entry_comes_back_with_the_clients_next_second()
+    {
+        using var bed = new EdgeBed(prepare: s => s.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 8080))]));
+        Home(bed, 1000, TcpFlags.Syn);
+        var reply = bed.Maps.Balancing.Connections.Keys.Single(k => k.DestinationPort.Value == 1000);
+        bed.Maps.Balancing.Connections.TryGet(in reply, out var before);
+        bed.Maps.Balancing.Connections.Remove(in reply);
+        Assert.Equal(EdgeVerdict.Passed, bed.Verdict(Packet("10.1.0.1", 8080, Client, 1000, IpProtocol.Tcp)));
+
+        bed.State.Connections.Tick(1);
+        Home(bed, 1000, TcpFlags.Ack);
+        bed.Maps.Balancing.Connections.TryGet(in reply, out var after);
+        Assert.Equal(before with { LastSeen = 1 }, after);
+        var (_, answer) = bed.Run(Packet("10.1.0.1", 8080, Client, 1000, IpProtocol.Tcp));
+        WireCheck.Of(answer).AssertIs(Vip, 80, Client, 1000);
+    }
+
+    [Fact]
+    public void An_evicted_client_entry_comes_back_with_the_backends_next_second_whatever_the_ring_says()
+    {
+        using var bed = new EdgeBed(prepare: s => s.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 8080))]));
+        Home(bed, 1000, TcpFlags.Syn);
+        var forward = bed.Maps.Balancing.Connections.Keys.Single(k => k.DestinationPort.Value == 80);
+        bed.Maps.Balancing.Connections.TryGet(in forward, out var before);
+        bed.Maps.Balancing.Connections.Remove(in forward);
+        bed.State.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.2", 8080))]);
+
+        bed.State.Connections.Tick(1);
+        Assert.Equal(EdgeVerdict.Replied, bed.Verdict(Packet("10.1.0.1", 8080, Client, 1000, IpProtocol.Tcp)));
+        bed.Maps.Balancing.Connections.TryGet(in forward, out var after);
+        Assert.Equal(before with { LastSeen = 1 }, after);
+        Assert.Equal("10.1.0.1", Home(bed, 1000, TcpFlags.Ack));
+    }
+
+    [Fact]
+    public void A_SYN_to_a_backend_that_is_gone_begins_anew_at_another()
+    {
+        using var bed = new EdgeBed(prepare: s => s.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 80))]));
+        Assert.Equal("10.1.0.1", Home(bed, 1000, TcpFlags.Syn));
+        bed.State.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.2", 80))]);
+        Assert.Equal("10.1.0.1", Home(bed, 1000, TcpFlags.Ack));
+        Assert.Equal("10.1.0.2", Home(bed, 1000, TcpFlags.Syn));
+        Assert.Equal("10.1.0.2", Home(bed, 1000, TcpFlags.Ack));
+    }
+
+    [Fact]
+    public void A_client_port_taken_towards_a_backend_goes_to_another_backend()
+    {
+        BackendModel[] backends = [EdgeBed.Backend("10.1.0.1", 80), EdgeBed.Backend("10.1.0.2", 80), EdgeBed.Backend("10.1.0.3", 80)];
+        using var bed = new EdgeBed(prepare: s => s.Balancer.Apply(
+            [EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, backends), EdgeBed.Service("b", Vip, 81, IpProtocol.Tcp, backends)]));
+        for (ushort port = 1000; port < 1060; port++)
+        {
+            var (_, one) = bed.Run(Packet(Client, port, Vip, 80, IpProtocol.Tcp, TcpFlags.Syn));
+            var (verdict, two) = bed.Run(Packet(Client, port, Vip, 81, IpProtocol.Tcp, TcpFlags.Syn));
+            Assert.Equal(EdgeVerdict.Forwarded, verdict);
+            var (first, second) = (WireCheck.Of(one).Destination, WireCheck.Of(two).Destination);
+            Assert.NotEqual(first, second);
+            WireCheck.Of(bed.Run(Packet(first, 80, Client, port, IpProtocol.Tcp)).Packet).AssertIs(Vip, 80, Client, port);
+            WireCheck.Of(bed.Run(Packet(second, 80, Client, port, IpProtocol.Tcp)).Packet).AssertIs(Vip, 81, Client, port);
+        }
+    }
+
+    [Fact]
+    public void The_end_of_an_old_connection_does_not_end_a_new_one_that_took_its_port()
+    {
+        var backend = EdgeBed.Backend("10.1.0.1", 80);
+        using var bed = new EdgeBed(prepare: s => s.Balancer.Apply(
+            [EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, backend), EdgeBed.Service("b", Vip, 81, IpProtocol.Tcp, backend)]));
+        bed.Run(Packet(Client, 1000, Vip, 80, IpProtocol.Tcp, TcpFlags.Syn));
+        bed.Run(Packet(Client, 1000, Vip, 80, IpProtocol.Tcp, TcpFlags.Rst));
+        Assert.Equal(EdgeVerdict.Forwarded, bed.Verdict(Packet(Client, 1000, Vip, 81, IpProtocol.Tcp, TcpFlags.Syn)));
+        bed.Run(Packet(Client, 1000, Vip, 80, IpProtocol.Tcp, TcpFlags.Rst));
+        var reply = bed.Maps.Balancing.Connections.Keys.Single(k => k.DestinationPort.Value == 1000);
+        bed.Maps.Balancing.Connections.TryGet(in reply, out var entry);
+        Assert.Equal((ConnectionEnd.None, 81), (entry.End, entry.NewPort.Value));
+    }
+
+    [Fact]
+    public void Fragments_that_are_none_of_a_service_pass_to_its_address()
+    {
+        using var bed = new EdgeBed(prepare: s => s.Balancer.Apply(
+            [EdgeBed.Service("a", Vip, 53, IpProtocol.Udp, EdgeBed.Backend("10.1.0.1", 53)), EdgeBed.Service("b", "2001:db8:f::1", 53, IpProtocol.Udp, EdgeBed.Backend("2001:db8::1", 53))]));
+        var first = PacketBuilder.Ethernet().IPv4(Client, Vip, identification: 1, moreFragments: true);
+        Assert.Equal(EdgeVerdict.Passed, bed.Verdict(first.Icmp(8).Payload(24).Build()));
+        Assert.Equal(EdgeVerdict.Passed, bed.Verdict(Later(1, IpProtocol.Icmp)));
+        Assert.Equal(EdgeVerdict.StrayFragment, bed.Verdict(Later(2, IpProtocol.Udp)));
+        Assert.Equal(EdgeVerdict.Passed, bed.Verdict(PacketBuilder.Ethernet().IPv4(Client, Vip, identification: 2, moreFragments: true).Udp(1, 54).Payload(24).Build()));
+        Assert.Equal(EdgeVerdict.Passed, bed.Verdict(Later(2, IpProtocol.Udp)));
+
+        static byte[] Later(ushort id, IpProtocol protocol) =>
+            PacketBuilder.Ethernet().IPv4(Client, Vip, identification: id, fragmentOffset: 32, protocol: protocol).Payload(8).Build();
+    }
+
+    [Fact]
+    public void Later_IPv6_fragments_follow_a_first_one_with_more_extension_headers()
+    {
+        const string VipV6 = "2001:db8:f::1";
+        using var bed = new EdgeBed(prepare: s => s.Balancer.Apply([EdgeBed.Service("b", VipV6, 53, IpProtocol.Udp, EdgeBed.Backend("2001:db8::1", 53))]));
+        var packet = PacketBuilder.Ethernet().IPv6("2001:db8:c::1", VipV6);
+        Assert.Equal(EdgeVerdict.Forwarded, bed.Verdict(packet.FragmentHeader(7, 0, true).Extension((IpProtocol)60).Udp(1000, 53).Payload(24).Build()));
+        Assert.Equal(EdgeVerdict.FragmentForwarded, bed.Verdict(packet.FragmentHeader(7, 40, false, (IpProtocol)60).Payload(8).Build()));
+    }
+
+    [Fact]
+    public void IPv6_packets_with_mapped_addresses_do_not_touch_IPv4_connections()
+    {
+        using var bed = new EdgeBed(prepare: s => s.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 80))]));
+        Home(bed, 1000, TcpFlags.Syn);
+        var forged = PacketBuilder.Ethernet().IPv6("2001:db8::5", "2001:db8::6").Tcp(1000, 80, TcpFlags.Rst).Build();
+        Mapped(Client).CopyTo(forged, 22);
+        Mapped(Vip).CopyTo(forged, 38);
+        Assert.Equal(EdgeVerdict.Malformed, bed.Verdict(forged));
+        Assert.Equal(ConnectionEnd.None, Assert.Single(bed.State.Connections.List()).End);
+
+        static byte[] Mapped(string address)
+        {
+            var bytes = new byte[IpAddress.Size];
+            IpAddress.Parse(address).WriteBytes(bytes);
+            return bytes;
+        }
+    }
+
     private static string Home(EdgeBed bed, ushort port, TcpFlags flags)
     {
         var (verdict, packet) = bed.Run(Packet(Client, port, Vip, 80, IpProtocol.Tcp, flags));

@@ -70,6 +70,18 @@ public sealed class ConnectionTableTests
         Assert.Empty(bed.Maps.Balancing.Connections.Keys);
     }
 
+    [Fact]
+    public void An_entry_stamped_after_the_clock_was_read_is_not_idle()
+    {
+        using var bed = Bed();
+        bed.State.Connections.Tick(5);
+        bed.Run(ToVip(IpProtocol.Tcp, TcpFlags.Syn));
+        // As if the reader had taken the time two seconds before the packets came.
+        bed.Maps.Balancing.Clock.Value = 3;
+        Assert.Equal(TimeSpan.Zero, Assert.Single(bed.State.Connections.List()).Idle);
+        Assert.Equal(0, bed.State.Connections.Sweep());
+    }
+
     private static EdgeBed Bed() => new(prepare: s => s.Balancer.Apply(
     [
         EdgeBed.Service("web", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend(Home, 8080)),
