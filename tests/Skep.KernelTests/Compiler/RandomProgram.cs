@@ -10,6 +10,15 @@ public abstract class RandomProgram : XdpProgram
     public readonly Global<RandomMemory> Memory = new();
     public readonly HashMap<RandomPair, long> Table = new(8);
 
+    /// <summary>For the comparison of engines: what the map holds, in order.</summary>
+    public IReadOnlyList<(long A, int B, short C, byte D, long Value)> Rows()
+    {
+        var rows = new List<(long, int, short, byte, long)>();
+        Table.ReadAll((k, v) => rows.Add((k.A, k.B, k.C, k.D, v)));
+        rows.Sort();
+        return rows;
+    }
+
     /// <summary>Inlined; works on the caller's struct.</summary>
     public static int Mix(ref RandomPair pair, int x)
     {
