@@ -1,6 +1,8 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -45,6 +47,7 @@ internal static class AgentHost
             SuppressDiagnosticsCallback = context => context.Exception is BadHttpRequestException,
         });
         app.UseStatusCodePages();
+        app.Use(RefuseRebinding);
         app.MapSkep();
         return app;
     }
@@ -58,14 +61,31 @@ internal static class AgentHost
         {
             await app.StartAsync(cancellation);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is SocketException or IOException { InnerException: AddressInUseException })
         {
-            throw new AgentException($"{e.Message} Choose another address with --listen, or none with --listen off.");
+            // In use, not of this host, or of a port that needs privileges.
+            throw new AgentException($"{e.Message.TrimEnd('.')} ({options.Listen ?? "no TCP"}). Choose another address with --listen, or none with --listen off.");
         }
 
         File.SetUnixFileMode(options.Paths.Socket, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         await app.WaitForShutdownAsync(cancellation);
         File.Delete(options.Paths.Socket);
+    }
+
+    // A page in a browser of this host could name the loopback address after itself and read the answers: what it asks for then
+    // carries its own name. Listeners that others may reach are asked for by whatever name the network gives them.
+    private static Task RefuseRebinding(HttpContext context, RequestDelegate next)
+    {
+        var asked = context.Request.Host.Host;
+        if (context.Connection.LocalIpAddress is not { } local || !IPAddress.IsLoopback(local)
+            || asked.Length == 0 || asked.Equals("localhost", StringComparison.OrdinalIgnoreCase) || IPAddress.TryParse(asked, out _))
+        {
+            return next(context);
+        }
+
+        return ApiEndpoints.Problem(
+            StatusCodes.Status421MisdirectedRequest, "Asked for by a name that is not this host's",
+            "Over the loopback address the agent answers to localhost or an address only.").ExecuteAsync(context);
     }
 
     private static void Explain(ProblemDetailsContext context)
@@ -88,6 +108,8 @@ internal static class AgentHost
         logging.Services.Configure<Microsoft.Extensions.Logging.Console.ConsoleLoggerOptions>(o => o.LogToStandardErrorThreshold = LogLevel.Trace);
         logging.SetMinimumLevel(options.Quiet ? LogLevel.Warning : LogLevel.Information);
         logging.AddFilter("Microsoft", LogLevel.Warning);
+        // A line for every connection over the limit would let anybody on this host fill the journal.
+        logging.AddFilter("Microsoft.AspNetCore.Server.Kestrel.Connections", LogLevel.Error);
         // It would log the stack of every refused request; the answer says all there is to say.
         logging.AddFilter("Microsoft.AspNetCore.Diagnostics.ExceptionHandlerMiddleware", LogLevel.Error);
     }

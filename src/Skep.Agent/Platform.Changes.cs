@@ -139,8 +139,23 @@ internal sealed partial class Platform
 
         _reloadsGood++;
         Enforce(set);
-        _store.SaveLastGood(loaded);
+        KeepLastGood(loaded);
         return true;
+    }
+
+    // A disk that is full or read-only must not undo what is in force, nor keep the agent from starting.
+    private void KeepLastGood(LoadedResources loaded)
+    {
+        try
+        {
+            _store.SaveLastGood(loaded);
+            _notKept = null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _notKept = $"the resources are in force but could not be kept for a restart: {e.Message}";
+            LogNotice(_logger, _notKept);
+        }
     }
 
     private void Enforce(ResourceSet set)

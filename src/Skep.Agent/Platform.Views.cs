@@ -133,6 +133,11 @@ internal sealed partial class Platform
     {
         var missing = _edge.Plan.Interfaces.Keys.Except(Interfaces().Select(i => i.Name), StringComparer.Ordinal).ToArray();
         List<string> notices = [.. _notices, .. _datapath.Notices];
+        if (_notKept is not null)
+        {
+            notices.Add(_notKept);
+        }
+
         if (missing.Length > 0 && _datapath.Name == "kernel")
         {
             notices.Add($"resources name interfaces that do not exist now: {string.Join(", ", missing)}; they are served when they appear");

@@ -38,6 +38,7 @@ internal sealed partial class Platform : IDisposable
     private long _reloadsGood;
     private long _reloadsBad;
     private bool _hasGarbage;
+    private string? _notKept;
 
     // Until a set is known to be good, what an earlier agent enforces is left as it is.
     private bool _holdEdge = true;
@@ -87,7 +88,8 @@ internal sealed partial class Platform : IDisposable
     {
         try
         {
-            await Task.WhenAll(TickAsync(cancellation), WatchAsync(cancellation), _flows.RunAsync(cancellation));
+            // The first that fails ends the agent: one that looks alive but keeps nothing as it should be is worse than one that is started again.
+            await await Task.WhenAny(TickAsync(cancellation), WatchAsync(cancellation), _flows.RunAsync(cancellation));
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {

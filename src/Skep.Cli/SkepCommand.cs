@@ -75,6 +75,11 @@ internal static class SkepCommand
                 error.WriteLine($"Did you mean 'skep {near}'?");
             }
 
+            foreach (var (wrong, meant) in NearOptions(parsed))
+            {
+                error.WriteLine($"Did you mean '{meant}' instead of '{Safe.Text(wrong)}'?");
+            }
+
             error.WriteLine($"Try '{Path(parsed)} --help'.");
             return ExitCode.Usage;
         }
@@ -109,6 +114,19 @@ internal static class SkepCommand
         {
             error.WriteLine($"skep: {Safe.Lines(e.Message)}");
             return ExitCode.Failed;
+        }
+    }
+
+    private static IEnumerable<(string Wrong, string Meant)> NearOptions(ParseResult parsed)
+    {
+        string[] known = [.. parsed.CommandResult.Command.Options.Select(o => o.Name)];
+        foreach (var word in parsed.UnmatchedTokens.Where(t => t.StartsWith("--", StringComparison.Ordinal)))
+        {
+            // People shorten words, which is no slip of the fingers.
+            if ((known.Where(k => word.Length > 3 && k.StartsWith(word, StringComparison.Ordinal)).ToArray() is [var only] ? only : NearestName.Of(word, known)) is { } meant)
+            {
+                yield return (word, meant);
+            }
         }
     }
 

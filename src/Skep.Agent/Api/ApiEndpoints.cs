@@ -79,6 +79,11 @@ internal static class ApiEndpoints
             return Problem(StatusCodes.Status400BadRequest, "The reason cannot be taken", "reason: at most 200 characters on one line");
         }
 
+        if (request.Interfaces?.All(Scalars.IsInterfaceName) == false)
+        {
+            return Problem(StatusCodes.Status400BadRequest, "The interfaces cannot be taken", "interfaces: names of interfaces, as 'ip link' shows them");
+        }
+
         var outcome = platform.Block(prefix, duration, request.Reason ?? "", request.Interfaces ?? [], request.Force);
         return outcome.Refusal is { } refusal
             ? Problem(StatusCodes.Status409Conflict, "Not blocked", refusal)

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Skep.Resources.Reading;
 
 namespace Skep.Agent.Configuration;
 
@@ -31,15 +32,38 @@ internal sealed class BlockStore(string path, TimeProvider time)
         try
         {
             var saved = JsonSerializer.Deserialize(File.ReadAllBytes(path), BlockJson.Default.ListManualBlock) ?? [];
-            _blocks = saved.Where(b => IPNetwork.TryParse(b.Prefix, out _)).ToImmutableSortedDictionary(b => b.Prefix, b => b, StringComparer.Ordinal);
-            return null;
+            // Somebody may have edited it: what cannot be a block must not keep the agent from starting.
+            ManualBlock[] usable = [.. saved.Where(IsUsable).DistinctBy(b => b.Prefix)];
+            _blocks = usable.ToImmutableSortedDictionary(b => b.Prefix, b => b, StringComparer.Ordinal);
+            return usable.Length == saved.Count ? null : $"{path} has {saved.Count - usable.Length} entries that are no blocks; they were left out.";
         }
         catch (JsonException e)
         {
-            File.Move(path, path + ".damaged", overwrite: true);
-            return $"{path} was damaged ({e.Message}) and is now {path}.damaged; block the addresses again.";
+            return $"{path} was damaged ({e.Message}){SetAside()}; block the addresses again.";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"{path} cannot be read ({e.Message}): what was blocked by command is not in force.";
         }
     }
+
+    private string SetAside()
+    {
+        try
+        {
+            File.Move(path, path + ".damaged", overwrite: true);
+            return $" and is now {path}.damaged";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $" and cannot be set aside ({e.Message})";
+        }
+    }
+
+    private static bool IsUsable(ManualBlock? block) =>
+        block is { Prefix: not null, Interfaces.IsDefault: false }
+        && Scalars.TryParsePrefix(block.Prefix, out var prefix) && prefix.ToString() == block.Prefix && prefix.PrefixLength > 0
+        && block.Interfaces.All(Scalars.IsInterfaceName);
 
     public void Add(ManualBlock block) => Save(_blocks.SetItem(block.Prefix, block));
 

@@ -52,16 +52,29 @@ internal sealed class ResourceStore(AgentOptions options, Func<IReadOnlyList<Pro
         var text = new StringBuilder();
         foreach (var path in Sources)
         {
-            FileInfo[] files = Directory.Exists(path) ? [.. new DirectoryInfo(path).EnumerateFiles().OrderBy(f => f.Name, StringComparer.Ordinal)] : [new FileInfo(path)];
-            foreach (var file in files)
+            try
             {
-                // A symbolic link changes with its target: Kubernetes swaps whole directories that way.
-                var target = file.LinkTarget is null ? file : (FileInfo?)file.ResolveLinkTarget(returnFinalTarget: true) ?? file;
-                text.Append(file.FullName).Append('|').Append(target.Exists ? target.Length : -1).Append('|').Append(target.Exists ? target.LastWriteTimeUtc.Ticks : 0).Append('\n');
+                Describe(path, text);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // It went away while it was read, or may not be read: a state like any other, which reading the resources will explain.
+                text.Append(path).Append('|').Append(e.Message).Append('\n');
             }
         }
 
         return text.ToString();
+    }
+
+    private static void Describe(string path, StringBuilder text)
+    {
+        FileInfo[] files = Directory.Exists(path) ? [.. new DirectoryInfo(path).EnumerateFiles().OrderBy(f => f.Name, StringComparer.Ordinal)] : [new FileInfo(path)];
+        foreach (var file in files)
+        {
+            // A symbolic link changes with its target: Kubernetes swaps whole directories that way.
+            var target = file.LinkTarget is null ? file : (FileInfo?)file.ResolveLinkTarget(returnFinalTarget: true) ?? file;
+            text.Append(file.FullName).Append('|').Append(target.Exists ? target.Length : -1).Append('|').Append(target.Exists ? target.LastWriteTimeUtc.Ticks : 0).Append('\n');
+        }
     }
 
     private LoadedResources Checked(LoadedResources loaded)

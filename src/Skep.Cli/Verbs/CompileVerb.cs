@@ -15,7 +15,7 @@ internal static class CompileVerb
 {
     public static Command Build()
     {
-        var name = new Argument<string>("program") { Description = $"{string.Join(", ", BuiltIn.Names)}, or an assembly file." };
+        var name = new Argument<string>("program") { HelpName = "program", Description = $"{string.Join(", ", BuiltIn.Names)}, or an assembly file." };
         name.CompletionSources.Add([.. BuiltIn.Names]);
         var type = new Option<string?>("--class") { Description = "Class in the assembly; the only program in it unless given. It needs a constructor without parameters.", HelpName = "name" };
         var dump = new Option<bool>("--dump") { Description = "Print every stage of the compilation and the disassembly." };

@@ -42,7 +42,8 @@ public class ApiTests
     [InlineData("POST", "/api/v1/blocks", "{\"prefix\":\"1.2.3.4\",\"reason\":\"a\\u001b[31m\"}", 400)]
     [InlineData("POST", "/api/v1/blocks", "null", 400)]
     [InlineData("POST", "/api/v1/blocks", "{\"prefix\":{\"a\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}}", 400)]
-    [InlineData("POST", "/api/v1/blocks", "{\"prefix\":\"1.2.3.4\",\"interfaces\":[\"../../etc\"]}", 409)]
+    [InlineData("POST", "/api/v1/blocks", "{\"prefix\":\"1.2.3.4\",\"interfaces\":[\"../../etc\"]}", 400)]
+    [InlineData("POST", "/api/v1/blocks", "{\"prefix\":\"1.2.3.4\",\"interfaces\":[null]}", 400)]
     [InlineData("DELETE", "/api/v1/blocks", null, 400)]
     [InlineData("DELETE", "/api/v1/blocks?prefix=9.9.9.9", null, 404)]
     [InlineData("POST", "/api/v1/resources", "kind: Nope", 422)]
@@ -89,6 +90,12 @@ public class ApiTests
                 using var client = new HttpClient { BaseAddress = new Uri($"http://{address}") };
                 Assert.Equal(HttpStatusCode.Forbidden, (await client.PostAsync("/api/v1/resources", new StringContent(""))).StatusCode);
                 Assert.Equal("ok\n", await client.GetStringAsync("/healthz"));
+
+                // DNS rebinding: a page's own name, made to point at the loopback address.
+                using var rebound = new HttpRequestMessage(HttpMethod.Get, "/api/v1/flows") { Headers = { Host = "evil.example" } };
+                Assert.Equal(HttpStatusCode.MisdirectedRequest, (await client.SendAsync(rebound)).StatusCode);
+                using var local = new HttpRequestMessage(HttpMethod.Get, "/api/v1/flows") { Headers = { Host = "localhost:9180" } };
+                Assert.Equal(HttpStatusCode.OK, (await client.SendAsync(local)).StatusCode);
             },
             TestContext.Current.CancellationToken);
     }

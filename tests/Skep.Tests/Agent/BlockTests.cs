@@ -31,6 +31,26 @@ public class BlockTests
     }
 
     [Fact]
+    public void Entries_of_the_saved_file_that_are_no_blocks_are_left_out_and_said()
+    {
+        using var bed = new AgentBed();
+        Directory.CreateDirectory(bed.Options.Paths.State);
+        File.WriteAllText(
+            bed.Options.Paths.Blocks,
+            """
+            [null, {}, {"prefix":"9.9.9.9/32"}, {"prefix":"9.9.9.8/32","interfaces":[null]}, {"prefix":"0.0.0.0/0","interfaces":["capture"]},
+             {"prefix":"203.0.113.7/32","reason":"scan","interfaces":["capture"]}]
+            """);
+
+        var (platform, twin) = bed.Start();
+        using var _ = platform;
+
+        Assert.Contains(platform.Status().Notices, n => n.Contains("5 entries", StringComparison.Ordinal));
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+        Assert.Equal(XdpAction.Pass, AgentBed.Send(twin, "9.9.9.8", "192.0.2.1"));
+    }
+
+    [Fact]
     public void A_block_needs_a_place_and_is_refused_where_nothing_or_everything_is_meant()
     {
         using var bed = new AgentBed();

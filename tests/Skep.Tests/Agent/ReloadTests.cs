@@ -1,3 +1,4 @@
+using Skep.Agent;
 using Skep.Agent.Configuration;
 using Skep.Bpf.Programming;
 using Skep.Engine;
@@ -43,6 +44,48 @@ public class ReloadTests
 
         Assert.False(platform.ResourcesStatus().Current);
         Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+    }
+
+    [Fact]
+    public void A_state_directory_that_takes_nothing_does_not_keep_resources_out_of_force()
+    {
+        using var bed = new AgentBed();
+        bed.Write(AgentBed.BlockList("203.0.113.7"));
+        // A file in the place of the directory refuses writing to everybody, root included.
+        File.WriteAllText(bed.Options.Paths.State, "");
+
+        var (platform, twin) = bed.Start();
+        using var _ = platform;
+
+        Assert.True(platform.IsReady);
+        Assert.Contains(platform.Status().Notices, n => n.Contains("could not be kept", StringComparison.Ordinal));
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+    }
+
+    [Fact]
+    public void A_directory_that_goes_away_leaves_what_is_in_force_and_is_read_when_it_is_back()
+    {
+        using var bed = new AgentBed();
+        var directory = Directory.CreateDirectory(Path.Combine(bed.Directory, "edge.d")).FullName;
+        var file = Path.Combine(directory, "a.yaml");
+        File.WriteAllText(file, AgentBed.BlockList("203.0.113.7"));
+        var options = bed.Options with { Resources = [directory] };
+        var opened = OpenedDatapath.Open(options, TimeProvider.System);
+        using var platform = new Platform(options, opened, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLogger<Platform>.Instance);
+        platform.Start();
+
+        Directory.Delete(directory, recursive: true);
+        Assert.False(platform.Reload());
+        Assert.Equal(XdpAction.Drop, AgentBed.Send((TwinDatapath)opened.Datapath, "203.0.113.7", "192.0.2.1"));
+
+        Directory.CreateDirectory(directory);
+        File.CreateSymbolicLink(Path.Combine(directory, "loop.yaml"), Path.Combine(directory, "loop.yaml"));
+        Assert.False(platform.Reload());
+
+        File.Delete(Path.Combine(directory, "loop.yaml"));
+        File.WriteAllText(file, AgentBed.BlockList("198.51.100.1"));
+        Assert.True(platform.Reload());
+        Assert.Equal(XdpAction.Pass, AgentBed.Send((TwinDatapath)opened.Datapath, "203.0.113.7", "192.0.2.1"));
     }
 
     [Fact]

@@ -97,7 +97,7 @@ internal static class CrossChecks
             {
                 problems.Warning(
                     balancer.Source, "no-live-backend", $"LoadBalancer '{balancer.Name}' has no {Family(family)} backend with a weight above 0",
-                    "new connections to it go to the host itself until one is added");
+                    "new connections to it are refused until one is added");
             }
         }
     }

@@ -34,7 +34,7 @@ internal static class DocumentReader
         }
         catch (YamlException e)
         {
-            problems.Error(Place(file, e.Start), "bad-yaml", Node.Quote(e.InnerException?.Message ?? e.Message).TrimEnd('.'), "mend the YAML syntax");
+            problems.Error(Place(file, e.Start), "bad-yaml", Node.Quote(e.InnerException?.Message ?? e.Message, 200).TrimEnd('.'), "mend the YAML syntax");
         }
 
         // The scanner gives up on some malformed text with these instead of a YamlException.

@@ -16,7 +16,7 @@ internal static partial class Scalars
 
     public static readonly ScalarShape InterfaceName = new(
         "bad-interface", "the name of an interface", "at most 15 characters without '/', spaces or wildcards, as 'ip link' shows it",
-        text => InterfacePattern().IsMatch(text) && text is not "." and not ".." ? text : null,
+        text => IsInterfaceName(text) ? text : null,
         () => new JsonObject { ["type"] = "string", ["pattern"] = @"^[^\s/:*?%]{1,15}$" });
 
     public static readonly ScalarShape Text = new(
@@ -65,6 +65,9 @@ internal static partial class Scalars
     /// <summary>A value that can be nothing but <paramref name="value"/>.</summary>
     public static ScalarShape Constant(string id, string what, string value) => new(
         id, what, $"write {value}", text => text == value ? text : null, () => new JsonObject { ["const"] = value });
+
+    /// <summary>Whether the kernel would take a name for an interface; JSON may bring null.</summary>
+    public static bool IsInterfaceName(string? name) => name is not null and not "." and not ".." && InterfacePattern().IsMatch(name);
 
     /// <summary>An address or prefix in its strict form: no host bits, no scope, no octal.</summary>
     public static bool TryParsePrefix(string text, out IPNetwork prefix)
