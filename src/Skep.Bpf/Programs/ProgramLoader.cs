@@ -114,7 +114,8 @@ public static unsafe class ProgramLoader
                 status = BpfSyscall.ProgLoad(ref attributes, out handle);
             }
 
-            if (status != -Errno.NoSpace || size == LargestLog)
+            // A log that would not fit the largest buffer either is not worth another walk through the program: its end is here.
+            if (status != -Errno.NoSpace || size == LargestLog || attributes.LogTrueSize > LargestLog)
             {
                 var end = Array.IndexOf(buffer, (byte)0);
                 return (status, Encoding.UTF8.GetString(buffer, 0, end < 0 ? size : end));

@@ -67,7 +67,7 @@ public sealed class VerifierException : BpfException
     /// </summary>
     public IReadOnlyList<VerifierHotspot> Hotspots { get; }
 
-    /// <summary>The log as the kernel gave it; of one longer than 16 MiB the end.</summary>
+    /// <summary>The log as the kernel gave it; of one longer than 16 MiB only the end.</summary>
     public string Log { get; }
 
     private static SourceLine? Locate(ProgramSpec spec, int? slot)

@@ -47,6 +47,10 @@ internal sealed partial record VerifierLog
                 instruction = at.Groups["text"].Value.Trim();
                 afterwards = at.Groups["state"].Value.Trim();
                 complaint.Clear();
+                if (at.Groups["over"] is { Success: true } over)
+                {
+                    complaint.Add(over.Value);
+                }
             }
             else if (StateLine().Match(line) is { Success: true } state)
             {
@@ -94,13 +98,14 @@ internal sealed partial record VerifierLog
         return string.Join(" ", text) is { Length: > 0 } paragraph ? paragraph : null;
     }
 
-    [GeneratedRegex(@"^(?<slot>\d+): \([0-9a-f]{2}\) (?<text>[^;]*)(; (?<state>.*))?$")]
+    // Behind a branch the kernel goes on in the same line: with the state at the target, or with the complaint that it was one too many.
+    [GeneratedRegex(@"^(?<slot>\d+): \([0-9a-f]{2}\) (?<text>.*?)(\s*; (?<state>.*)| \d+: (?<state>(R\d|fp-|frame\d).*)| (?<over>BPF program is too large.*))?$")]
     private static partial Regex InstructionLine();
 
     [GeneratedRegex(@"^(from \d+ to )?\d+:( safe)? (frame\d+: )?(?<state>(R\d|fp-).*)$")]
     private static partial Regex StateLine();
 
-    [GeneratedRegex(@"^(;|func#\d|last_idx|regs=|mark_precise|parent |from \d+ to \d+: safe|propagating|Live regs|\d+: \.+|\d+: safe|arg#\d+ reference type|Validating |(The )?reference type)|^(verification time|stack depth|processed \d+ insns|insns_walked)")]
+    [GeneratedRegex(@"^(;|func#\d|func '\w+' arg\d+ has|(cur|old) state: |last_idx|regs=|mark_precise|parent |from \d+ to \d+: safe|propagating|Live regs|\d+: \.+|\d+: safe|arg#\d+ reference type|Validating |(The )?reference type)|^(verification time|stack depth|processed \d+ insns|insns_walked)")]
     private static partial Regex Chatter();
 
     [GeneratedRegex(@"^(verification time|stack depth|processed \d+ insns|insns_walked)")]

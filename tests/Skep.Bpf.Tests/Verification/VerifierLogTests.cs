@@ -30,6 +30,28 @@ public class VerifierLogTests
     }
 
     [Fact]
+    public void What_follows_a_branch_in_its_line_is_told_from_it()
+    {
+        var atTarget = VerifierLog.Parse(
+            """
+            9: (bd) if r2 <= r1 goto pc+2 12: R0=scalar(umax=0xffff,var_off=(0x0; 0xffff)) R1=pkt_end() R2=pkt(r=0) R10=fp0
+            12: (71) r0 = *(u8 *)(r2 -1)
+            invalid access to packet, off=-1 size=1, R2(id=1,off=-1,r=0)
+            """);
+        var oneTooMany = VerifierLog.Parse(
+            """
+            20: (04) w7 += 1                      ; R7=0x22e06
+            21: (ad) if r7 < r8 goto pc-5 BPF program is too large. Processed 1000001 insn
+            processed 1000001 insns (limit 1000000) max_states_per_insn 4 total_states 20413 peak_states 20413 mark_read 0
+            """);
+
+        Assert.Equal("R0=scalar(umax=0xffff,var_off=(0x0; 0xffff)) R1=pkt_end() R2=pkt(r=0) R10=fp0", atTarget.Registers);
+        Assert.Equal("if r7 < r8 goto pc-5", oneTooMany.Instruction);
+        Assert.Equal("BPF program is too large. Processed 1000001 insn", oneTooMany.Complaint);
+        Assert.Equal(21, oneTooMany.Slot);
+    }
+
+    [Fact]
     public void The_format_of_kernel_7_3_brings_its_own_reason_and_suggestion()
     {
         var log = VerifierLog.Parse(
@@ -108,6 +130,8 @@ public class VerifierLogTests
     [InlineData("R3 invalid mem access 'inv'", "Only pointers")]
     [InlineData("invalid indirect read from stack R2 off -8+0 size 8", "Every byte of the stack")]
     [InlineData("invalid indirect read from stack off -8+0 size 8", "Every byte of the stack")]
+    [InlineData("invalid write to stack R1 off=-8 size=16", "inside the local")]
+    [InlineData("invalid write to stack R10 off=-520 size=8", "512 bytes")]
     [InlineData("combined stack size of 2 calls is 544. Too large", "512 bytes")]
     [InlineData("R2 min value is negative, either use unsigned index or do a if (index >=0) check.", "must lie inside")]
     [InlineData("R1 unbounded memory access, make sure to bounds check any such access", "must lie inside")]
