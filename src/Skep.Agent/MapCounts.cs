@@ -33,7 +33,7 @@ internal sealed class MapCounts(TimeProvider time)
     private static long Count(BpfMap map)
     {
         var valueSize = map.Kind is MapKind.PerCpuHash or MapKind.LruPerCpuHash ? ((map.ValueSize + 7) & ~7) * map.Storage.ValuesPerEntry : map.ValueSize;
-        var batch = Math.Max(1, Math.Min(Batch, (1 << 20) / (valueSize + map.KeySize)));
+        var batch = Math.Max(64, Math.Min(Batch, (1 << 20) / (valueSize + map.KeySize)));
         var keys = ArrayPool<byte>.Shared.Rent(batch * map.KeySize);
         var values = ArrayPool<byte>.Shared.Rent(batch * valueSize);
         try

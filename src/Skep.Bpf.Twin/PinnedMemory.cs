@@ -29,5 +29,5 @@ internal readonly unsafe struct PinnedMemory
     public byte* Address { get; }
 
     /// <summary>Bytes in all.</summary>
-    public int Length => _owner.Length * 8;
+    public long Length => _owner.Length * 8L;
 }

@@ -46,7 +46,8 @@ public static class MapDump
         var isArray = map.Kind is MapKind.Array or MapKind.PerCpuArray;
         var entries = new List<(byte[] Key, byte[] Value)>();
         var valueSize = ValueSize(map);
-        var batch = Math.Clamp((1 << 20) / (valueSize + map.KeySize), 1, 1024);
+        // Never so few that a crowded bucket of a hash table, which the kernel gives whole, would not fit.
+        var batch = Math.Clamp((1 << 20) / (valueSize + map.KeySize), 64, 1024);
         var keys = new byte[batch * map.KeySize];
         var values = new byte[batch * valueSize];
         var cursor = 0ul;

@@ -30,6 +30,4 @@ internal static unsafe partial class BpfSyscall
     internal static int MapLookupBatch(ref MapBatchAttributes attributes) => Call(BpfCommand.MapLookupBatch, ref attributes);
 
     internal static int MapUpdateBatch(ref MapBatchAttributes attributes) => Call(BpfCommand.MapUpdateBatch, ref attributes);
-
-    internal static int MapDeleteBatch(ref MapBatchAttributes attributes) => Call(BpfCommand.MapDeleteBatch, ref attributes);
 }

@@ -72,17 +72,25 @@ public abstract unsafe partial class KeyedMap<TKey, TValue> : BpfMap
         };
     }
 
-    /// <summary>User side: all keys present now; entries that come or go meanwhile may be missed or repeated.</summary>
+    /// <summary>
+    /// User side: all keys present now; entries that come or go meanwhile may be missed or repeated. Ends after <see cref="BpfMap.MaxEntries"/>
+    /// keys at the latest: one that was removed meanwhile sends the kernel back to the first.
+    /// </summary>
+    /// <exception cref="BpfException">The kernel refused.</exception>
     public IEnumerable<TKey> Keys
     {
         get
         {
-            var key = default(TKey);
-            var status = FirstKey(out key);
-            while (status == 0)
+            var status = FirstKey(out var key);
+            for (var seen = 0u; status == 0 && seen < MaxEntries; seen++)
             {
                 yield return key;
                 status = NextKey(key, out key);
+            }
+
+            if (status is not 0 and not -Errno.NoEntry)
+            {
+                throw BpfException.ForMap(this, "next key", status);
             }
         }
     }

@@ -5,8 +5,8 @@ namespace Skep.Bpf.Programs;
 
 public sealed unsafe partial class LoadedProgram
 {
-    // Bytes a program may add: head room of an XDP frame and tail room up to the page.
-    private const int RoomToGrow = 512;
+    // Bytes a program may add: head room of a frame and tail room, together less than a page.
+    private const int RoomToGrow = 4096;
 
     // struct xdp_md: 0 data, 4 data_end, 8 data_meta, 12 ingress_ifindex, 16 rx_queue_index, 20 egress_ifindex
     private const int XdpContextSize = 24;

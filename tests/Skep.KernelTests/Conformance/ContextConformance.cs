@@ -7,7 +7,7 @@ namespace Skep.KernelTests.Conformance;
 /// <summary>What programs see of a packet beside its bytes, and how they change its room: the same in the kernel and in the twin.</summary>
 public class ContextConformance
 {
-    private record struct TcFields(uint Length, uint Protocol, uint Mark, uint Interface, uint IngressInterface, uint GsoSegments, uint VlanPresent, uint Readable);
+    private record struct TcFields(uint Length, uint Protocol, uint Mark, uint Interface, uint IngressInterface, uint GsoSegments, uint VlanPresent, uint Readable, int Loaded, int NotLoaded, ulong Bytes);
 
     private sealed unsafe class TcProbe : TcProgram
     {
@@ -25,6 +25,11 @@ public class ContextConformance
             fields.GsoSegments = context.GsoSegments;
             fields.VlanPresent = context.VlanPresent;
             fields.Readable = (uint)(context.DataEnd - context.Data);
+            var bytes = 0ul;
+            fields.Loaded = context.LoadBytes(6, &bytes, sizeof(ulong));
+            fields.Bytes = bytes;
+            fields.NotLoaded = context.LoadBytes(context.Length - 4, &bytes, sizeof(ulong));
+            fields.Bytes ^= bytes;
             var number = _number.Value++;
             _seen.Update(in number, in fields, UpdateMode.Any);
             return TcAction.Ok;

@@ -75,6 +75,27 @@ public class BatchTests
     }
 
     [KernelFact]
+    public void Walking_the_keys_ends_although_they_are_removed_and_set_again()
+    {
+        using var map = new HashMap<uint, uint>(16, "restless");
+        map.Bind(KernelMapStorage.Create(map));
+        for (var i = 0u; i < 8; i++)
+        {
+            map.Set(i, i);
+        }
+
+        var seen = 0;
+        foreach (var key in map.Keys)
+        {
+            map.Remove(key);
+            map.Set(key + 100, 0);
+            seen++;
+        }
+
+        Assert.InRange(seen, 1, 16);
+    }
+
+    [KernelFact]
     public void A_batch_must_hold_something()
     {
         using var map = new HashMap<uint, uint>(4, "small");

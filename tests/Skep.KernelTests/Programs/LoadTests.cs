@@ -49,6 +49,15 @@ public class LoadTests
     }
 
     [KernelFact]
+    public void A_test_run_gives_a_packet_back_that_grew_by_most_of_a_page()
+    {
+        // bpf_xdp_adjust_tail
+        using var program = ProgramLoader.Load(new Assembler().Move(R2, 3000).Call(65).Move(R0, 2).Exit().Build("grow", ProgramType.Xdp));
+
+        Assert.Equal(s_packet.Length + 3000, program.TestRun(s_packet).Output.Length);
+    }
+
+    [KernelFact]
     public void A_test_run_shows_the_interface_the_packet_came_in_by()
     {
         using var program = ProgramLoader.Load(new Assembler().Load(SizeW, R0, R1, 12).Exit().Build("ifindex", ProgramType.Xdp));
