@@ -12,33 +12,36 @@ const int Repeat = 20_000;
 ThreadClock.Pin();
 var rows = new List<BenchmarkRow>();
 using (var setting = new Setting(rate: null))
+using (var counting = new Counting(rate: null))
 {
     rows.Add(new("edge program", "instructions", "count", setting.Ours.Instructions, setting.Clang.Instructions, Baseline));
     rows.Add(new("edge program", "instructions the verifier walks", "count", setting.Ours.VerifiedInstructions, setting.Clang.VerifiedInstructions, Baseline));
     rows.Add(new("edge program", "machine code", "bytes", setting.Ours.JitedBytes, setting.Clang.JitedBytes, Baseline));
     var v4 = PacketBuilder.Ethernet().IPv4(Setting.Client4, Setting.VirtualV4);
     var v6 = PacketBuilder.Ethernet().IPv6(Setting.Client6, Setting.VirtualV6);
-    Measure(setting, "pass, no service", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.11.1").Tcp(40000, 443, TcpFlags.Ack));
-    Measure(setting, "block, exact address", PacketBuilder.Ethernet().IPv4(Setting.Blocked, Setting.VirtualV4).Tcp(40000, 80, TcpFlags.Syn));
-    Measure(setting, "block, prefix", PacketBuilder.Ethernet().IPv4(Setting.BlockedNet, Setting.VirtualV4).Tcp(40000, 80, TcpFlags.Syn));
-    Measure(setting, "balance, IPv4 TCP", v4.Tcp(40000, 80, TcpFlags.Ack));
-    Measure(setting, "balance, IPv4 UDP", v4.Udp(40000, 80));
-    Measure(setting, "balance, IPv6 TCP", v6.Tcp(40000, 80, TcpFlags.Ack));
-    Measure(setting, "balance, IPv6 UDP", v6.Udp(40000, 80));
+    Measure(setting, counting, "pass, no service", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.11.1").Tcp(40000, 443, TcpFlags.Ack));
+    Measure(setting, counting, "block, exact address", PacketBuilder.Ethernet().IPv4(Setting.Blocked, Setting.VirtualV4).Tcp(40000, 80, TcpFlags.Syn));
+    Measure(setting, counting, "block, prefix", PacketBuilder.Ethernet().IPv4(Setting.BlockedNet, Setting.VirtualV4).Tcp(40000, 80, TcpFlags.Syn));
+    Measure(setting, counting, "balance, IPv4 TCP", v4.Tcp(40000, 80, TcpFlags.Ack));
+    Measure(setting, counting, "balance, IPv4 UDP", v4.Udp(40000, 80));
+    Measure(setting, counting, "balance, IPv6 TCP", v6.Tcp(40000, 80, TcpFlags.Ack));
+    Measure(setting, counting, "balance, IPv6 UDP", v6.Udp(40000, 80));
     var (_, forwarded) = setting.Ours.RunOnce(Padded(v4.Tcp(40000, 80, TcpFlags.Ack)));
     var backend = string.Join('.', forwarded[30..34]);
-    Measure(setting, "reply, IPv4 TCP", PacketBuilder.Ethernet().IPv4(backend, Setting.Client4).Tcp(8080, 40000, TcpFlags.Ack));
-    Measure(setting, "new connection, IPv4 TCP", v4.Tcp(40000, 80, TcpFlags.Syn), vary: true);
+    Measure(setting, counting, "reply, IPv4 TCP", PacketBuilder.Ethernet().IPv4(backend, Setting.Client4).Tcp(8080, 40000, TcpFlags.Ack));
+    Measure(setting, counting, "new connection, IPv4 TCP", v4.Tcp(40000, 80, TcpFlags.Syn), vary: true);
 }
 
 using (var setting = new Setting(new SourceRate(1_000_000_000, 1_000_000_000)))
+using (var counting = new Counting(new SourceRate(1_000_000_000, 1_000_000_000)))
 {
-    Measure(setting, "rate limit, admitted", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.11.1").Tcp(40000, 443, TcpFlags.Ack));
+    Measure(setting, counting, "rate limit, admitted", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.11.1").Tcp(40000, 443, TcpFlags.Ack));
 }
 
 using (var setting = new Setting(new SourceRate(1, 1)))
+using (var counting = new Counting(new SourceRate(1, 1)))
 {
-    Measure(setting, "rate limit, exceeded", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.11.1").Tcp(40000, 443, TcpFlags.Ack));
+    Measure(setting, counting, "rate limit, exceeded", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.11.1").Tcp(40000, 443, TcpFlags.Ack));
 }
 
 BenchmarkRow.Publish(rows, args);
@@ -46,10 +49,15 @@ return 0;
 
 static byte[] Padded(PacketBuilder packet) => packet.Payload(64).Build();
 
-void Measure(Setting setting, string name, PacketBuilder builder, bool vary = false)
+void Measure(Setting setting, Counting counting, string name, PacketBuilder builder, bool vary = false)
 {
     var packet = Padded(builder);
     setting.Use(packet, vary);
+
+    // A new connection comes from a port not seen before; the paths of the others begin at the second packet.
+    byte[] counted = [.. packet];
+    counted[Setting.SourcePortLow] += vary ? (byte)1 : (byte)0;
+    var executed = counting.Count(counted, vary ? 1 : 2);
     if (!vary)
     {
         // Once each before comparing: the first packet of a connection goes another way.
@@ -60,8 +68,14 @@ void Measure(Setting setting, string name, PacketBuilder builder, bool vary = fa
         {
             throw new InvalidOperationException($"{name}: the two programs disagree: {ours.Verdict} and {clang.Verdict}");
         }
+
+        if (ours.Verdict != executed.Verdict || !ours.Packet.AsSpan().SequenceEqual(executed.Packet))
+        {
+            throw new InvalidOperationException($"{name}: kernel and interpreter disagree: {ours.Verdict} and {executed.Verdict}");
+        }
     }
 
+    rows.Add(new(name, "instructions executed", "count", executed.Ours, executed.Clang, Baseline));
     var samples = new List<(double OursRaw, double ClangRaw, double OursNull, double ClangNull)>();
     for (var place = 0; place < Places; place++)
     {

@@ -16,6 +16,10 @@ internal sealed class Setting : IDisposable
     internal const string Client6 = "fd5e:1::10";
     internal const string Blocked = "203.0.113.7";
     internal const string BlockedNet = "192.0.2.77";
+
+    /// <summary>Byte of the source port's lower half in an IPv4 packet.</summary>
+    internal const int SourcePortLow = 35;
+
     private const int Backends = 20;
 
     private readonly EdgeMaps _maps;
@@ -30,16 +34,9 @@ internal sealed class Setting : IDisposable
             ProgramCompiler.Compile(new BenchProgram(edge, Template)), ProgramCompiler.Compile(new BenchProgram(null, Template)), ProgramCompiler.Compile(edge));
 
         var maps = _maps.All.Append(Template).ToDictionary(m => m.Name);
-        List<string> defines = [$"-DRING_SIZE={options.RingSize}"];
-        if (rate is not null)
-        {
-            var interval = 1_000_000_000UL / rate.PacketsPerSecond;
-            defines.AddRange([$"-DRATE_INTERVAL={interval}ull", $"-DRATE_TOLERANCE={interval * (rate.Burst - 1)}ull"]);
-        }
-
-        var clang = ClangObject.Compile(Path.Combine(AppContext.BaseDirectory, "edge.c"), [.. defines]);
+        var clang = CompileClang(options);
         Clang = new Contender(clang.Program("xdp/edge", "clang_edge", maps), clang.Program("xdp/null", "clang_null", maps), clang.Program("xdp/alone", "clang_alone", maps));
-        Fill();
+        Fill(_maps, TimeProvider.System);
     }
 
     internal Contender Ours { get; }
@@ -51,9 +48,23 @@ internal sealed class Setting : IDisposable
     /// <summary>Puts a packet where both sides restore it from.</summary>
     internal void Use(byte[] packet, bool vary) => Template.Set(0, BenchTemplate.Of(packet, vary));
 
-    private void Fill()
+    /// <summary>The baseline for the same options.</summary>
+    internal static ClangObject CompileClang(EdgeOptions options)
     {
-        var state = new EdgeState(_maps, TimeProvider.System);
+        List<string> defines = [$"-DRING_SIZE={options.RingSize}"];
+        if (options.RateLimit is { } rate)
+        {
+            var interval = 1_000_000_000UL / rate.PacketsPerSecond;
+            defines.AddRange([$"-DRATE_INTERVAL={interval}ull", $"-DRATE_TOLERANCE={interval * (rate.Burst - 1)}ull"]);
+        }
+
+        return ClangObject.Compile(Path.Combine(AppContext.BaseDirectory, "edge.c"), [.. defines]);
+    }
+
+    /// <summary>Services, backends and block list of a small edge; the maps have storage.</summary>
+    internal static void Fill(EdgeMaps maps, TimeProvider time)
+    {
+        var state = new EdgeState(maps, time);
         ServiceModel Service(string address, IpProtocol protocol, Func<int, string> backend) => new(
             "bench", IpAddress.Parse(address), 80, protocol,
             [.. Enumerable.Range(1, Backends).Select(i => new BackendModel(IpAddress.Parse(backend(i)), 8080, 1 + (i % 3)))]);
