@@ -73,7 +73,7 @@ public sealed unsafe partial class BtfFile : IDisposable
     /// <summary>The first kind this reader does not know, or null. The types from there on are not seen: their length is unknown.</summary>
     public int? UnknownKind { get; private set; }
 
-    /// <summary>Opens a BTF file, mapped where possible.</summary>
+    /// <summary>Opens a BTF file; one of the kernel is mapped where possible.</summary>
     /// <exception cref="InvalidDataException">It is not BTF, or damaged.</exception>
     public static BtfFile Open(string path) => new(BtfMemory.Open(path));
 

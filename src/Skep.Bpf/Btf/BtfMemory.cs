@@ -3,7 +3,10 @@ using Skep.Bpf.Kernel;
 
 namespace Skep.Bpf.Btf;
 
-/// <summary>Bytes outside the managed heap: a file mapped or, where that is refused (sysfs before kernel 6.16), read.</summary>
+/// <summary>
+/// Bytes outside the managed heap: a file of sysfs mapped (kernel 6.16), any other read, because one that is cut while it is mapped would
+/// end the process.
+/// </summary>
 internal sealed unsafe class BtfMemory : SafeHandle
 {
     private readonly bool _mapped;
@@ -25,17 +28,20 @@ internal sealed unsafe class BtfMemory : SafeHandle
     {
         using var file = File.OpenHandle(path);
         var length = (nuint)RandomAccess.GetLength(file);
-        var address = LibC.mmap(null, length, LibC.PROT_READ, LibC.MAP_PRIVATE, (int)file.DangerousGetHandle(), 0);
-        if (address != LibC.MAP_FAILED)
+        if (path.StartsWith("/sys/", StringComparison.Ordinal))
         {
-            return new BtfMemory(address, length, mapped: true);
+            var address = LibC.mmap(null, length, LibC.PROT_READ, LibC.MAP_PRIVATE, (int)file.DangerousGetHandle(), 0);
+            if (address != LibC.MAP_FAILED)
+            {
+                return new BtfMemory(address, length, mapped: true);
+            }
         }
 
         var memory = Allocate(length);
         nuint done = 0;
         while (done < length)
         {
-            var read = RandomAccess.Read(file, new Span<byte>(memory.Address + done, (int)(length - done)), (long)done);
+            var read = RandomAccess.Read(file, new Span<byte>(memory.Address + done, (int)Math.Min(length - done, int.MaxValue)), (long)done);
             if (read == 0)
             {
                 memory.Dispose();

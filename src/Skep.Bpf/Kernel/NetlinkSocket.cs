@@ -63,10 +63,13 @@ internal sealed unsafe class NetlinkSocket : IDisposable
     }
 
     /// <summary>As <see cref="Require"/>, to remove something: that it went already, with its interface perhaps, is as good.</summary>
-    internal void RequireGone(NetlinkMessage message, string what)
+    /// <param name="message">The request.</param>
+    /// <param name="what">What failed, in words.</param>
+    /// <param name="absence">The errno by which the kernel says that it is not there.</param>
+    internal void RequireGone(NetlinkMessage message, string what, int absence = Errno.NoEntry)
     {
         var (status, words) = Send(message);
-        if (status is not -Errno.NoDevice and not -Errno.NoEntry)
+        if (status != -Errno.NoDevice && status != -absence)
         {
             ThrowIfFailed(status, words, what);
         }

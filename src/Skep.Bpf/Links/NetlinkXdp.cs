@@ -47,8 +47,13 @@ internal sealed class NetlinkXdp(NetlinkSocket socket, KernelHandle program, Hoo
         return id;
     }
 
-    private protected override void Remove() =>
-        Socket.RequireGone(Request(Hook.Interface, -1, (uint)Hook.Mode, null), "Detaching an XDP program by netlink failed");
+    private protected override void Remove()
+    {
+        // Only our own program: EEXIST says that another one took its place, or that none is there.
+        using var current = Program.Borrow();
+        Socket.RequireGone(
+            Request(Hook.Interface, -1, (uint)Hook.Mode | OnlyIfExpected, current.Descriptor), "Detaching an XDP program by netlink failed", Errno.Exists);
+    }
 
     private protected override void Replace(LoadedProgram program)
     {

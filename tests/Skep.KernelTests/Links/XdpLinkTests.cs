@@ -72,6 +72,29 @@ public class XdpLinkTests
     }
 
     [KernelFact]
+    public void Detaching_by_netlink_leaves_a_program_that_took_the_place()
+    {
+        using var path = new UdpPath();
+        using var pins = new TestPins();
+        using var dropped = new Global<ulong>("dropped");
+        using var passed = new Global<ulong>("passed");
+        using var dropper = ProgramLoader.Load(DatagramProgram.Xdp("dropper", dropped, Drop));
+        using var passer = ProgramLoader.Load(DatagramProgram.Xdp("passer", passed, Pass));
+        var first = path.Right.Run(() => XdpLink.AttachByNetlink(passer, path.RightInterface, XdpMode.Generic));
+        first.Pin(pins.Path("edge"));
+        var second = path.Right.Run(() => Link.OpenPinned(pins.Path("edge")));
+        second.Update(dropper);
+
+        first.Detach();
+
+        path.Send(1);
+        Eventually.True(() => dropped.Value == 1, "the program that took the place still drops");
+        second.Detach();
+        second.Detach();
+        Assert.Equal(2, path.SendAndReceive(2));
+    }
+
+    [KernelFact]
     public void A_second_program_on_the_interface_is_refused()
     {
         using var path = new UdpPath();
