@@ -15,9 +15,10 @@ internal static class AgentRunner
     {
         using var instance = InstanceLock.Take(options.Paths);
         var opened = OpenedDatapath.Open(options, TimeProvider.System);
+        var player = opened.Datapath is Engine.TwinDatapath twin ? new TwinPlayer(twin, options.Pcap) : null;
+        player?.Check();
         await using var app = AgentHost.Build(options, opened);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation, app.Lifetime.ApplicationStopping);
-        var player = opened.Datapath is Engine.TwinDatapath twin ? new TwinPlayer(twin, options.Pcap) : null;
         var serving = AgentHost.RunAsync(app, options, cancellation);
         var started = new TaskCompletionSource();
         using var registration = app.Lifetime.ApplicationStarted.Register(started.SetResult);

@@ -14,13 +14,30 @@ internal sealed class TwinPlayer(TwinDatapath datapath, string? path)
     /// <summary>The capture that comes with the program.</summary>
     public static string SamplePath => Path.Combine(AppContext.BaseDirectory, "sample.pcap");
 
+    /// <summary>Says before anything starts that a file is no capture.</summary>
+    /// <exception cref="AgentException">It cannot be read.</exception>
+    public void Check()
+    {
+        try
+        {
+            CaptureReader.Open(path ?? SamplePath).Dispose();
+        }
+        catch (CaptureFormatException e)
+        {
+            throw new AgentException($"{path}: {e.Message}");
+        }
+    }
+
     /// <summary>Plays it once; the flows stay to be looked at. A thread of its own: packets have to wait for each other.</summary>
     public Task RunAsync(CancellationToken cancellation) => Task.Factory.StartNew(
         () =>
         {
             using var capture = CaptureReader.Open(path ?? SamplePath);
             using var receiver = new Receiver(datapath, cancellation);
-            new CaptureReplay(receiver).Run(capture, cancellationToken: cancellation);
+            if (new CaptureReplay(receiver).Run(capture, cancellationToken: cancellation).Damage is { } damage)
+            {
+                datapath.Notify($"the capture is damaged: {damage.Message}; everything before that was played");
+            }
         },
         cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
 

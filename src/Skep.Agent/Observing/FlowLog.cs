@@ -51,18 +51,38 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, KernelClock time, 
     /// <summary>Flows that match, live ones and those that ended lately.</summary>
     public FlowsView View(Api.FlowFilter filter, IReadOnlyDictionary<int, string> interfaces)
     {
-        IEnumerable<SeenFlow> flows;
         var live = Live();
+        SeenFlow[] ended;
         lock (_gate)
         {
             // The table keeps an ended flow for a while: it is shown once, as the table has it.
             var shown = live.Where(s => s.Flow.IsOver).Select(s => Identity(s.Flow)).ToHashSet();
-            flows = [.. live, .. _ended.Where(s => !shown.Contains(Identity(s.Flow)))];
+            ended = [.. _ended.Where(s => !shown.Contains(Identity(s.Flow)))];
         }
 
-        var views = flows.Select(s => FlowViews.Of(s.Flow, s.At, interfaces)).Where(filter.Matches).ToList();
-        views.Sort((a, b) => FlowViews.Compare(filter.Order, b, a));
-        return new FlowsView(wall.GetUtcNow(), views.Count, [.. views.Take(filter.Limit)]);
+        // Only what is shown is kept while the table is walked: a full one as text would be tens of megabytes, four times a second.
+        var kept = new PriorityQueue<FlowView, FlowView>(Comparer<FlowView>.Create((a, b) => FlowViews.Compare(filter.Order, a, b)));
+        var matching = 0;
+        foreach (var view in live.Concat(ended).Select(s => FlowViews.Of(s.Flow, s.At, interfaces)).Where(filter.Matches))
+        {
+            matching++;
+            if (kept.Count < filter.Limit)
+            {
+                kept.Enqueue(view, view);
+            }
+            else
+            {
+                kept.EnqueueDequeue(view, view);
+            }
+        }
+
+        var views = new FlowView[kept.Count];
+        for (var i = views.Length - 1; i >= 0; i--)
+        {
+            views[i] = kept.Dequeue();
+        }
+
+        return new FlowsView(wall.GetUtcNow(), matching, views);
     }
 
     /// <summary>End events that found no room in the ring.</summary>

@@ -54,7 +54,11 @@ internal static class ApplyVerb
     {
         if (paths is ["-"])
         {
-            return ("stdin", Console.In.ReadToEnd());
+            var given = Console.In.ReadToEnd();
+            return given.AsSpan().Trim().IsEmpty
+                // Nothing takes everything back: too much for a slip in a pipe.
+                ? throw new VerbException("the standard input is empty: did the command before it fail? Nothing was changed. To take back what was applied, apply an empty file.")
+                : ("stdin", given);
         }
 
         var loaded = ResourceLoader.Load(paths);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Collections.Immutable;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Twin;
@@ -8,6 +9,7 @@ namespace Skep.Engine;
 /// <summary>Programs in this process, fed by captures: for machines where the kernel may not be programmed, for rehearsals and for tests.</summary>
 public sealed class TwinDatapath : IDatapath
 {
+    private ImmutableArray<string> _notices = [];
     private readonly ConcurrentDictionary<Hook, BpfProgram> _programs = new();
 
     /// <summary>An empty datapath with a clock of its own.</summary>
@@ -20,7 +22,10 @@ public sealed class TwinDatapath : IDatapath
     public string Name => "twin";
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Notices => [];
+    public IReadOnlyList<string> Notices => _notices;
+
+    /// <summary>Adds to what people should know.</summary>
+    public void Notify(string notice) => ImmutableInterlocked.Update(ref _notices, (all, added) => all.Add(added), notice);
 
     /// <inheritdoc/>
     public IReadOnlyList<AttachedProgram> Attached => [.. _programs.Select(p => new AttachedProgram(p.Key, p.Value.Name, 0, ""))];

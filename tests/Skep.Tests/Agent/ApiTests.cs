@@ -65,6 +65,15 @@ public class ApiTests
     }
 
     [Fact]
+    public async Task A_file_that_is_no_capture_is_refused_before_anything_starts()
+    {
+        using var bed = new AgentBed();
+        var refusal = await Assert.ThrowsAsync<Skep.Agent.AgentException>(() => Skep.Agent.AgentRunner.RunAsync(
+            bed.Options with { Pcap = bed.ResourceFile }, (_, _) => Task.CompletedTask, TestContext.Current.CancellationToken));
+        Assert.Contains(bed.ResourceFile, refusal.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Huge_bodies_are_refused()
     {
         using var bed = new AgentBed();
