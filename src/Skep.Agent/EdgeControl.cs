@@ -1,6 +1,7 @@
 using Skep.Edge;
 using Skep.Engine;
 using Skep.Filtering;
+using Skep.Flows;
 
 namespace Skep.Agent;
 
@@ -70,6 +71,12 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
 
         return program;
     }
+
+    /// <summary>What the balancer did to a packet that an observing hook saw after it. Safe at any time: it only reads a map.</summary>
+    public FlowTranslation? TranslationOf(FlowPacket packet) =>
+        State?.Connections.FindRewritten(packet.Source, packet.SourcePort, packet.Destination, packet.DestinationPort, packet.Protocol) is { } found
+            ? new FlowTranslation(found.Service, found.ServicePort, found.Backend, found.BackendPort)
+            : null;
 
     /// <summary>Moves the clock of the connection table and forgets what is over; to be called about every second.</summary>
     public void Tick()

@@ -53,7 +53,7 @@ internal sealed partial class Platform : IDisposable
         _watcher = new ResourceWatcher(_store, [.. options.Resources.Append(options.Paths.Applied).Select(DirectoryOf)], wall);
         _hooks = new HookReconciler(opened.Datapath, wall, logger);
         _edge = new EdgeControl(opened.Datapath, opened.Clock, wall);
-        _flows = new FlowControl(opened.Datapath, opened.Clock, wall);
+        _flows = new FlowControl(opened.Datapath, opened.Clock, wall, _edge.TranslationOf);
         Interfaces = opened.Interfaces;
     }
 

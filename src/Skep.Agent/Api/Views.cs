@@ -93,6 +93,9 @@ internal sealed record FlowView
 
     public required int DestinationPort { get; init; }
 
+    /// <summary>Address and port of the backend that the balancer sends the flow to; absent when it is not balanced.</summary>
+    public string? Backend { get; init; }
+
     public required string Protocol { get; init; }
 
     public required string Interface { get; init; }

@@ -19,7 +19,7 @@ internal sealed class FlowControl : IDisposable
     private readonly RawTracepointProgram[] _events;
     private readonly bool _hasEvents;
 
-    public FlowControl(IDatapath datapath, TimeProvider clock, TimeProvider wall)
+    public FlowControl(IDatapath datapath, TimeProvider clock, TimeProvider wall, TranslationLookup translations)
     {
         _datapath = datapath;
         // Events of the kernel happen in the kernel only.
@@ -30,7 +30,9 @@ internal sealed class FlowControl : IDisposable
         var time = new KernelClock(clock, wall);
         _drops = new KernelEventLog("drop", time);
         _retransmits = new KernelEventLog("rexmit", time);
-        Table = new FlowLog(_maps, new FlowTable(_maps, clock, _hasEvents ? _drops.Maps : null, _hasEvents ? _retransmits.Maps : null), time, wall);
+        var table = new FlowTable(
+            _maps, clock, _hasEvents ? _drops.Maps : null, _hasEvents ? _retransmits.Maps : null, translations: translations);
+        Table = new FlowLog(_maps, table, wall);
         _states = new KernelEventLog("sock", time);
         _events = [new DropProgram(_drops.Maps), new RetransmitProgram(_retransmits.Maps), new SocketStateProgram(_states.Maps)];
     }

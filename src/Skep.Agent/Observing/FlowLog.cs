@@ -7,7 +7,7 @@ using Skep.Flows;
 namespace Skep.Agent.Observing;
 
 /// <summary>Flows for the API: the table as it was a moment ago, and those that ended lately, which the table soon forgets.</summary>
-internal sealed class FlowLog(FlowMaps maps, FlowTable table, KernelClock time, TimeProvider wall) : IDisposable
+internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall) : IDisposable
 {
     private const int KeptEnded = 4096;
     private static readonly TimeSpan s_fresh = TimeSpan.FromMilliseconds(200);
@@ -29,7 +29,7 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, KernelClock time, 
 
     /// <summary>Takes ended flows out of the ring until the token is cancelled.</summary>
     public Task RunAsync(CancellationToken cancellation) =>
-        _reader!.DrainAsync((in FlowEntry entry) => Ended(new SeenFlow(Flow.From(in entry, time.Now), wall.GetUtcNow())), cancellation);
+        _reader!.DrainAsync((in FlowEntry entry) => Ended(new SeenFlow(table.NameEvent(in entry), wall.GetUtcNow())), cancellation);
 
     /// <summary>Adds up what went on and forgets what is over, every few seconds: it walks the whole table.</summary>
     public void Tick(IReadOnlyDictionary<int, string> interfaces)

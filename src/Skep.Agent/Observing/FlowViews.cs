@@ -1,5 +1,6 @@
 using System.Globalization;
 using Skep.Agent.Api;
+using Skep.Balancing;
 using Skep.Flows;
 using Skep.Packets;
 
@@ -22,6 +23,7 @@ internal static class FlowViews
             SourcePort = flow.IsOutgoing ? flow.LocalPort : flow.RemotePort,
             Destination = (flow.IsOutgoing ? flow.Remote : flow.Local).ToString(),
             DestinationPort = flow.IsOutgoing ? flow.RemotePort : flow.LocalPort,
+            Backend = flow.Backend is { } backend ? EndpointText.Of(backend, flow.BackendPort) : null,
             Protocol = NameOf(flow.Protocol),
             Interface = interfaces.GetValueOrDefault((int)flow.Interface) ?? flow.Interface.ToString(CultureInfo.InvariantCulture),
             Direction = flow.IsOutgoing ? "egress" : "ingress",

@@ -19,9 +19,10 @@ internal static class FlowPrinter
         var rtt = flow.RttMicroseconds is null ? "" : $" rtt {Screen.Rtt(flow.RttMicroseconds)}";
         var lost = flow.Retransmits == 0 ? "" : $" [red]retransmits {flow.Retransmits}[/]";
         lost += flow.Drops is null ? "" : $" [red]dropped {Screen.Escape(string.Join(", ", flow.Drops.Select(d => $"{d.Packets} {d.Reason}")))}[/]";
+        var backend = flow.Backend is null ? "" : $" [grey]at[/] [aqua]{Screen.Escape(flow.Backend)}[/]";
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"{flow.LastSeen.ToLocalTime():HH:mm:ss.fff} {flow.Protocol,-6} {End(flow.Source, flow.SourcePort)} [grey]->[/] {End(flow.Destination, flow.DestinationPort)} [{colour}]{Screen.Escape(flow.State)}[/] {flow.Packets}/{flow.ReplyPackets} packets {Screen.Bytes(flow.Bytes)}/{Screen.Bytes(flow.ReplyBytes)}{rtt}{lost} [grey]{Screen.Escape(flow.Interface)}[/]");
+            $"{flow.LastSeen.ToLocalTime():HH:mm:ss.fff} {flow.Protocol,-6} {End(flow.Source, flow.SourcePort)} [grey]->[/] {End(flow.Destination, flow.DestinationPort)}{backend} [{colour}]{Screen.Escape(flow.State)}[/] {flow.Packets}/{flow.ReplyPackets} packets {Screen.Bytes(flow.Bytes)}/{Screen.Bytes(flow.ReplyBytes)}{rtt}{lost} [grey]{Screen.Escape(flow.Interface)}[/]");
     }
 
     /// <summary>Writes a flow as a line that no width can break.</summary>

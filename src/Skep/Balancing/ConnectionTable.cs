@@ -19,20 +19,37 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         {
             if (connection.Direction == ConnectionDirection.Forward)
             {
-                list.Add(new ConnectionState(
-                    key.Source,
-                    key.SourcePort.Value,
-                    key.Destination,
-                    key.DestinationPort.Value,
-                    (IpProtocol)key.Protocol,
-                    connection.Backend,
-                    connection.NewAddress,
-                    connection.NewPort.Value,
-                    connection.End,
-                    TimeSpan.FromSeconds(Idle(in connection, now))));
+                list.Add(State(in key, in connection, now));
             }
         });
         return list;
+    }
+
+    /// <summary>The connection of a packet that has been rewritten already, by one lookup; null when it is none of the balancer's.</summary>
+    public ConnectionState? FindRewritten(IpAddress source, ushort sourcePort, IpAddress destination, ushort destinationPort, IpProtocol protocol)
+    {
+        // The opposite direction's key has the addresses from before its rewriting, which are those of this direction after it.
+        var key = new ConnectionKey
+        {
+            Source = destination,
+            Destination = source,
+            RawPorts = NetworkUInt16.From(destinationPort).Raw | ((uint)NetworkUInt16.From(sourcePort).Raw << 16),
+            Protocol = (uint)protocol,
+        };
+        if (!maps.Connections.TryGet(in key, out var connection))
+        {
+            return null;
+        }
+
+        var now = maps.Clock.Value;
+        if (connection.Direction == ConnectionDirection.Forward)
+        {
+            return State(in key, in connection, now);
+        }
+
+        return new ConnectionState(
+            source, sourcePort, connection.NewAddress, connection.NewPort.Value, protocol, connection.Backend, destination, destinationPort,
+            connection.End, TimeSpan.FromSeconds(Idle(in connection, now)));
     }
 
     /// <summary>Forgets connections whose both directions have been silent for longer than their state allows; returns how many.</summary>
@@ -65,6 +82,18 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
 
         return removed;
     }
+
+    private static ConnectionState State(in ConnectionKey key, in Connection forward, uint now) => new(
+        key.Source,
+        key.SourcePort.Value,
+        key.Destination,
+        key.DestinationPort.Value,
+        (IpProtocol)key.Protocol,
+        forward.Backend,
+        forward.NewAddress,
+        forward.NewPort.Value,
+        forward.End,
+        TimeSpan.FromSeconds(Idle(in forward, now)));
 
     private static ConnectionKey TwinOf(in ConnectionKey key, in Connection connection) => connection.Direction == ConnectionDirection.Forward
         ? new ConnectionKey

@@ -54,6 +54,12 @@ public sealed record Flow
     /// <summary>Its port, 0 when there is none.</summary>
     public required ushort RemotePort { get; init; }
 
+    /// <summary>Where the balancer of this host sends the flow, whose other name is the service's address; null when it is not balanced.</summary>
+    public IpAddress? Backend { get; init; }
+
+    /// <summary>Port of the backend.</summary>
+    public ushort BackendPort { get; init; }
+
     /// <summary>Whether the local side began: it sent the SYN, or the first packet that was seen.</summary>
     public required bool IsOutgoing { get; init; }
 

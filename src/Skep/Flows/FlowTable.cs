@@ -23,19 +23,24 @@ public sealed record FlowTimeouts
     /// <summary>TCP that has not ended.</summary>
     public TimeSpan Tcp { get; init; } = TimeSpan.FromMinutes(10);
 
-    /// <summary>Flows that ended.</summary>
-    public TimeSpan Ended { get; init; } = TimeSpan.FromSeconds(10);
+    /// <summary>Flows that ended; shorter than the balancer remembers a closed connection, which tells that two halves belong together.</summary>
+    public TimeSpan Ended { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>Everything else.</summary>
     public TimeSpan Other { get; init; } = TimeSpan.FromMinutes(1);
 }
 
 /// <summary>
-/// User half of the flow programs: reads the table and joins to each flow what the kernel dropped and sent again of it.
+/// User half of the flow programs: reads the table, puts the halves of balanced flows together, and joins to each flow what the kernel dropped and sent again of it.
 /// The time provider's timestamp must be the kernel's monotonic clock, as <see cref="TimeProvider.System"/>'s is on Linux.
 /// </summary>
 public sealed class FlowTable(
-    FlowMaps maps, TimeProvider time, KernelEventMaps? drops = null, KernelEventMaps? retransmits = null, FlowTimeouts? timeouts = null)
+    FlowMaps maps,
+    TimeProvider time,
+    KernelEventMaps? drops = null,
+    KernelEventMaps? retransmits = null,
+    FlowTimeouts? timeouts = null,
+    TranslationLookup? translations = null)
 {
     private readonly FlowTimeouts _timeouts = timeouts ?? new FlowTimeouts();
 
@@ -47,16 +52,7 @@ public sealed class FlowTable(
         var dropped = ReadDrops();
         var again = ReadRetransmits();
         var now = Now;
-        var flows = ImmutableArray.CreateBuilder<Flow>();
-        maps.Table.ReadAll((_, entry) =>
-        {
-            var flow = Join(in entry, now, dropped, again);
-            if (filter is null || filter.Matches(flow))
-            {
-                flows.Add(flow);
-            }
-        });
-        return flows.ToImmutable();
+        return [.. ReadEntries().Select(j => Join(in j, now, dropped, again)).Where(f => filter is null || filter.Matches(f))];
     }
 
     /// <summary>The first <paramref name="count"/> flows that match, largest first.</summary>
@@ -64,32 +60,39 @@ public sealed class FlowTable(
         [.. Read(filter).OrderByDescending(f => Value(f, rank)).ThenBy(f => f.ToString(), StringComparer.Ordinal).Take(count)];
 
     /// <summary>The flow of an end event, joined as those of the table are.</summary>
-    public Flow OfEvent(in FlowEntry entry) => Join(in entry, Now, ReadDrops(), ReadRetransmits());
+    public Flow OfEvent(in FlowEntry entry) => Join(TranslatedFlows.Join([entry], translations)[0], Now, ReadDrops(), ReadRetransmits());
 
-    /// <summary>Removes flows that have been silent for too long and returns those that had not ended by themselves, marked as idle.</summary>
+    /// <summary>The flow of an end event alone, which costs no walk through the tables of drops.</summary>
+    public Flow NameEvent(in FlowEntry entry) => Of(TranslatedFlows.Join([entry], translations)[0], Now);
+
+    /// <summary>Removes flows that have been silent for too long and returns those that no event told of: idle ones, and balanced ones whose halves each saw one FIN.</summary>
     public ImmutableArray<Flow> Sweep()
     {
         var now = Now;
-        var over = new List<FlowEntry>();
-        maps.Table.ReadAll((_, entry) =>
+        var ended = ImmutableArray.CreateBuilder<Flow>();
+        foreach (var flow in ReadEntries())
         {
-            if (now > entry.LastSeen && (now - entry.LastSeen) / 1e9 > TimeoutOf(in entry).TotalSeconds)
+            if (now <= flow.Entry.LastSeen || (now - flow.Entry.LastSeen) / 1e9 <= TimeoutOf(flow.Entry).TotalSeconds)
             {
-                over.Add(entry);
+                continue;
             }
-        });
-        var idle = ImmutableArray.CreateBuilder<Flow>();
-        foreach (var entry in over)
-        {
-            if (maps.Table.Remove(in entry.Key) && entry.End == FlowEnd.None)
+
+            // Removed by somebody else, or ended with an event of its own: told already.
+            var isNews = false;
+            foreach (var part in flow.Parts)
             {
-                var ended = entry;
-                ended.End = FlowEnd.Idle;
-                idle.Add(Flow.From(in ended, now));
+                isNews |= maps.Table.Remove(in part.Key);
+            }
+
+            if (isNews && flow.Parts.All(p => p.End == FlowEnd.None))
+            {
+                var entry = flow.Entry;
+                entry.End = entry.End == FlowEnd.None ? FlowEnd.Idle : entry.End;
+                ended.Add(Of(flow with { Entry = entry }, now));
             }
         }
 
-        return idle.ToImmutable();
+        return ended.ToImmutable();
     }
 
     /// <summary>Counts of the programs over all CPUs.</summary>
@@ -114,17 +117,38 @@ public sealed class FlowTable(
         _ => flow.Bytes,
     };
 
-    private static Flow Join(in FlowEntry entry, ulong now, Dictionary<Conversation, List<FlowDrop>> dropped, Dictionary<Conversation, ulong> again)
+    private static Flow Of(in TranslatedFlows.Joined joined, ulong now) => joined.Translation is { } translation
+        ? Flow.From(joined.Entry, now) with { Backend = translation.Backend, BackendPort = translation.BackendPort }
+        : Flow.From(joined.Entry, now);
+
+    private static Flow Join(
+        in TranslatedFlows.Joined joined, ulong now, Dictionary<Conversation, List<FlowDrop>> dropped, Dictionary<Conversation, ulong> again)
     {
-        var flow = Flow.From(in entry, now);
-        var conversation = new Conversation(entry.Key.Local, entry.Key.Remote, entry.Key.RawPorts, entry.Key.Protocol);
-        var retransmits = again.GetValueOrDefault(conversation);
-        return dropped.TryGetValue(conversation, out var list)
-            ? flow with { KernelRetransmits = retransmits, Drops = [.. list.OrderByDescending(d => d.Packets).ThenBy(d => d.Reason)] }
-            : flow with { KernelRetransmits = retransmits };
+        // The kernel knows each half of a balanced flow by its own addresses.
+        var names = joined.Parts.Select(p => new Conversation(p.Key.Local, p.Key.Remote, p.Key.RawPorts, p.Key.Protocol)).Distinct().ToArray();
+        return Of(in joined, now) with
+        {
+            KernelRetransmits = names.Aggregate(0UL, (sum, name) => sum + again.GetValueOrDefault(name)),
+            Drops =
+            [
+                .. names.SelectMany(name => dropped.GetValueOrDefault(name) ?? [])
+                    .GroupBy(d => d.Reason)
+                    .Select(g => g.Last() with { Packets = g.Aggregate(0UL, (sum, d) => sum + d.Packets) })
+                    .OrderByDescending(d => d.Packets).ThenBy(d => d.Reason),
+            ],
+        };
     }
 
+    private IReadOnlyList<TranslatedFlows.Joined> ReadEntries()
+    {
+        var entries = new List<FlowEntry>();
+        maps.Table.ReadAll((_, entry) => entries.Add(entry));
+        return TranslatedFlows.Join(entries, translations);
+    }
+
+    // A FIN in a flow whose other direction is not seen may have been the last that is heard of it.
     private TimeSpan TimeoutOf(in FlowEntry entry) => entry.End != FlowEnd.None ? _timeouts.Ended
+        : TranslatedFlows.IsOneWay(in entry) && ((entry.Sent.Flags | entry.Received.Flags) & (uint)Packets.TcpFlags.Fin) != 0 ? _timeouts.Other
         : entry.Key.Protocol == (uint)Packets.IpProtocol.Tcp ? _timeouts.Tcp
         : _timeouts.Other;
 
