@@ -74,7 +74,7 @@ public class EnginePairTests
 
     private static EnginePair Pair(BpfProgram inTwin, BpfProgram inKernel)
     {
-        var programs = new Queue<BpfProgram>([inTwin, inKernel]);
+        var programs = new Queue<BpfProgram>([inTwin, (BpfProgram)Activator.CreateInstance(inTwin.GetType())!, inKernel]);
         return new EnginePair(bind =>
         {
             var program = programs.Dequeue();
