@@ -26,7 +26,9 @@ using (var counting = new Counting(rate: null))
     Measure(setting, counting, "balance, IPv4 UDP", v4.Udp(40000, 80));
     Measure(setting, counting, "balance, IPv6 TCP", v6.Tcp(40000, 80, TcpFlags.Ack));
     Measure(setting, counting, "balance, IPv6 UDP", v6.Udp(40000, 80));
-    var (_, forwarded) = setting.Ours.RunOnce(Padded(v4.Tcp(40000, 80, TcpFlags.Ack)));
+    var request = Padded(v4.Tcp(40000, 80, TcpFlags.Ack));
+    setting.Use(request, vary: false);
+    var (_, forwarded) = setting.Ours.RunOnce(request);
     var backend = string.Join('.', forwarded[30..34]);
     Measure(setting, counting, "reply, IPv4 TCP", PacketBuilder.Ethernet().IPv4(backend, Setting.Client4).Tcp(8080, 40000, TcpFlags.Ack));
     Measure(setting, counting, "new connection, IPv4 TCP", v4.Tcp(40000, 80, TcpFlags.Syn), vary: true);

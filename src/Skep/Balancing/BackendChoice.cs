@@ -16,7 +16,7 @@ internal sealed class BackendChoice(BalancerMaps maps)
     private readonly uint _ringSize = (uint)maps.RingSize;
 
     // Slots that are tried when a client's port is taken towards a backend: each misses as rarely as the backend holds few of the ring.
-    private const int MaxAttempts = 8;
+    private const int MaxAttempts = 4;
 
     /// <summary>Slot of a connection: the same for every packet of it, on every host with the same ring.</summary>
     internal static uint SlotOf(in ConnectionKey key, uint ringSize)
