@@ -30,6 +30,7 @@ internal static class SkepCommand
         BackendsVerb.Build,
         ReplayVerb.Build,
         CompileVerb.Build,
+        BpfVerb.Build,
         DoctorVerb.Build,
         MetricsVerb.Build,
         SchemaVerb.Build,

@@ -93,6 +93,21 @@ public sealed class BtfBuilder
     /// <summary>Adds a function; a global one is verified by itself.</summary>
     public uint AddFunction(string name, uint prototype, bool global) => Add(name, BtfKind.Function, global ? 1 : 0, prototype);
 
+    /// <summary>Adds a global variable.</summary>
+    public uint AddVariable(string name, uint type) => Add(name, BtfKind.Variable, 0, type, 1);
+
+    /// <summary>Adds a section of variables; where they are in it is left to whoever links the object.</summary>
+    public uint AddDataSection(string name, params ReadOnlySpan<uint> variables)
+    {
+        var id = Add(name, BtfKind.DataSection, variables.Length, 0);
+        foreach (var variable in variables)
+        {
+            Write(variable, 0, 0);
+        }
+
+        return id;
+    }
+
     /// <summary>The BTF, in little-endian order: a header of 24 bytes, the types, the strings.</summary>
     public byte[] Build()
     {

@@ -15,7 +15,7 @@ internal sealed class KernelHandle : SafeHandleMinusOneIsInvalid
 
     internal readonly ref struct Lease
     {
-        private readonly KernelHandle _owner;
+        private readonly KernelHandle? _owner;
 
         internal Lease(KernelHandle owner)
         {
@@ -24,8 +24,8 @@ internal sealed class KernelHandle : SafeHandleMinusOneIsInvalid
             _owner = owner;
         }
 
-        internal int Descriptor => (int)_owner.DangerousGetHandle();
+        internal int Descriptor => (int)_owner!.DangerousGetHandle();
 
-        public void Dispose() => _owner.DangerousRelease();
+        public void Dispose() => _owner?.DangerousRelease();
     }
 }

@@ -12,7 +12,7 @@ public abstract class BpfMap : IDisposable
 
     private protected BpfMap(MapKind kind, int keySize, int valueSize, uint maxEntries, MapFlags flags, string? name)
     {
-        if (maxEntries == 0)
+        if (maxEntries == 0 && this is not UntypedMap)
         {
             throw new ArgumentOutOfRangeException(nameof(maxEntries), "A map needs at least one entry.");
         }

@@ -76,7 +76,13 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
             MaxEntries = map.MaxEntries,
             Flags = map.Flags,
             Name = ObjectName.From(map.Name),
+            Extra = (map as UntypedMap)?.Extra ?? 0,
         };
+
+        // A map of maps learns from a sample what its inner maps are like; the sample may go afterwards.
+        using var inner = map is UntypedMap { Inner: { } sample } ? Create(sample) : null;
+        using var lease = inner is null ? default : inner._handle.Borrow();
+        attributes.InnerMapDescriptor = inner is null ? 0 : (uint)lease.Descriptor;
         var status = BpfSyscall.MapCreate(ref attributes, out var handle);
         if (status < 0)
         {

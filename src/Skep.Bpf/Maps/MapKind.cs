@@ -7,18 +7,68 @@ public enum MapKind : uint
     Hash = 1,
     /// <summary>Array indexed by <c>uint</c>; all entries exist.</summary>
     Array = 2,
+    /// <summary>Programs, for tail calls.</summary>
+    ProgramArray = 3,
+    /// <summary>Perf events, one per CPU.</summary>
+    PerfEventArray = 4,
     /// <summary>Hash table with a value per CPU.</summary>
     PerCpuHash = 5,
     /// <summary>Array with a value per CPU.</summary>
     PerCpuArray = 6,
+    /// <summary>Stack traces under a number.</summary>
+    StackTrace = 7,
+    /// <summary>Cgroups, for membership tests.</summary>
+    CgroupArray = 8,
     /// <summary>Hash table that evicts the least recently used entry when full.</summary>
     LruHash = 9,
     /// <summary>LRU hash table with a value per CPU.</summary>
     LruPerCpuHash = 10,
     /// <summary>Longest-prefix-match trie.</summary>
     LpmTrie = 11,
+    /// <summary>Array of maps.</summary>
+    ArrayOfMaps = 12,
+    /// <summary>Hash table of maps.</summary>
+    HashOfMaps = 13,
+    /// <summary>Interfaces to redirect to, by index.</summary>
+    DevMap = 14,
+    /// <summary>Sockets to redirect to, by index.</summary>
+    SockMap = 15,
+    /// <summary>CPUs to redirect to.</summary>
+    CpuMap = 16,
+    /// <summary>AF_XDP sockets to redirect to.</summary>
+    XskMap = 17,
+    /// <summary>Sockets to redirect to, by key.</summary>
+    SockHash = 18,
+    /// <summary>Values per cgroup and attachment (deprecated).</summary>
+    CgroupStorageDeprecated = 19,
+    /// <summary>Sockets of a reuseport group.</summary>
+    ReuseportSockArray = 20,
+    /// <summary>Values per CPU, cgroup and attachment (deprecated).</summary>
+    PerCpuCgroupStorageDeprecated = 21,
+    /// <summary>First in, first out.</summary>
+    Queue = 22,
+    /// <summary>Last in, first out.</summary>
+    Stack = 23,
+    /// <summary>Values that belong to sockets.</summary>
+    SkStorage = 24,
+    /// <summary>Interfaces to redirect to, by key.</summary>
+    DevMapHash = 25,
+    /// <summary>The functions of a struct_ops.</summary>
+    StructOps = 26,
     /// <summary>Ring buffer shared by all CPUs (kernel 5.8).</summary>
     RingBuffer = 27,
+    /// <summary>Values that belong to inodes.</summary>
+    InodeStorage = 28,
+    /// <summary>Values that belong to tasks.</summary>
+    TaskStorage = 29,
+    /// <summary>Approximate set membership.</summary>
+    BloomFilter = 30,
+    /// <summary>Ring buffer that the process writes and programs read (kernel 6.1).</summary>
+    UserRingBuffer = 31,
+    /// <summary>Values that belong to cgroups (kernel 6.2).</summary>
+    CgroupStorage = 32,
+    /// <summary>Memory shared by programs and process (kernel 6.9).</summary>
+    Arena = 33,
 }
 
 /// <summary>Creation flags (<c>BPF_F_*</c>).</summary>
@@ -31,6 +81,8 @@ public enum MapFlags : uint
     NoPrealloc = 1,
     /// <summary>A separate LRU list per CPU.</summary>
     NoCommonLru = 2,
+    /// <summary>Programs cannot write the values (kernel 5.2).</summary>
+    ReadOnlyForPrograms = 1 << 7,
     /// <summary>The values can be mapped into the process (arrays, kernel 5.5).</summary>
     Mmapable = 1 << 10,
 }

@@ -50,6 +50,7 @@ public static unsafe class ProgramLoader
                 InstructionCount = (uint)spec.Instructions.Count,
                 Instructions = instructions,
                 License = license,
+                Flags = (uint)spec.Flags,
                 Name = ObjectName.From(spec.Name),
                 ExpectedAttachType = spec.ExpectedAttachType ?? 0,
                 Btf = btfLease.Descriptor,
@@ -167,7 +168,7 @@ public static unsafe class ProgramLoader
 
     private static uint AttachTarget(ProgramSpec spec)
     {
-        if (spec.AttachTarget is not { } target || spec.Type != ProgramType.Tracing)
+        if (spec.AttachTarget is not { } target || spec.Type is not (ProgramType.Tracing or ProgramType.Lsm))
         {
             return 0;
         }
@@ -178,6 +179,7 @@ public static unsafe class ProgramLoader
         {
             AttachType.TraceRawTp => ("btf_trace_" + target, BtfKind.Typedef),
             AttachType.TraceIter => ("bpf_iter_" + target, BtfKind.Function),
+            AttachType.LsmMac => ("bpf_lsm_" + target, BtfKind.Function),
             _ => (target, BtfKind.Function),
         };
         return kernel.Find(name, kind) ?? throw new NotSupportedException(

@@ -21,6 +21,9 @@ public sealed class ProgramSpec
     /// <summary>For BTF-typed tracepoints: the tracepoint's name, for example <c>kfree_skb</c>.</summary>
     public string? AttachTarget { get; init; }
 
+    /// <summary>Flags of the load.</summary>
+    public ProgramFlags Flags { get; init; }
+
     /// <summary>Licence.</summary>
     public string License { get; init; } = "GPL";
 

@@ -24,3 +24,15 @@ public enum AttachType : uint
     Xdp = 37, SkSkbVerdict = 38, StructOps = 44, Netfilter = 45, TcxIngress = 46, TcxEgress = 47,
 #pragma warning restore CS1591
 }
+
+/// <summary>Flags of a load (<c>BPF_F_*</c> of <c>BPF_PROG_LOAD</c>).</summary>
+[Flags]
+public enum ProgramFlags : uint
+{
+    /// <summary>None.</summary>
+    None = 0,
+    /// <summary>The program may sleep (kernel 5.10).</summary>
+    Sleepable = 1 << 4,
+    /// <summary>An XDP program that takes packets of several buffers (kernel 5.18).</summary>
+    XdpHasFrags = 1 << 5,
+}

@@ -1,0 +1,145 @@
+using System.Buffers.Binary;
+using Skep.Bpf.Asm;
+using Skep.Bpf.Btf;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Elf;
+
+/// <summary>A relocation against the types of the kernel: <c>0 insn_off:4  4 type_id:4  8 access_str_off:4  12 kind:4</c>.</summary>
+/// <param name="Slot">Slot in the section.</param>
+/// <param name="Type">Type in the object.</param>
+/// <param name="Access">Path below the type: numbers separated by colons.</param>
+/// <param name="Kind">What is asked.</param>
+internal readonly record struct FieldRelocation(int Slot, uint Type, string Access, FieldQuestion Kind);
+
+/// <summary>What a relocation asks of the kernel's types (<c>enum bpf_core_relo_kind</c>).</summary>
+internal enum FieldQuestion : uint
+{
+    ByteOffset = 0, ByteSize = 1, Exists = 2, Signed = 3, LeftShift = 4, RightShift = 5, LocalTypeId = 6, TargetTypeId = 7, TypeExists = 8,
+    TypeSize = 9, EnumeratorExists = 10, EnumeratorValue = 11, TypeMatches = 12,
+}
+
+/// <summary>
+/// What <c>.BTF.ext</c> adds to the code: source lines and relocations against the kernel's types.
+/// <code>
+/// 0 magic:2 version:1 flags:1   4 hdr_len:4   8 func_info_off:4 func_info_len:4   16 line_info_off:4 line_info_len:4
+/// 24 core_relo_off:4 core_relo_len:4 (newer)
+/// </code>
+/// Each part begins with the size of a record, then for every section: name:4, number of records:4, records.
+/// </summary>
+internal sealed class BtfExt
+{
+    private const ushort Magic = 0xeb9f;
+    private const int LongestText = 256, LongestAccess = 256;
+
+    private readonly BtfFile _types;
+    private readonly int _offset;
+    private readonly Dictionary<(uint, int), string> _texts = [];
+
+    private BtfExt(BtfFile types, int offset) => (_types, _offset) = (types, offset);
+
+    /// <summary>Source lines by section, ordered by slot.</summary>
+    internal Dictionary<string, List<SourceLine>> Lines { get; } = [];
+
+    /// <summary>Relocations by section.</summary>
+    internal Dictionary<string, List<FieldRelocation>> FieldRelocations { get; } = [];
+
+    internal static BtfExt Read(ReadOnlySpan<byte> bytes, BtfFile types, int offset)
+    {
+        var result = new BtfExt(types, offset);
+        if (bytes.Length < 24 || BinaryPrimitives.ReadUInt16LittleEndian(bytes) != Magic)
+        {
+            throw new ElfFormatException("The section .BTF.ext is damaged", offset);
+        }
+
+        var header = U32(bytes, 4);
+        result.ReadPart(bytes, header, 16, 16, result.AddLine);
+        if (header >= 32 && bytes.Length >= 32)
+        {
+            result.ReadPart(bytes, header, 24, 16, result.AddRelocation);
+        }
+
+        foreach (var lines in result.Lines.Values)
+        {
+            lines.Sort((a, b) => a.Slot.CompareTo(b.Slot));
+        }
+
+        return result;
+    }
+
+    private delegate void RecordReader(string section, ReadOnlySpan<byte> record);
+
+    private void ReadPart(ReadOnlySpan<byte> bytes, uint header, int field, uint leastRecord, RecordReader add)
+    {
+        var (start, length) = ((ulong)header + U32(bytes, field), U32(bytes, field + 4));
+        if (length == 0)
+        {
+            return;
+        }
+
+        if (start + length > (ulong)bytes.Length || length < 4)
+        {
+            throw new ElfFormatException("A part of .BTF.ext lies outside it", _offset + field);
+        }
+
+        var part = bytes.Slice((int)start, (int)length);
+        var size = U32(part, 0);
+        if (size < leastRecord)
+        {
+            throw new ElfFormatException($"The records of .BTF.ext are too short: {size} bytes", _offset + (int)start);
+        }
+
+        part = part[4..];
+        while (part.Length >= 8)
+        {
+            var (section, count) = (TextAt(U32(part, 0), LongestText), U32(part, 4));
+            part = part[8..];
+            if (count > (uint)part.Length / size)
+            {
+                throw new ElfFormatException($"The records of .BTF.ext for '{section}' are cut off", _offset + (int)start);
+            }
+
+            for (var i = 0; i < count; i++)
+            {
+                add(section, part[..(int)size]);
+                part = part[(int)size..];
+            }
+        }
+    }
+
+    private void AddLine(string section, ReadOnlySpan<byte> record)
+    {
+        var position = U32(record, 12);
+        var line = new SourceLine(
+            Slot(record), TextAt(U32(record, 4), LongestText), (int)(position >> 10), (int)(position & 0x3ff), TextAt(U32(record, 8), LongestText));
+        ListOf(Lines, section).Add(line);
+    }
+
+    private void AddRelocation(string section, ReadOnlySpan<byte> record) =>
+        ListOf(FieldRelocations, section).Add(
+            new FieldRelocation(Slot(record), U32(record, 4), TextAt(U32(record, 8), LongestAccess), (FieldQuestion)U32(record, 12)));
+
+    private string TextAt(uint offset, int longest)
+    {
+        if (!_texts.TryGetValue((offset, longest), out var text))
+        {
+            _texts[(offset, longest)] = text = _types.StringAt(offset, longest);
+        }
+
+        return text;
+    }
+
+    private static List<T> ListOf<T>(Dictionary<string, List<T>> lists, string section)
+    {
+        if (!lists.TryGetValue(section, out var list))
+        {
+            lists[section] = list = [];
+        }
+
+        return list;
+    }
+
+    private static int Slot(ReadOnlySpan<byte> record) => (int)(U32(record, 0) / Instruction.Size);
+
+    private static uint U32(ReadOnlySpan<byte> bytes, int at) => BinaryPrimitives.ReadUInt32LittleEndian(bytes[at..]);
+}

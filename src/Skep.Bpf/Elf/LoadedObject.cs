@@ -1,0 +1,126 @@
+using Skep.Bpf.Kernel;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Elf;
+
+/// <summary>What came of creating a map.</summary>
+/// <param name="Map">The map.</param>
+/// <param name="Error">Why it could not be created or filled, or null.</param>
+public sealed record LoadedObjectMap(UntypedMap Map, Exception? Error);
+
+/// <summary>What came of loading a program.</summary>
+/// <param name="Source">The program in the object.</param>
+/// <param name="Program">The program in the kernel; null when it failed or was not to be loaded.</param>
+/// <param name="Error">Why it could not be loaded, or null.</param>
+public sealed record LoadedObjectProgram(ObjectProgram Source, LoadedProgram? Program, Exception? Error);
+
+/// <summary>The maps and programs of an object in the kernel, attached to nothing. It owns them.</summary>
+public sealed class LoadedObject : IDisposable
+{
+    private readonly List<LoadedObjectMap> _maps = [];
+    private readonly List<LoadedObjectProgram> _programs = [];
+
+    private LoadedObject()
+    {
+    }
+
+    /// <summary>A result for each map.</summary>
+    public IReadOnlyList<LoadedObjectMap> Maps => _maps;
+
+    /// <summary>A result for each program.</summary>
+    public IReadOnlyList<LoadedObjectProgram> Programs => _programs;
+
+    /// <summary>Whether every map was created and every program loaded that was to be.</summary>
+    public bool Succeeded => _maps.All(m => m.Error is null) && _programs.All(p => p.Error is null);
+
+    internal static LoadedObject Load(ObjectSpec spec, LoadOptions options)
+    {
+        if (spec.Maps.Any(m => m.IsBound))
+        {
+            throw new InvalidOperationException("This object is loaded already; read it again to load it twice.");
+        }
+
+        var result = new LoadedObject();
+        try
+        {
+            foreach (var map in spec.Maps)
+            {
+                result._maps.Add(new LoadedObjectMap(map, Try(() => Create(map, options))));
+            }
+
+            foreach (var program in spec.Programs)
+            {
+                result._programs.Add(result.LoadProgram(program, options with { PinDirectory = null }));
+            }
+        }
+        catch
+        {
+            result.Dispose();
+            throw;
+        }
+
+        return result;
+    }
+
+    /// <summary>Closes programs and maps. What is attached or pinned lives on in the kernel.</summary>
+    public void Dispose()
+    {
+        _programs.ForEach(p => p.Program?.Dispose());
+        _maps.ForEach(m => m.Map.Dispose());
+    }
+
+    private static void Create(UntypedMap map, LoadOptions options)
+    {
+        using var binding = new MapBinding(options with { PinMap = m => m is UntypedMap { PinnedByName: true } && (options.PinMap?.Invoke(m) ?? true) });
+        binding.Bind(map);
+        var storage = (KernelMapStorage)map.Storage;
+        if (!map.InitialValue.IsEmpty)
+        {
+            BpfException.ThrowIfFailed(storage.Write(BitConverter.GetBytes(0), map.InitialValue.Span, 0), $"Filling map '{map.Name}' failed");
+        }
+
+        if (map.IsConstant)
+        {
+            storage.Freeze();
+        }
+
+        binding.Commit();
+    }
+
+    private LoadedObjectProgram LoadProgram(ObjectProgram program, LoadOptions options)
+    {
+        if (!program.LoadsByDefault)
+        {
+            return new LoadedObjectProgram(program, null, null);
+        }
+
+        if (program.Spec is not { } spec)
+        {
+            return new LoadedObjectProgram(program, null, new NotSupportedException(program.Problem));
+        }
+
+        if (spec.Maps.FirstOrDefault(m => !m.IsBound) is { } missing)
+        {
+            return new LoadedObjectProgram(program, null, new InvalidOperationException($"Its map '{missing.Name}' could not be created."));
+        }
+
+        LoadedProgram? loaded = null;
+        var error = Try(() => loaded = ProgramLoader.Load(spec, options));
+        return new LoadedObjectProgram(program, loaded, error);
+    }
+
+    /// <summary>What the kernel or the description refuses is a result; anything else is thrown on.</summary>
+    private static Exception? Try(Action action)
+    {
+        try
+        {
+            action();
+            return null;
+        }
+        catch (Exception e) when (e is BpfException or MapMismatchException or NotSupportedException or InvalidOperationException)
+        {
+            return e;
+        }
+    }
+}
