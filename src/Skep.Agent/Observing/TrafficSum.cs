@@ -13,7 +13,7 @@ namespace Skep.Agent.Observing;
 internal sealed class TrafficSum
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<FlowKey, Seen> _seen = new(KeyComparer.Instance);
+    private readonly Dictionary<FlowKey, Seen> _seen = [];
     private readonly SortedDictionary<(string Interface, string Direction, string Protocol), (ulong Packets, ulong Bytes)> _sums = [];
     private long _round;
 
@@ -89,22 +89,5 @@ internal sealed class TrafficSum
         public ulong BytesIn;
         public ulong PacketsOut;
         public ulong BytesOut;
-    }
-
-    // The key has no padding: its bytes are its identity, and the default comparer would box.
-    private sealed class KeyComparer : IEqualityComparer<FlowKey>
-    {
-        public static readonly KeyComparer Instance = new();
-
-        public bool Equals(FlowKey x, FlowKey y) => Bytes(in x).SequenceEqual(Bytes(in y));
-
-        public int GetHashCode(FlowKey key)
-        {
-            var hash = default(HashCode);
-            hash.AddBytes(Bytes(in key));
-            return hash.ToHashCode();
-        }
-
-        private static ReadOnlySpan<byte> Bytes(in FlowKey key) => MemoryMarshal.AsBytes(new ReadOnlySpan<FlowKey>(in key));
     }
 }

@@ -3,7 +3,7 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>A virtual address. Layout: address 16, port in network order 4 (upper half zero), protocol 4. Port and protocol 0 stand for any.</summary>
-public struct ServiceKey
+public record struct ServiceKey
 {
     /// <summary>Virtual address.</summary>
     public IpAddress Address;

@@ -6,7 +6,7 @@ namespace Skep.Flows;
 /// A flow at an interface, the same for both directions: what the ingress hook sees as destination and the egress hook as source is the local side.
 /// Layout: local address 16, remote address 16, local port 2, remote port 2, interface 4, protocol 4, zero 4.
 /// </summary>
-public struct FlowKey
+public record struct FlowKey
 {
     /// <summary>The side behind the interface as seen from the wire: this host, or what it forwards for.</summary>
     public IpAddress Local;
