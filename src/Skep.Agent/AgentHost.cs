@@ -52,6 +52,13 @@ internal static class AgentHost
         return app;
     }
 
+    /// <summary>The address to serve TCP at; null for none.</summary>
+    /// <exception cref="AgentException">It cannot be read.</exception>
+    public static IPEndPoint? CheckListen(string? listen) =>
+        listen is null ? null
+        : IPEndPoint.TryParse(listen, out var endpoint) && endpoint.Port != 0 ? endpoint
+        : throw new AgentException($"'{listen}' is not an address to listen on; write it as {AgentOptions.DefaultListen}, or 'off'.");
+
     /// <summary>Serves until the token is cancelled or the process is told to end.</summary>
     public static async Task RunAsync(WebApplication app, AgentOptions options, CancellationToken cancellation)
     {
@@ -125,17 +132,10 @@ internal static class AgentHost
             connection.Features.Set(OverTheSocket.Mark);
             return next(connection);
         }));
-        if (options.Listen is not { } listen)
+        if (CheckListen(options.Listen) is { } endpoint)
         {
-            return;
+            kestrel.Listen(endpoint);
         }
-
-        if (!IPEndPoint.TryParse(listen, out var endpoint) || endpoint.Port == 0)
-        {
-            throw new AgentException($"'{listen}' is not an address to listen on; write it as {AgentOptions.DefaultListen}, or 'off'.");
-        }
-
-        kestrel.Listen(endpoint);
     }
 }
 

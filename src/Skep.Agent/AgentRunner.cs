@@ -13,6 +13,8 @@ internal static class AgentRunner
     /// <exception cref="AgentException">The agent cannot start.</exception>
     public static async Task RunAsync(AgentOptions options, Func<Platform, CancellationToken, Task>? whenServing, CancellationToken cancellation)
     {
+        // Before anything is put on disk or into the kernel.
+        AgentHost.CheckListen(options.Listen);
         using var instance = InstanceLock.Take(options.Paths);
         var opened = OpenedDatapath.Open(options, TimeProvider.System);
         var player = opened.Datapath is Engine.TwinDatapath twin ? new TwinPlayer(twin, options.Pcap) : null;
@@ -59,7 +61,7 @@ internal static class AgentRunner
     public static int Remove(AgentOptions options, bool forget)
     {
         using var instance = InstanceLock.Take(options.Paths);
-        if (forget)
+        if (forget && Directory.Exists(options.Paths.State))
         {
             File.Delete(options.Paths.Applied);
             File.Delete(options.Paths.LastGood);

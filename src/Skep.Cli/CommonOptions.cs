@@ -45,6 +45,7 @@ internal static class CommonOptions
                 }
             },
         };
+        option.CompletionSources.Clear();
         option.CompletionSources.Add("auto", "kernel", "twin");
         return option;
     }

@@ -35,9 +35,13 @@ internal sealed class ResourceStore(AgentOptions options, Func<IReadOnlyList<Pro
     /// <summary>Forgets what was applied; false when there was nothing.</summary>
     public bool DeleteApplied()
     {
-        var existed = File.Exists(options.Paths.Applied);
+        if (!File.Exists(options.Paths.Applied))
+        {
+            return false;
+        }
+
         File.Delete(options.Paths.Applied);
-        return existed;
+        return true;
     }
 
     /// <summary>Keeps a set that is in force now.</summary>

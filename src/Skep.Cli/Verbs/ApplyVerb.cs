@@ -56,8 +56,7 @@ internal static class ApplyVerb
         {
             var given = Console.In.ReadToEnd();
             return given.AsSpan().Trim().IsEmpty
-                // Nothing takes everything back: too much for a slip in a pipe.
-                ? throw new VerbException("the standard input is empty: did the command before it fail? Nothing was changed. To take back what was applied, apply an empty file.")
+                ? throw new VerbException("the standard input is empty: did the command before it fail? Nothing was changed. To take back what was applied: echo '# none' | skep apply -f -")
                 : ("stdin", given);
         }
 

@@ -37,6 +37,14 @@ public static class ResourceLoader
     private static LoadedResources Read(IEnumerable<ResourceText> texts, ProblemList problems)
     {
         ImmutableArray<ResourceText> all = [.. texts];
+        foreach (var text in all.Where(t => t.Text.AsSpan().Trim().IsEmpty))
+        {
+            // As a full disk or an editor cut off while saving leaves it: that must not withdraw what is in force.
+            problems.Error(
+                new ResourceSource(text.File, 1, 1), "empty-file", "there is nothing in it, not even a comment",
+                "if it shall hold no resource, write a comment such as '# none', or remove the file");
+        }
+
         var resources = all.SelectMany(t => ResourceReader.Read(t.File, t.Text, problems)).ToList();
         CrossChecks.Run(resources, problems);
         var set = problems.HasErrors ? null : new ResourceSet

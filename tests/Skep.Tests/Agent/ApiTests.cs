@@ -52,7 +52,7 @@ public class ApiTests
     public async Task Hostile_input_is_refused_with_a_problem(string method, string path, string? body, int expected)
     {
         using var bed = new AgentBed();
-        bed.Write("");
+        bed.Write("# none");
         await bed.ServeAsync(async (_, client) =>
         {
             using var request = new HttpRequestMessage(new HttpMethod(method), path);

@@ -54,7 +54,7 @@ public class BlockTests
     public void A_block_needs_a_place_and_is_refused_where_nothing_or_everything_is_meant()
     {
         using var bed = new AgentBed();
-        bed.Write("");
+        bed.Write("# none");
         var (platform, _) = bed.Start();
         using var __ = platform;
         Assert.Contains("--interface", platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", [], false).Refusal);

@@ -92,7 +92,7 @@ public class ReloadTests
     public void Without_resources_nothing_is_attached_at_the_edge()
     {
         using var bed = new AgentBed();
-        bed.Write("");
+        bed.Write("# none");
         var (platform, twin) = bed.Start();
         using var _ = platform;
         Assert.DoesNotContain(twin.Attached, a => a.Hook.Kind == HookKind.Xdp);
@@ -101,8 +101,13 @@ public class ReloadTests
         platform.Reload();
         Assert.Contains(twin.Attached, a => a.Hook.Kind == HookKind.Xdp);
 
+        // Cut off while it was saved.
         bed.Write("");
-        platform.Reload();
+        Assert.False(platform.Reload());
+        Assert.Contains(twin.Attached, a => a.Hook.Kind == HookKind.Xdp);
+
+        bed.Write("# none");
+        Assert.True(platform.Reload());
         Assert.DoesNotContain(twin.Attached, a => a.Hook.Kind == HookKind.Xdp);
     }
 
