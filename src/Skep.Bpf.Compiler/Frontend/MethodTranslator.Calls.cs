@@ -1,6 +1,7 @@
 using System.Reflection;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Maps;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
@@ -27,7 +28,7 @@ internal sealed partial class MethodTranslator
             {
                 method = isVirtual ? Dispatch.Find(self.Payload!.GetType(), method) : method;
             }
-            else
+            else if (self.IsConstant || !IsRuntimeMap(method))
             {
                 Fail(
                     self.IsConstant ? Rule.NullReference : Rule.NotFrozen,
@@ -46,6 +47,9 @@ internal sealed partial class MethodTranslator
 
         PushResult(_translator.Inline(method, arguments));
     }
+
+    /// <summary>An inner map that the program looked up is known to the kernel only; what may be called on it is the same for all maps of its class.</summary>
+    private static bool IsRuntimeMap(MethodBase method) => method is { IsVirtual: false } && typeof(BpfMap).IsAssignableFrom(method.DeclaringType);
 
     private void PushResult(Entry? result)
     {

@@ -107,12 +107,14 @@ internal sealed partial class MethodTranslator
         }
 
         var returned = method.ReturnType;
-        var isReference = returned.IsByRef || returned.IsPointer;
+        var isMap = typeof(BpfMap).IsAssignableFrom(returned);
+        var isReference = returned.IsByRef || returned.IsPointer || isMap;
+        var isValue = map is not null || (self == 1 && typeof(BpfMap).IsAssignableFrom(method.DeclaringType));
         var result = _builder.Emit(new Node(Op.Call, isReference ? IrType.Pointer : IrType.I64)
         {
             Immediate = helper.Id,
             ClobbersPacket = helper.ClobbersPacket,
-            Provenance = isReference && map is not null ? Provenance.MapValue : Provenance.None,
+            Provenance = isMap ? Provenance.Map : isReference && isValue ? Provenance.MapValue : Provenance.None,
             Payload = new HelperCall(method.Name, details),
         }.With(operands));
         if (returned != typeof(void))

@@ -33,6 +33,11 @@ internal sealed unsafe partial class Machine
             case 1:
                 map = MapIn(1);
                 RequireKeys(map);
+                if (map.InnerTemplate is not null)
+                {
+                    return RememberMap(map.Storage.FindMap(Memory(2, (uint)map.KeySize)));
+                }
+
                 return Remember(map, map.Storage.Find(Memory(2, (uint)map.KeySize)));
             case 2:
                 map = MapIn(1);
@@ -42,6 +47,15 @@ internal sealed unsafe partial class Machine
                 map = MapIn(1);
                 RequireKeys(map);
                 return (ulong)map.Storage.Delete(Memory(2, (uint)map.KeySize));
+            case 87:
+                map = MapIn(1);
+                return (ulong)map.Storage.Push(Memory(2, (uint)map.ValueSize), _r[Register.R3]);
+            case 88:
+                map = MapIn(1);
+                return (ulong)map.Storage.Pop(Memory(2, (uint)map.ValueSize));
+            case 89:
+                map = MapIn(1);
+                return (ulong)map.Storage.Peek(Memory(2, (uint)map.ValueSize));
             case 4:
             case 112:
             case 113:
@@ -75,6 +89,24 @@ internal sealed unsafe partial class Machine
         }
 
         return result;
+    }
+
+    /// <summary>From now on the program may use this map, which it found in another.</summary>
+    private ulong RememberMap(BpfMap? inner)
+    {
+        if (inner is null)
+        {
+            return 0;
+        }
+
+        var index = Array.IndexOf(_maps, inner);
+        if (index < 0)
+        {
+            index = _maps.Length;
+            _maps = [.. _maps, inner];
+        }
+
+        return MapTag + (ulong)index;
     }
 
     private BpfMap MapIn(int register)

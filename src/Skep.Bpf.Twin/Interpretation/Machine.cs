@@ -21,7 +21,7 @@ internal sealed unsafe partial class Machine
     private readonly TwinEnvironment _environment;
     private readonly Instruction[] _code;
     private readonly Dictionary<int, MapReference> _references;
-    private readonly BpfMap[] _maps;
+    private BpfMap[] _maps;
     private readonly ulong[] _r = new ulong[Registers];
     private readonly Return[] _returns = new Return[MaxFrames];
     private PacketView _view = null!;

@@ -63,6 +63,9 @@ public abstract unsafe class TwinMapStorage : MapStorage
             > 8 => new TwinHashStorage<LongKey>(map, environment, gate),
             _ => new TwinHashStorage<ShortKey>(map, environment, gate),
         },
+        MapKind.Queue or MapKind.Stack => new TwinQueueStorage(map, environment, gate),
+        MapKind.BloomFilter => new TwinBloomStorage(map, map.CreationExtra is 0 ? 5 : (int)map.CreationExtra & 15, environment, gate),
+        MapKind.ArrayOfMaps or MapKind.HashOfMaps when map.InnerTemplate is { } template => new TwinMapOfMapsStorage(map, template, environment, gate),
         _ => throw new NotSupportedException($"The twin has no map of kind {map.Kind}."),
     };
 
@@ -113,6 +116,22 @@ public abstract unsafe class TwinMapStorage : MapStorage
     }
 
     /// <inheritdoc/>
+    public sealed override int Take(ReadOnlySpan<byte> key, Span<byte> value)
+    {
+        RequireAtLeast(key.Length, KeySize, nameof(key));
+        RequireAtLeast(value.Length, UserValueSize, nameof(value));
+        fixed (byte* k = key)
+        fixed (byte* v = value)
+        {
+            lock (Gate)
+            {
+                RequireLive();
+                return TakeEntry(k, v);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
     public sealed override int NextKey(ReadOnlySpan<byte> key, Span<byte> next)
     {
         if (!key.IsEmpty)
@@ -152,6 +171,12 @@ public abstract unsafe class TwinMapStorage : MapStorage
     }
 
     private protected abstract int ReadEntry(byte* key, byte* value);
+
+    private protected virtual int TakeEntry(byte* key, byte* value)
+    {
+        var status = ReadEntry(key, value);
+        return status == 0 ? Delete(key) : status;
+    }
 
     private protected abstract int WriteEntry(byte* key, byte* value, ulong mode);
 

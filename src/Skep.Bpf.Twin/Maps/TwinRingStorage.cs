@@ -10,7 +10,6 @@ namespace Skep.Bpf.Twin.Maps;
 internal sealed unsafe class TwinRingStorage : TwinMapStorage
 {
     private const int HeaderSize = 8;
-    private const int NotSupportedByMap = 524; // ENOTSUPP of the kernel, which has no name in user space
 
     private readonly PinnedMemory _memory;
     private readonly ulong _mask;
@@ -120,10 +119,10 @@ internal sealed unsafe class TwinRingStorage : TwinMapStorage
     public override byte* Find(byte* key) => null;
 
     /// <inheritdoc/>
-    public override int Update(byte* key, byte* value, ulong mode) => -NotSupportedByMap;
+    public override int Update(byte* key, byte* value, ulong mode) => -NoSuchOperation;
 
     /// <inheritdoc/>
-    public override int Delete(byte* key) => -NotSupportedByMap;
+    public override int Delete(byte* key) => -NoSuchOperation;
 
     /// <inheritdoc/>
     public override void Dispose()
@@ -137,16 +136,16 @@ internal sealed unsafe class TwinRingStorage : TwinMapStorage
         }
     }
 
-    private protected override int ReadEntry(byte* key, byte* value) => -NotSupportedByMap;
+    private protected override int ReadEntry(byte* key, byte* value) => -NoSuchOperation;
 
-    private protected override int WriteEntry(byte* key, byte* value, ulong mode) => -NotSupportedByMap;
+    private protected override int WriteEntry(byte* key, byte* value, ulong mode) => -NoSuchOperation;
 
-    private protected override int NextEntry(byte* key, byte* next) => -NotSupportedByMap;
+    private protected override int NextEntry(byte* key, byte* next) => -NoSuchOperation;
 
     private protected override int ReadEntries(ref ulong cursor, byte* keys, byte* values, int capacity, out bool done)
     {
         done = true;
-        return -NotSupportedByMap;
+        return -NoSuchOperation;
     }
 
     private byte* At(ulong position) => _ring + (position & _mask);

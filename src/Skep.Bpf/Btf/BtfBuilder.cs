@@ -60,10 +60,16 @@ public sealed class BtfBuilder
     /// <summary>Adds an array.</summary>
     public uint AddArray(uint element, uint index, uint count) => Add("", BtfKind.Array, 0, 0, element, index, count);
 
+    /// <summary>Adds a floating-point number of <paramref name="size"/> bytes (kernel 5.13).</summary>
+    public uint AddFloat(string name, int size) => Add(name, BtfKind.Float, 0, (uint)size);
+
     /// <summary>Adds an enumeration of 32-bit values.</summary>
-    public uint AddEnum(string name, params ReadOnlySpan<(string Name, int Value)> values)
+    public uint AddEnum(string name, params ReadOnlySpan<(string Name, int Value)> values) => AddEnum(name, 4, values);
+
+    /// <summary>Adds an enumeration whose values take <paramref name="size"/> bytes in memory: 1, 2 or 4.</summary>
+    public uint AddEnum(string name, int size, params ReadOnlySpan<(string Name, int Value)> values)
     {
-        var id = Add(name, BtfKind.Enum, values.Length | int.MinValue, 4);
+        var id = Add(name, BtfKind.Enum, values.Length | int.MinValue, (uint)size);
         foreach (var (valueName, value) in values)
         {
             Write(AddString(valueName), (uint)value);

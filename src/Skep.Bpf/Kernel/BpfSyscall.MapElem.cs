@@ -26,6 +26,8 @@ internal static unsafe partial class BpfSyscall
 
     internal static int MapDeleteElem(ref MapElemAttributes attributes) => Call(BpfCommand.MapDeleteElem, ref attributes);
 
+    internal static int MapLookupAndDeleteElem(ref MapElemAttributes attributes) => Call(BpfCommand.MapLookupAndDeleteElem, ref attributes);
+
     internal static int MapGetNextKey(ref MapElemAttributes attributes) => Call(BpfCommand.MapGetNextKey, ref attributes);
 
     internal static int MapFreeze(ref MapElemAttributes attributes) => Call(BpfCommand.MapFreeze, ref attributes);

@@ -12,7 +12,7 @@ public abstract class BpfMap : IDisposable
 
     private protected BpfMap(MapKind kind, int keySize, int valueSize, uint maxEntries, MapFlags flags, string? name)
     {
-        if (maxEntries == 0 && this is not UntypedMap)
+        if (maxEntries == 0 && this is not UntypedMap && !MapBtf.IsRequired(kind) && kind is not (MapKind.CgroupStorageDeprecated or MapKind.PerCpuCgroupStorageDeprecated))
         {
             throw new ArgumentOutOfRangeException(nameof(maxEntries), "A map needs at least one entry.");
         }
@@ -40,6 +40,9 @@ public abstract class BpfMap : IDisposable
     /// <summary>Creation flags.</summary>
     public MapFlags Flags { get; }
 
+    /// <summary>NUMA node whose memory holds the entries; null leaves it to the kernel (kernel 4.14).</summary>
+    public int? NumaNode { get; init; }
+
     /// <summary>Name in the kernel (15 characters are kept) and of the pin. The compiler takes the field's name when none was given.</summary>
     public string Name { get; internal set; }
 
@@ -48,6 +51,15 @@ public abstract class BpfMap : IDisposable
 
     /// <summary>Type of the values or records.</summary>
     public abstract Type ValueType { get; }
+
+    /// <summary>For maps of maps: what the inner maps are like.</summary>
+    internal virtual BpfMap? InnerTemplate => null;
+
+    /// <summary>Extra argument that some kinds take (<c>map_extra</c>).</summary>
+    internal virtual ulong CreationExtra => 0;
+
+    /// <summary>The flags as the kernel gets them and shows them.</summary>
+    internal MapFlags CreationFlags => Flags | (NumaNode is null ? 0 : MapFlags.OnNumaNode);
 
     /// <summary>Whether the map has storage.</summary>
     public bool IsBound => _storage is not null;

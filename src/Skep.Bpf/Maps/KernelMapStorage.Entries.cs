@@ -67,6 +67,44 @@ public sealed unsafe partial class KernelMapStorage
     }
 
     /// <inheritdoc/>
+    public override int Take(ReadOnlySpan<byte> key, Span<byte> value)
+    {
+        Check(key.Length, KeySize, nameof(key));
+        Check(value.Length, _valueBytes, nameof(value));
+        int status;
+        using (var lease = _handle.Borrow())
+        {
+            fixed (byte* k = key)
+            fixed (byte* v = value)
+            {
+                var attributes = new MapElemAttributes { Map = lease.Descriptor, Key = k, Value = v };
+                status = BpfSyscall.MapLookupAndDeleteElem(ref attributes);
+            }
+        }
+
+        // Hash tables have it since 5.14, other kinds with keys not at all: there it takes two steps.
+        return status is -NoSuchOperation or -Errno.Invalid && KeySize > 0 ? base.Take(key, value) : status;
+    }
+
+    /// <inheritdoc/>
+    public override int WriteMap(ReadOnlySpan<byte> key, BpfMap inner, ulong mode)
+    {
+        if (!inner.IsBound)
+        {
+            inner.Bind(Create(inner));
+        }
+
+        if (inner.Storage is not KernelMapStorage storage)
+        {
+            throw new InvalidOperationException($"Map '{inner.Name}' lives in the process, under a twin: it cannot stand in a map of the kernel.");
+        }
+
+        using var lease = storage._handle.Borrow();
+        var descriptor = lease.Descriptor;
+        return Write(key, new ReadOnlySpan<byte>(&descriptor, sizeof(int)), mode);
+    }
+
+    /// <inheritdoc/>
     public override int NextKey(ReadOnlySpan<byte> key, Span<byte> next)
     {
         Check(next.Length, KeySize, nameof(next));

@@ -24,7 +24,7 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
             ValuesPerEntry = perCpu ? PossibleCpus.Count : 1;
             _stride = (_info.ValueSize + 7) & ~7u;
             _valueBytes = perCpu ? (int)_stride * ValuesPerEntry : (int)_info.ValueSize;
-            if ((_info.Flags & MapFlags.Mmapable) != 0)
+            if ((_info.Flags & MapFlags.Mmapable) != 0 && Kind == MapKind.Array)
             {
                 _memoryLength = RoundUpToPage((nuint)_stride * _info.MaxEntries);
                 _memory = Map(_memoryLength);
@@ -62,35 +62,6 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
     public override int ValuesPerEntry { get; }
 
     internal KernelHandle Handle => _handle;
-
-    /// <summary>Creates the map that <paramref name="map"/> describes; it is not bound yet.</summary>
-    /// <exception cref="BpfException">The kernel refused: EPERM without CAP_BPF, EINVAL when it does not know the kind or a flag, ENOMEM.</exception>
-    public static KernelMapStorage Create(BpfMap map)
-    {
-        ArgumentNullException.ThrowIfNull(map);
-        var attributes = new MapCreateAttributes
-        {
-            Kind = map.Kind,
-            KeySize = (uint)map.KeySize,
-            ValueSize = (uint)map.ValueSize,
-            MaxEntries = map.MaxEntries,
-            Flags = map.Flags,
-            Name = ObjectName.From(map.Name),
-            Extra = (map as UntypedMap)?.Extra ?? 0,
-        };
-
-        // A map of maps learns from a sample what its inner maps are like; the sample may go afterwards.
-        using var inner = map is UntypedMap { Inner: { } sample } ? Create(sample) : null;
-        using var lease = inner is null ? default : inner._handle.Borrow();
-        attributes.InnerMapDescriptor = inner is null ? 0 : (uint)lease.Descriptor;
-        var status = BpfSyscall.MapCreate(ref attributes, out var handle);
-        if (status < 0)
-        {
-            throw BpfException.ForMap(map, "create", status);
-        }
-
-        return new KernelMapStorage(handle);
-    }
 
     /// <summary>Opens a live map by its number (CAP_SYS_ADMIN).</summary>
     /// <exception cref="BpfException">ENOENT when there is no such map.</exception>
@@ -159,7 +130,9 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
         Compare("key size", KeySize, expected.KeySize);
         Compare("value size", ValueSize, expected.ValueSize);
         Compare("max entries", MaxEntries, expected.MaxEntries);
-        Compare("flags", Flags, expected.Flags);
+        
+        // Whether the process may read or write is a matter of its descriptor, not of the map.
+        Compare("flags", Flags, expected.CreationFlags & ~(MapFlags.ReadOnlyForProcess | MapFlags.WriteOnlyForProcess));
         return differences;
 
         void Compare<T>(string what, T pinned, T wanted)
@@ -176,6 +149,12 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
     {
         using var lease = _handle.Borrow();
         var memory = LibC.mmap(null, length, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_SHARED, lease.Descriptor, 0);
+        if (memory == LibC.MAP_FAILED)
+        {
+            // Frozen maps, and those only programs may not write (constants of other people's objects), can be looked at.
+            memory = LibC.mmap(null, length, LibC.PROT_READ, LibC.MAP_SHARED, lease.Descriptor, 0);
+        }
+
         if (memory == LibC.MAP_FAILED)
         {
             throw new BpfException($"Mapping the values of map '{Name}' failed", System.Runtime.InteropServices.Marshal.GetLastPInvokeError());

@@ -30,8 +30,8 @@ public sealed class ArrayMap<TValue>(uint maxEntries, string? name = null, MapFl
     where TValue : unmanaged;
 
 /// <summary>Array with a value per CPU (<c>BPF_MAP_TYPE_PERCPU_ARRAY</c>, kernel 4.6).</summary>
-public sealed class PerCpuArrayMap<TValue>(uint maxEntries, string? name = null)
-    : PerCpuMap<uint, TValue>(MapKind.PerCpuArray, maxEntries, MapFlags.None, name)
+public sealed class PerCpuArrayMap<TValue>(uint maxEntries, string? name = null, MapFlags flags = MapFlags.None)
+    : PerCpuMap<uint, TValue>(MapKind.PerCpuArray, maxEntries, flags, name)
     where TValue : unmanaged;
 
 /// <summary>

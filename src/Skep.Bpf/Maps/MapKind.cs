@@ -81,10 +81,38 @@ public enum MapFlags : uint
     NoPrealloc = 1,
     /// <summary>A separate LRU list per CPU.</summary>
     NoCommonLru = 2,
+    /// <summary>Memory from the NUMA node of <see cref="BpfMap.NumaNode"/>, which sets this flag (kernel 4.14).</summary>
+    OnNumaNode = 1 << 2,
+    /// <summary>The descriptor the process gets cannot write entries (kernel 4.15).</summary>
+    ReadOnlyForProcess = 1 << 3,
+    /// <summary>The descriptor the process gets cannot read entries (kernel 4.15).</summary>
+    WriteOnlyForProcess = 1 << 4,
+    /// <summary>Stack traces hold build ids and offsets instead of addresses (kernel 4.17).</summary>
+    StackBuildId = 1 << 5,
+    /// <summary>Hash seed zero instead of random: for tests only (kernel 5.0).</summary>
+    ZeroSeed = 1 << 6,
     /// <summary>Programs cannot write the values (kernel 5.2).</summary>
     ReadOnlyForPrograms = 1 << 7,
+    /// <summary>Programs cannot read the values (kernel 5.2).</summary>
+    WriteOnlyForPrograms = 1 << 8,
+    /// <summary>Accepted sockets inherit the storage of the listener (sk storage, kernel 5.4).</summary>
+    Clone = 1 << 9,
     /// <summary>The values can be mapped into the process (arrays, kernel 5.5).</summary>
     Mmapable = 1 << 10,
+    /// <summary>Perf events stay when the descriptor that put them in is closed (kernel 5.10).</summary>
+    PreserveElements = 1 << 11,
+    /// <summary>As the template of a map of maps: inner arrays may differ in their number of entries (kernel 5.10).</summary>
+    InnerMap = 1 << 12,
+    /// <summary>A struct_ops that is attached by a link (kernel 6.4).</summary>
+    Link = 1 << 13,
+    /// <summary>A struct_ops whose type is that of a kernel module (kernel 6.9).</summary>
+    ModuleType = 1 << 15,
+    /// <summary>The descriptor of a BPF token comes with the call; set where a token is used (kernel 6.9).</summary>
+    WithToken = 1 << 16,
+    /// <summary>An arena whose absent pages fault in the process instead of being made (kernel 6.9).</summary>
+    FaultOnAbsentPage = 1 << 17,
+    /// <summary>An arena whose pointers are not converted for the process (kernel 6.9).</summary>
+    NoPointerConversion = 1 << 18,
 }
 
 /// <summary>When an update applies (<c>BPF_ANY</c>, <c>BPF_NOEXIST</c>, <c>BPF_EXIST</c>).</summary>

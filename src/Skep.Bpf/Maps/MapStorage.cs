@@ -8,6 +8,9 @@ namespace Skep.Bpf.Maps;
 /// </summary>
 public abstract unsafe class MapStorage : IDisposable
 {
+    /// <summary>What the kernel says of an operation a map kind does not have; the number is not part of errno.h (<c>ENOTSUPP</c>).</summary>
+    private protected const int NoSuchOperation = 524;
+
     /// <summary>Number of values an entry has for the user side: possible CPUs for per-CPU kinds, else 1.</summary>
     public abstract int ValuesPerEntry { get; }
 
@@ -26,6 +29,21 @@ public abstract unsafe class MapStorage : IDisposable
     /// <summary>Program side: append a record to a ring buffer. 0, or a negative errno when it is full.</summary>
     public virtual int Output(byte* record, ulong size) => -22;
 
+    /// <summary>Program side: add a value to a kind without keys (<c>bpf_map_push_elem</c>). 0 or a negative errno.</summary>
+    public virtual int Push(byte* value, ulong flags) => -NoSuchOperation;
+
+    /// <summary>Program side: take the next value of a queue or stack (<c>bpf_map_pop_elem</c>). 0 or a negative errno.</summary>
+    public virtual int Pop(byte* value) => -NoSuchOperation;
+
+    /// <summary>Program side: look at the next value of a queue or stack, or for a value in a bloom filter (<c>bpf_map_peek_elem</c>). 0 or a negative errno.</summary>
+    public virtual int Peek(byte* value) => -NoSuchOperation;
+
+    /// <summary>Program side: the inner map under a key of a map of maps, or null. Only in the process.</summary>
+    public virtual BpfMap? FindMap(byte* key) => throw new NotSupportedException("Inner maps are found by programs in the kernel or under a twin.");
+
+    /// <summary>User side: put an inner map, which gets storage of the same sort if it has none, into a map of maps. 0 or a negative errno.</summary>
+    public virtual int WriteMap(ReadOnlySpan<byte> key, BpfMap inner, ulong mode) => -NoSuchOperation;
+
     /// <summary>User side: read the value, all CPUs one after the other for per-CPU kinds (each rounded up to 8 bytes). 0 or a negative errno.</summary>
     public abstract int Read(ReadOnlySpan<byte> key, Span<byte> value);
 
@@ -34,6 +52,13 @@ public abstract unsafe class MapStorage : IDisposable
 
     /// <summary>User side: remove. 0 or a negative errno.</summary>
     public abstract int Remove(ReadOnlySpan<byte> key);
+
+    /// <summary>User side: read the value and remove the entry; in one step where the kernel can. 0 or a negative errno.</summary>
+    public virtual int Take(ReadOnlySpan<byte> key, Span<byte> value)
+    {
+        var status = Read(key, value);
+        return status == 0 ? Remove(key) : status;
+    }
 
     /// <summary>User side: the key after <paramref name="key"/>, or the first one when it is empty. 0 or a negative errno (-ENOENT at the end).</summary>
     public abstract int NextKey(ReadOnlySpan<byte> key, Span<byte> next);

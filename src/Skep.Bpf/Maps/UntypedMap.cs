@@ -21,6 +21,10 @@ public sealed class UntypedMap : BpfMap
     /// <summary>For maps of maps: what the inner maps are like.</summary>
     public UntypedMap? Inner { get; init; }
 
+    internal override BpfMap? InnerTemplate => Inner;
+
+    internal override ulong CreationExtra => Extra;
+
     /// <summary>Whether the author asked for a pin under the map's name (<c>LIBBPF_PIN_BY_NAME</c>).</summary>
     public bool PinnedByName { get; init; }
 

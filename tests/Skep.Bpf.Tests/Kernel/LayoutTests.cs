@@ -13,11 +13,11 @@ public class LayoutTests
     [Fact]
     public void Attributes_have_the_size_the_kernel_reads()
     {
-        Assert.Equal(72, Unsafe.SizeOf<MapCreateAttributes>());
+        Assert.Equal(80, Unsafe.SizeOf<MapCreateAttributes>());
         Assert.Equal(32, Unsafe.SizeOf<MapElemAttributes>());
         Assert.Equal(56, Unsafe.SizeOf<MapBatchAttributes>());
         Assert.Equal(152, Unsafe.SizeOf<ProgLoadAttributes>());
-        Assert.Equal(32, Unsafe.SizeOf<BtfLoadAttributes>());
+        Assert.Equal(40, Unsafe.SizeOf<BtfLoadAttributes>());
         Assert.Equal(80, Unsafe.SizeOf<ProgTestRunAttributes>());
         Assert.Equal(16, Unsafe.SizeOf<ObjAttributes>());
         Assert.Equal(16, Unsafe.SizeOf<ObjInfoAttributes>());
@@ -25,6 +25,8 @@ public class LayoutTests
         Assert.Equal(48, Unsafe.SizeOf<LinkCreateAttributes>());
         Assert.Equal(16, Unsafe.SizeOf<LinkUpdateAttributes>());
         Assert.Equal(24, Unsafe.SizeOf<RawTracepointOpenAttributes>());
+        Assert.Equal(32, Unsafe.SizeOf<BtfInfo>());
+        Assert.Equal(8, Unsafe.SizeOf<TokenCreateAttributes>());
         Assert.Equal(88, Unsafe.SizeOf<MapInfo>());
         Assert.Equal(232, Unsafe.SizeOf<ProgramInfo>());
         Assert.Equal(48, Unsafe.SizeOf<LinkInfoData>());

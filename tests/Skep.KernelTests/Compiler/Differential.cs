@@ -10,7 +10,7 @@ namespace Skep.KernelTests.Compiler;
 /// <summary>Runs the same program object shape on the CLR, in the bytecode interpreter and in the kernel and compares verdicts, packets and map contents.</summary>
 internal static class Differential
 {
-    public static void Check<T>(Func<T> create, IEnumerable<byte[]> packets, Func<T, string>? contents = null)
+    public static void Check<T>(Func<T> create, IEnumerable<byte[]> packets, Func<T, string>? contents = null, Action<T>? prepare = null)
         where T : XdpProgram
     {
         Kernel.Require();
@@ -26,6 +26,11 @@ internal static class Differential
             using var interpreterTwin = new TwinEngine();
             interpreterTwin.Bind(inInterpreter);
             var interpreter = new BytecodeInterpreter(ProgramCompiler.Compile(inInterpreter, new CompileTarget { IsaLevel = level }), interpreterTwin);
+            foreach (var each in new[] { inProcess, inKernel, inInterpreter })
+            {
+                prepare?.Invoke(each);
+            }
+
             try
             {
                 foreach (var packet in packets)
