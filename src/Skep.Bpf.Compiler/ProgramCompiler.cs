@@ -19,31 +19,46 @@ public static class ProgramCompiler
         var entry = program.GetType().GetMethod("Run", BindingFlags.Instance | BindingFlags.Public)
             ?? throw new CompileException(Rule.Unsupported, $"{program.GetType()} has no public Run method", default);
         _ = ProgramGraph.Maps(program);
-        var function = new Translator(target).Translate(program, entry);
+        var section = ProgramKinds.Match(program.Section) ?? throw new CompileException(
+            Rule.Unsupported, $"{program.GetType()}: no kind of program has the section '{program.Section}'", default);
+        if (!IsOfKind(program, section.Kind))
+        {
+            throw new CompileException(
+                Rule.Unsupported, $"{program.GetType()}: section '{program.Section}' is for {section.Kind.Program?.Name ?? "object files only"}", default);
+        }
+
+        var function = new Translator(target, section.Kind).Translate(program, entry);
         Pipeline.Run(function, target);
         var position = function.Blocks.SelectMany(static b => b.Nodes).Select(static n => n.Position).FirstOrDefault(static p => p.Line > 0);
         var machine = Selection.Run(function, target);
         RegisterAllocator.Run(machine, position);
         StackLayout.Run(machine, position);
         var (code, maps, lines) = Emitter.Run(machine);
-        var (type, attach, attachTarget) = program switch
-        {
-            XdpProgram => (ProgramType.Xdp, (AttachType?)AttachType.Xdp, (string?)null),
-            TcProgram => (ProgramType.SchedCls, null, null),
-            RawTracepointProgram tracepoint => (ProgramType.Tracing, AttachType.TraceRawTp, tracepoint.Tracepoint),
-            _ => throw new CompileException(Rule.Unsupported, $"{program.GetType()} is of no known program kind", position),
-        };
         return new ProgramSpec
         {
             Name = program.Name,
-            Type = type,
-            ExpectedAttachType = attach,
-            AttachTarget = attachTarget,
+            Type = section.Kind.Type,
+            ExpectedAttachType = section.Section.Attach,
+            AttachTarget = section.Target,
+            Flags = section.Section.Flags,
             License = program.License,
             Instructions = code,
             MapReferences = maps,
             Lines = lines,
             Functions = [new FunctionEntry(0, program.Name)],
         };
+    }
+
+    private static bool IsOfKind(BpfProgram program, ProgramKind kind)
+    {
+        for (var type = program.GetType(); type is not null; type = type.BaseType)
+        {
+            if (kind.Program == type || (type.IsGenericType && kind.Program == type.GetGenericTypeDefinition()))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 }

@@ -15,5 +15,6 @@ internal static class Rule
     public const string NullReference = "SKEP0010";
     public const string TooLarge = "SKEP0011";
     public const string StalePointer = "SKEP0012";
+    public const string WrongKind = "SKEP0013";
     public const string Internal = "SKEP0099";
 }

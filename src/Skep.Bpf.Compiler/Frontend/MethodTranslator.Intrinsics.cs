@@ -18,6 +18,11 @@ internal sealed partial class MethodTranslator
         {
             switch (attribute)
             {
+                case OnlyForAttribute only when !only.Types.Contains(_translator.Kind.Type):
+                    Fail(
+                        Rule.WrongKind,
+                        $"'{method.DeclaringType!.Name}.{method.Name}' cannot be used in programs of kind {_translator.Kind.Name}; only in those of type {string.Join(", ", only.Types)}");
+                    break;
                 case KernelHelperAttribute helper:
                     CallHelper((MethodInfo)method, helper, arguments);
                     return true;
@@ -125,23 +130,38 @@ internal sealed partial class MethodTranslator
 
     private void ContextField(MethodInfo method, ContextFieldAttribute field, Entry[] arguments)
     {
-        if (arguments.Length == 2)
+        var isSetter = method.ReturnType == typeof(void);
+        var offset = field.Offset;
+        if (arguments.Length > (isSetter ? 2 : 1))
         {
-            _builder.Store(arguments[0].Node, field.Offset, field.Size, field.Size < 8 ? _builder.Truncate(arguments[1].Node) : arguments[1].Node);
+            if (!arguments[1].Node.IsConstant)
+            {
+                Fail(Rule.NotConstant, $"the index of '{method.Name}' must be a constant");
+                return;
+            }
+
+            offset += (int)arguments[1].Node.Immediate * field.Size;
+        }
+
+        if (isSetter)
+        {
+            var stored = arguments[^1].Node;
+            _builder.Store(arguments[0].Node, offset, field.Size, field.Size < 8 ? _builder.Truncate(stored) : stored);
             return;
         }
 
-        var type = field.Value != ContextValue.Scalar ? IrType.Pointer : field.Size == 8 ? IrType.I64 : IrType.I32;
+        var isPointer = field.Value != ContextValue.Scalar || method.ReturnType.IsPointer;
+        var type = isPointer ? IrType.Pointer : field.Size == 8 ? IrType.I64 : IrType.I32;
         var value = _builder.Emit(new Node(Op.Load, type)
         {
             Size = field.Size,
-            Immediate = field.Offset,
+            Immediate = offset,
             Provenance = field.Value switch
             {
                 ContextValue.Packet => Provenance.Packet,
                 ContextValue.PacketEnd => Provenance.PacketEnd,
                 ContextValue.PacketMeta => Provenance.PacketMeta,
-                _ => Provenance.None,
+                _ => isPointer ? Provenance.Kernel : Provenance.None,
             },
         }.With(arguments[0].Node));
         Push(type == IrType.I32 && TypeLayout.ScalarOf(method.ReturnType) == IrType.I64 ? _builder.ZeroExtend(value) : value);

@@ -3,11 +3,12 @@ using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
+using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
 /// <summary>What all inlined bodies of one program share.</summary>
-internal sealed class Translator(CompileTarget target)
+internal sealed class Translator(CompileTarget target, ProgramKind kind)
 {
     /// <summary>Deep enough for any sane call tree; a deeper one is recursion through generics.</summary>
     private const int DepthLimit = 64;
@@ -18,6 +19,9 @@ internal sealed class Translator(CompileTarget target)
     private int _methods;
 
     public CompileTarget Target { get; } = target;
+
+    /// <summary>What is compiled: it decides which helpers and fields there are.</summary>
+    public ProgramKind Kind { get; } = kind;
 
     public Builder Builder { get; private set; } = null!;
 

@@ -8,27 +8,29 @@ namespace Skep.Bpf.Features;
 /// <summary>The table of what Skep asks of a kernel: name, first version, what for, and how to find out.</summary>
 public static class KernelFeatures
 {
-    private const uint Sleepable = 1 << 4;
+    // Every kind of program is a feature under the same name.
+    private static readonly KernelFeature[] s_kinds =
+    [
+        .. ProgramKinds.All.Select(static kind => new KernelFeature(kind.Name, kind.MinimumKernel, kind.Use, Probes.Program(kind))),
+    ];
 
     /// <summary>Type information of the kernel itself.</summary>
     public static KernelFeature KernelBtf { get; } = Of("kernel BTF", "5.4", "typed tracepoints, kernel structs", Probes.PathExists("/sys/kernel/btf/vmlinux"));
 
     /// <summary>XDP programs.</summary>
-    public static KernelFeature Xdp { get; } = Of("XDP", "4.8", "filtering and balancing at the interface", Probes.Program(ProgramType.Xdp));
+    public static KernelFeature Xdp { get; } = Of(ProgramType.Xdp);
 
     /// <summary>XDP by link.</summary>
     public static KernelFeature XdpLink { get; } = Of("XDP link", "5.9", "atomic exchange, pins; netlink before", Probes.Btf("bpf_xdp_link", BtfKind.Struct));
 
     /// <summary>TC programs.</summary>
-    public static KernelFeature Tc { get; } = Of("TC", "4.5", "flows, both directions", Probes.Program(ProgramType.SchedCls));
+    public static KernelFeature Tc { get; } = Of(ProgramType.SchedCls);
 
     /// <summary>TC by tcx link.</summary>
     public static KernelFeature TcxLink { get; } = Of("tcx link", "6.6", "several programs in order, pins; clsact before", Probes.TcxLink);
 
     /// <summary>Raw tracepoints with typed arguments.</summary>
-    public static KernelFeature TypedTracepoints { get; } = Of(
-        "BTF raw tracepoint", "5.5", "drops with reasons, retransmits, TCP states",
-        Probes.Program(ProgramType.Tracing, AttachType.TraceRawTp, "btf_trace_kfree_skb", BtfKind.Typedef));
+    public static KernelFeature TypedTracepoints { get; } = Of(ProgramType.Tracing);
 
     /// <summary>Ring buffers.</summary>
     public static KernelFeature RingBuffer { get; } = Of("ring buffer", "5.8", "events in order from all CPUs", Probes.Map(27, 0, 0, 4096));
@@ -60,27 +62,9 @@ public static class KernelFeatures
         Of("JIT compiler", "3.16", "machine code instead of an interpreter", Probes.Jit),
         Isa3, AtomicFetch, Isa4,
         Xdp, XdpLink, Tc, TcxLink, TypedTracepoints,
-        Of("raw tracepoint", "4.17", "kernel events", Probes.Program(ProgramType.RawTracepoint)),
-        Of("tracepoint", "4.7", "kernel events with stable fields", Probes.Program(ProgramType.Tracepoint)),
-        Of("fentry", "5.5", "entry of kernel functions", Probes.Program(ProgramType.Tracing, AttachType.TraceFentry, "tcp_sendmsg")),
-        Of("fexit", "5.5", "exit of kernel functions", Probes.Program(ProgramType.Tracing, AttachType.TraceFexit, "tcp_sendmsg")),
-        Of("iterator", "5.8", "sockets and tasks in one sweep", Probes.Program(ProgramType.Tracing, AttachType.TraceIter, "bpf_iter_task")),
-        Of("kprobe", "4.1", "any kernel instruction", Probes.PathExists("/sys/bus/event_source/devices/kprobe/type")),
-        Of("uprobe", "4.1", "functions of processes", Probes.PathExists("/sys/bus/event_source/devices/uprobe/type")),
-        Of("kprobe.multi link", "5.18", "many kernel functions at once", Probes.Btf("bpf_kprobe_multi_link", BtfKind.Struct)),
-        Of("LSM", "5.7", "security decisions", Probes.Program(ProgramType.Lsm, AttachType.LsmMac, "bpf_lsm_file_open")),
-        Of("struct_ops", "5.6", "congestion control in programs", Probes.Btf("bpf_struct_ops_tcp_congestion_ops", BtfKind.Struct)),
-        Of("cgroup skb", "4.10", "packets of a service", Probes.Program(ProgramType.CgroupSkb, AttachType.CgroupInetEgress)),
-        Of("cgroup sock", "4.10", "sockets of a service", Probes.Program(ProgramType.CgroupSock, AttachType.CgroupInetSockCreate)),
-        Of("cgroup connect", "4.17", "balancing at the socket", Probes.Program(ProgramType.CgroupSockAddr, AttachType.CgroupInet4Connect)),
-        Of("sockops", "4.13", "TCP events and settings", Probes.Program(ProgramType.SockOps, AttachType.CgroupSockOps)),
-        Of("sk_msg", "4.17", "data between local sockets", Probes.Program(ProgramType.SkMsg, AttachType.SkMsgVerdict)),
-        Of("sk_lookup", "5.9", "which socket takes a connection", Probes.Program(ProgramType.SkLookup, AttachType.SkLookup)),
-        Of("sk_reuseport", "4.19", "which of several sockets", Probes.Program(ProgramType.SkReuseport)),
-        Of("netfilter link", "6.4", "hooks of the firewall", Probes.Program(ProgramType.Netfilter, AttachType.Netfilter)),
+        .. s_kinds.Where(static k => k.Name != Xdp.Name && k.Name != Tc.Name && k.Name != TypedTracepoints.Name),
         Of("netkit link", "6.7", "devices of containers", Probes.Btf("netkit_link", BtfKind.Struct)),
         Of("sched_ext", "6.12", "scheduling in programs", Probes.Btf("sched_ext_ops", BtfKind.Struct)),
-        Of("syscall program", "5.14", "setting up from inside", Probes.Program(ProgramType.Syscall, flags: Sleepable)),
         RingBuffer, MapBatches, MappedArrays,
         Of("LRU hash", "4.10", "tables that forget the oldest", Probes.Map(9, 4, 4, 1)),
         Of("per-CPU array", "4.6", "counters without contention", Probes.Map(6, 4, 8, 1)),
@@ -96,6 +80,15 @@ public static class KernelFeatures
         Of("bounded loops by helper", "5.17", "long loops that verify fast", Probes.HelperCall("loop")),
         Of("coarse clock", "5.11", "cheap time stamps", Probes.HelperCall("ktime_get_coarse_ns")),
     ];
+
+    /// <summary>The feature of a kind of program.</summary>
+    public static KernelFeature For(ProgramKind kind)
+    {
+        ArgumentNullException.ThrowIfNull(kind);
+        return s_kinds.First(feature => feature.Name == kind.Name);
+    }
+
+    private static KernelFeature Of(ProgramType type) => For(ProgramKinds.All.First(kind => kind.Type == type));
 
     private static KernelFeature Of(string name, string minimum, string use, Func<string?> probe) =>
         new(name, Version.Parse(minimum), use, probe);

@@ -14,27 +14,44 @@ internal static unsafe class Probes
 
     private static ReadOnlySpan<byte> ReturnOne => [0xb7, 0, 0, 0, 1, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
 
-    /// <summary>Loads the shortest program of the type; that of a hook with BTF names what it attaches to.</summary>
-    internal static Func<string?> Program(
-        ProgramType type, AttachType attachType = 0, string? target = null, BtfKind kind = BtfKind.Function, uint flags = 0) => () =>
+    /// <summary>Loads the shortest program of the kind, after a look for what tells more cheaply that it is missing.</summary>
+    internal static Func<string?> Program(ProgramKind kind) => () =>
     {
-        uint id = 0;
-        if (target is not null)
+        if (kind.ProbePath is { } path && !Path.Exists(path))
         {
-            if (BtfFile.Kernel is not { } btf)
+            return $"{path} does not exist";
+        }
+
+        if (kind.ProbeType is { } type && Btf(type, BtfKind.Struct)() is { } missing)
+        {
+            return missing;
+        }
+
+        // Loading these alone tells nothing: they need a map of their own type, or the function of another program.
+        if (kind.Type is ProgramType.StructOps)
+        {
+            return null;
+        }
+
+        uint id = 0;
+        if (kind.ProbeTarget is { } target)
+        {
+            if (BtfFile.Kernel is null)
             {
                 return "the kernel has no BTF";
             }
 
-            if (btf.Find(target, kind) is not { } found)
+            if (BtfTarget.Find(kind.Type, kind.Sections[0].Attach, target, out var name) is not { } found)
             {
-                return $"the kernel has no {target}";
+                return $"the kernel has no {name}";
             }
 
             id = found;
         }
 
-        return Load(type, attachType, type is ProgramType.SkLookup or ProgramType.CgroupSockAddr ? ReturnOne : ReturnZero, id, flags);
+        var code = kind.ProbeReturns == 0 ? ReturnZero : ReturnOne;
+        var section = kind.Sections[0];
+        return Load(kind.Type, section.Attach ?? 0, code, id, (uint)section.Flags);
     };
 
     /// <summary>Loads an XDP program with these instructions before its end.</summary>

@@ -1,3 +1,5 @@
+using Skep.Bpf.Programs;
+
 namespace Skep.Bpf.Programming;
 
 /// <summary>What a value read from a program's context is, so that the compiler keeps its provenance.</summary>
@@ -13,7 +15,10 @@ public enum ContextValue
     PacketMeta,
 }
 
-/// <summary>Marks a getter that in the kernel is one load from the program's context; in the process its body runs.</summary>
+/// <summary>
+/// Marks a getter that in the kernel is one load from the program's context, or a setter that is one store; in the process its body runs.
+/// An accessor with an index, which is a constant, means the element of an array that begins at the offset.
+/// </summary>
 /// <param name="offset">Byte offset in the kernel's context struct (<c>include/uapi/linux/bpf.h</c>).</param>
 /// <param name="size">Width of the load in bytes: 1, 2, 4 or 8.</param>
 /// <param name="value">What the loaded value is.</param>
@@ -64,5 +69,19 @@ public sealed class KernelFieldAttribute(string path) : Attribute
 }
 
 /// <summary>Marks a type whose by-reference value is a program's context (<c>PTR_TO_CTX</c>).</summary>
+/// <param name="name">Name of the struct in the kernel; empty when it is an array of words.</param>
 [AttributeUsage(AttributeTargets.Struct)]
-public sealed class KernelContextAttribute : Attribute;
+public sealed class KernelContextAttribute(string name = "") : Attribute
+{
+    /// <summary>Name of the struct in the kernel; empty when it is an array of words.</summary>
+    public string Name { get; } = name;
+}
+
+/// <summary>Marks a helper or a field of a context that only some types of programs have: elsewhere it is refused when compiled.</summary>
+/// <param name="types">The types that have it.</param>
+[AttributeUsage(AttributeTargets.Method)]
+public sealed class OnlyForAttribute(params ProgramType[] types) : Attribute
+{
+    /// <summary>The types that have it.</summary>
+    public IReadOnlyList<ProgramType> Types { get; } = types;
+}

@@ -11,30 +11,53 @@ public abstract class BpfProgram
 
     /// <summary>Licence the kernel checks before it lets a program call GPL-only helpers.</summary>
     public virtual string License => "GPL";
+
+    /// <summary>
+    /// What the program is and where it goes: a section name by libbpf's convention, such as <c>xdp</c> or <c>cgroup/connect4</c>.
+    /// The names of each kind are in <see cref="Programs.ProgramKinds"/>.
+    /// </summary>
+    public abstract string Section { get; }
+}
+
+/// <summary>A program that decides something.</summary>
+/// <typeparam name="TContext">What it sees.</typeparam>
+/// <typeparam name="TVerdict">What it decides.</typeparam>
+public abstract class BpfProgram<TContext, TVerdict> : BpfProgram
+{
+    /// <summary>Decides about one packet, call or event.</summary>
+    public abstract TVerdict Run(ref TContext context);
+}
+
+/// <summary>A program that only watches.</summary>
+/// <typeparam name="TContext">What it sees.</typeparam>
+public abstract class EventProgram<TContext> : BpfProgram
+{
+    /// <summary>Handles one event.</summary>
+    public abstract void Run(ref TContext context);
 }
 
 /// <summary>A program at the earliest hook of an interface, before a socket buffer exists (kernel 4.8; by link 5.9).</summary>
-public abstract class XdpProgram : BpfProgram
+public abstract class XdpProgram : BpfProgram<XdpContext, XdpAction>
 {
-    /// <summary>Decides about one packet.</summary>
-    public abstract XdpAction Run(ref XdpContext context);
+    /// <inheritdoc/>
+    public override string Section => "xdp";
 }
 
 /// <summary>A program on the traffic control hook of an interface, ingress or egress (clsact 4.5; tcx links 6.6).</summary>
-public abstract class TcProgram : BpfProgram
+public abstract class TcProgram : BpfProgram<TcContext, TcAction>
 {
-    /// <summary>Decides about one packet.</summary>
-    public abstract TcAction Run(ref TcContext context);
+    /// <inheritdoc/>
+    public override string Section => "tc";
 }
 
 /// <summary>A program on a raw tracepoint with typed arguments (<c>tp_btf</c>, kernel 5.5).</summary>
-public abstract class RawTracepointProgram : BpfProgram
+public abstract class RawTracepointProgram : EventProgram<RawTracepointContext>
 {
     /// <summary>Name of the tracepoint without prefix, for example <c>kfree_skb</c>.</summary>
     public abstract string Tracepoint { get; }
 
-    /// <summary>Handles one event.</summary>
-    public abstract void Run(ref RawTracepointContext context);
+    /// <inheritdoc/>
+    public sealed override string Section => "tp_btf/" + Tracepoint;
 }
 
 /// <summary>Verdict of an XDP program (<c>enum xdp_action</c>).</summary>

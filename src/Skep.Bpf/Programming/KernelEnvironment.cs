@@ -14,6 +14,11 @@ public abstract class KernelEnvironment
     public static KernelEnvironment Current => t_current ?? throw new InvalidOperationException(
         "A kernel helper was called outside a twin. Run the program through Skep.Bpf.Twin, which supplies clock, CPU and maps.");
 
+    /// <summary>What a helper throws that only the kernel can answer.</summary>
+    /// <param name="helper">Its name in the kernel.</param>
+    public static NotSupportedException NotInTwin(string helper) =>
+        new($"The twin has no {helper}: it needs what only the kernel has. Put the call behind a virtual method, and override it for the twin.");
+
     /// <summary>Makes <paramref name="environment"/> current on this thread and returns the one before it, to be restored by the caller.</summary>
     public static KernelEnvironment? Exchange(KernelEnvironment? environment)
     {

@@ -4,7 +4,7 @@ namespace Skep.Bpf.Programming;
 /// Context of a TC program (<c>struct __sk_buff</c>). In the kernel this is the context pointer;
 /// in the process it is a view of a frame in plain memory.
 /// </summary>
-[KernelContext]
+[KernelContext("__sk_buff")]
 public unsafe struct TcContext
 {
     private readonly byte* _data;

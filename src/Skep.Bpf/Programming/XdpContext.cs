@@ -4,7 +4,7 @@ namespace Skep.Bpf.Programming;
 /// Context of an XDP program (<c>struct xdp_md</c>). In the kernel this is the context pointer;
 /// in the process it is a view of a frame in plain memory: head room, packet, tail room.
 /// </summary>
-[KernelContext]
+[KernelContext("xdp_md")]
 public unsafe struct XdpContext
 {
     private readonly byte* _frameStart;

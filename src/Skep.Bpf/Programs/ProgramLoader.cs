@@ -173,17 +173,10 @@ public static unsafe class ProgramLoader
             return 0;
         }
 
-        var kernel = BtfFile.Kernel ?? throw new NotSupportedException(
+        _ = BtfFile.Kernel ?? throw new NotSupportedException(
             $"Program '{spec.Name}' attaches to '{target}' by its type, but this kernel has no BTF (CONFIG_DEBUG_INFO_BTF).");
-        var (name, kind) = spec.ExpectedAttachType switch
-        {
-            AttachType.TraceRawTp => ("btf_trace_" + target, BtfKind.Typedef),
-            AttachType.TraceIter => ("bpf_iter_" + target, BtfKind.Function),
-            AttachType.LsmMac => ("bpf_lsm_" + target, BtfKind.Function),
-            _ => (target, BtfKind.Function),
-        };
-        return kernel.Find(name, kind) ?? throw new NotSupportedException(
-            $"Program '{spec.Name}' attaches to '{target}', which this kernel does not have ({kind} {name} is not in its BTF).");
+        return BtfTarget.Find(spec.Type, spec.ExpectedAttachType, target, out var name) ?? throw new NotSupportedException(
+            $"Program '{spec.Name}' attaches to '{target}', which this kernel does not have ({name} is not in its BTF).");
     }
 
     private static byte[] Patch(ProgramSpec spec)

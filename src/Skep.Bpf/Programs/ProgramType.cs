@@ -17,11 +17,14 @@ public enum AttachType : uint
 #pragma warning disable CS1591 // names of enum bpf_attach_type
     CgroupInetIngress = 0, CgroupInetEgress = 1, CgroupInetSockCreate = 2, CgroupSockOps = 3, SkSkbStreamParser = 4, SkSkbStreamVerdict = 5,
     CgroupDevice = 6, SkMsgVerdict = 7, CgroupInet4Bind = 8, CgroupInet6Bind = 9, CgroupInet4Connect = 10, CgroupInet6Connect = 11,
-    CgroupInet4PostBind = 12, CgroupInet6PostBind = 13, CgroupUdp4SendMsg = 14, CgroupUdp6SendMsg = 15, CgroupSysctl = 18,
-    CgroupUdp4RecvMsg = 19, CgroupUdp6RecvMsg = 20, CgroupGetSockopt = 21, CgroupSetSockopt = 22, TraceRawTp = 23, TraceFentry = 24,
-    TraceFexit = 25, ModifyReturn = 26, LsmMac = 27, TraceIter = 28, CgroupInet4GetPeerName = 29, CgroupInet6GetPeerName = 30,
-    CgroupInet4GetSockName = 31, CgroupInet6GetSockName = 32, XdpDevmap = 33, CgroupInetSockRelease = 34, XdpCpumap = 35, SkLookup = 36,
-    Xdp = 37, SkSkbVerdict = 38, StructOps = 44, Netfilter = 45, TcxIngress = 46, TcxEgress = 47,
+    CgroupInet4PostBind = 12, CgroupInet6PostBind = 13, CgroupUdp4SendMsg = 14, CgroupUdp6SendMsg = 15, LircMode2 = 16, FlowDissector = 17,
+    CgroupSysctl = 18, CgroupUdp4RecvMsg = 19, CgroupUdp6RecvMsg = 20, CgroupGetSockopt = 21, CgroupSetSockopt = 22, TraceRawTp = 23,
+    TraceFentry = 24, TraceFexit = 25, ModifyReturn = 26, LsmMac = 27, TraceIter = 28, CgroupInet4GetPeerName = 29,
+    CgroupInet6GetPeerName = 30, CgroupInet4GetSockName = 31, CgroupInet6GetSockName = 32, XdpDevmap = 33, CgroupInetSockRelease = 34,
+    XdpCpumap = 35, SkLookup = 36, Xdp = 37, SkSkbVerdict = 38, SkReuseportSelect = 39, SkReuseportSelectOrMigrate = 40, PerfEvent = 41,
+    TraceKprobeMulti = 42, LsmCgroup = 43, StructOps = 44, Netfilter = 45, TcxIngress = 46, TcxEgress = 47, TraceUprobeMulti = 48,
+    CgroupUnixConnect = 49, CgroupUnixSendMsg = 50, CgroupUnixRecvMsg = 51, CgroupUnixGetPeerName = 52, CgroupUnixGetSockName = 53,
+    NetkitPrimary = 54, NetkitPeer = 55, TraceKprobeSession = 56, TraceUprobeSession = 57,
 #pragma warning restore CS1591
 }
 

@@ -7,7 +7,7 @@ public class FeatureTests
     // Left out of some kernels by configuration, or refused by a lock-down: everything else is expected of a kernel that is new enough.
     private static readonly string[] s_optional =
     [
-        "fentry", "fexit", "LSM", "kprobe", "kprobe.multi link", "netkit link", "sched_ext", "kernel BTF", "JIT compiler",
+        "fentry", "fexit", "fmod_ret", "LSM", "kprobe", "kprobe.multi", "freplace", "lirc_mode2", "netkit link", "sched_ext", "kernel BTF", "JIT compiler",
     ];
 
     [KernelFact]

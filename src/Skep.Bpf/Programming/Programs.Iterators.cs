@@ -1,0 +1,114 @@
+namespace Skep.Bpf.Programming;
+
+/// <summary>A program that sees the objects of the kernel one after the other and writes lines or records about them (kernel 5.8).</summary>
+public abstract class IteratorProgram : BpfProgram<IteratorContext, IteratorVerdict>
+{
+    /// <summary>What is listed: <c>task</c>, <c>task_file</c>, <c>task_vma</c>, <c>bpf_map</c>, <c>bpf_map_elem</c>, <c>bpf_prog</c>, <c>bpf_link</c>, <c>tcp</c>, <c>udp</c>, <c>unix</c>, <c>netlink</c>, <c>ipv6_route</c>, <c>cgroup</c>, <c>ksym</c>.</summary>
+    public abstract string Target { get; }
+
+    /// <inheritdoc/>
+    public sealed override string Section => "iter/" + Target;
+}
+
+/// <summary>Verdict of an iterator.</summary>
+public enum IteratorVerdict
+{
+    /// <summary>On to the next object.</summary>
+    Next = 0,
+    /// <summary>The same object once more.</summary>
+    Again = 1,
+}
+
+/// <summary>
+/// An object of an iteration: an array of 64-bit words, as <c>struct bpf_iter__TARGET</c> of the kernel's BTF says. Word 0 is where to write,
+/// the objects follow. After the last object the program runs once more, with null.
+/// </summary>
+[KernelContext]
+public unsafe struct IteratorContext
+{
+    private readonly ulong* _words;
+
+    /// <summary>A context over plain memory.</summary>
+    public IteratorContext(ulong* words) => _words = words;
+
+    /// <summary>The object at word <paramref name="index"/>, from 1; the index is a constant. Null at the end.</summary>
+    /// <typeparam name="T">A view of the kernel's struct, or the type of a map's key or value.</typeparam>
+    [TracepointArgument]
+    public readonly T* Pointer<T>(uint index)
+        where T : unmanaged => (T*)_words[index];
+
+    /// <summary>The number at word <paramref name="index"/>; the index is a constant.</summary>
+    [TracepointArgument]
+    public readonly ulong Value(uint index) => _words[index];
+
+    /// <summary>Writes a record to the reader.</summary>
+    /// <typeparam name="T">The record, without padding.</typeparam>
+    /// <returns>0, or a negative errno: EOVERFLOW when the kernel's buffer was full, which then calls again.</returns>
+    public readonly long Write<T>(in T record)
+        where T : unmanaged
+    {
+        fixed (T* data = &record)
+        {
+            return Sequence.Write(Pointer<IterationMeta>(0)->Output, data, (uint)sizeof(T));
+        }
+    }
+}
+
+/// <summary>Where an iteration stands (<c>struct bpf_iter_meta</c>).</summary>
+[KernelStruct("bpf_iter_meta")]
+public unsafe struct IterationMeta
+{
+    private readonly Sequence* _output;
+    private readonly ulong _session;
+    private readonly ulong _number;
+
+    /// <summary>In the process: an iteration that writes to <paramref name="output"/>.</summary>
+    public IterationMeta(Sequence* output, ulong session = 0, ulong number = 0)
+    {
+        _output = output;
+        _session = session;
+        _number = number;
+    }
+
+    /// <summary>Where to write.</summary>
+    public readonly Sequence* Output { [KernelField("seq")] get => _output; }
+
+    /// <summary>Number of the iteration.</summary>
+    public readonly ulong Session { [KernelField("session_id")] get => _session; }
+
+    /// <summary>Number of the object, from 0.</summary>
+    public readonly ulong Number { [KernelField("seq_num")] get => _number; }
+}
+
+/// <summary>The kernel's <c>struct seq_file</c>; in the process a buffer.</summary>
+public unsafe struct Sequence
+{
+    private readonly byte* _end;
+    private byte* _next;
+
+    /// <summary>In the process: a buffer of <paramref name="size"/> bytes.</summary>
+    public Sequence(byte* buffer, int size)
+    {
+        _next = buffer;
+        _end = buffer + size;
+    }
+
+    /// <summary>In the process: where the next bytes go.</summary>
+    public readonly byte* Next => _next;
+
+    /// <summary>Writes bytes (<c>bpf_seq_write</c>, kernel 5.7).</summary>
+    /// <returns>0, or a negative errno: EOVERFLOW when they do not fit.</returns>
+    [KernelHelper(127, Since = "5.7")]
+    [OnlyFor(Programs.ProgramType.Tracing)]
+    public static long Write(Sequence* sequence, void* data, uint size)
+    {
+        if (size > sequence->_end - sequence->_next)
+        {
+            return -75;
+        }
+
+        Buffer.MemoryCopy(data, sequence->_next, size, size);
+        sequence->_next += size;
+        return 0;
+    }
+}
