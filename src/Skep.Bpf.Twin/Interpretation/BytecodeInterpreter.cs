@@ -64,12 +64,29 @@ public sealed class BytecodeInterpreter
         }
     }
 
-    private uint Run(PacketView view)
+    /// <summary>
+    /// Runs the code on plain memory, as the abstract machine of RFC 9669, whatever the program's type: R1 is the address of a copy of
+    /// <paramref name="memory"/> (0 when it is empty), R2 its length in bytes.
+    /// </summary>
+    /// <returns>All 64 bits of R0 at the end.</returns>
+    /// <exception cref="InterpreterFaultException">The program did what a verifier would have refused.</exception>
+    public unsafe ulong RunMemory(ReadOnlySpan<byte> memory)
+    {
+        lock (_twin.Gate)
+        {
+            var context = _frame.Load(memory, 0, 0);
+            return Run(new MemoryView(context.Data, memory.Length), memory.IsEmpty ? 0 : (ulong)context.Data, (ulong)memory.Length);
+        }
+    }
+
+    private uint Run(PacketView view) => (uint)Run(view, Machine.ContextTag, Machine.Poison);
+
+    private ulong Run(PacketView view, ulong first, ulong second)
     {
         var previous = KernelEnvironment.Exchange(_twin.Environment);
         try
         {
-            return (uint)_machine.Run(view, StepLimit);
+            return _machine.Run(view, StepLimit, first, second);
         }
         finally
         {

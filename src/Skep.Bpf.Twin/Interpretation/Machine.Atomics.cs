@@ -78,4 +78,32 @@ internal sealed unsafe partial class Machine
         AtomicXor => old ^ operand,
         _ => FaultUnknown(),
     };
+
+    // SAFETY: the caller has found the bytes inside one region that lives as long as the run.
+    private static ulong LoadAcquire(byte* p, int size) => size switch
+    {
+        1 => Volatile.Read(ref *p),
+        2 => Volatile.Read(ref Unsafe.AsRef<ushort>(p)),
+        4 => Volatile.Read(ref Unsafe.AsRef<uint>(p)),
+        _ => Volatile.Read(ref Unsafe.AsRef<ulong>(p)),
+    };
+
+    private static void StoreRelease(byte* p, int size, ulong value)
+    {
+        switch (size)
+        {
+            case 1:
+                Volatile.Write(ref *p, (byte)value);
+                break;
+            case 2:
+                Volatile.Write(ref Unsafe.AsRef<ushort>(p), (ushort)value);
+                break;
+            case 4:
+                Volatile.Write(ref Unsafe.AsRef<uint>(p), (uint)value);
+                break;
+            default:
+                Volatile.Write(ref Unsafe.AsRef<ulong>(p), value);
+                break;
+        }
+    }
 }

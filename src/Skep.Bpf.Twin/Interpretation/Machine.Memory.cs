@@ -14,7 +14,7 @@ internal sealed unsafe partial class Machine
 {
     private const int StackSize = 512;
     private const int ContextSize = 192; // sizeof(struct __sk_buff), the largest
-    private const ulong ContextTag = 0x00C0_0000_0000_0000;
+    public const ulong ContextTag = 0x00C0_0000_0000_0000;
     private const ulong MapTag = 0x00DA_0000_0000_0000;
 
     private readonly PinnedMemory _stack = new(MaxFrames * StackSize);
@@ -62,6 +62,19 @@ internal sealed unsafe partial class Machine
         var mode = i.Code & 0xe0;
         var size = SizeOf(i);
         var address = _r[i.Dst] + (ulong)i.Offset;
+        if (mode == ModeAtomic && i.Class == ClassStx && i.Immediate == AtomicLoadAcquire)
+        {
+            RequireWritable(i.Dst);
+            _r[i.Dst] = LoadAcquire(Checked(_r[i.Src] + (ulong)i.Offset, (uint)size, "reads"), size);
+            return;
+        }
+
+        if (mode == ModeAtomic && i.Class == ClassStx && i.Immediate == AtomicStoreRelease)
+        {
+            StoreRelease(Checked(address, (uint)size, "writes"), size, _r[i.Src]);
+            return;
+        }
+
         if (mode == ModeAtomic && i.Class == ClassStx && size >= 4)
         {
             Atomic(i, Checked(address, (uint)size, "changes"), size == 8);

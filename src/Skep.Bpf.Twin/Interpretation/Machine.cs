@@ -15,7 +15,8 @@ internal sealed unsafe partial class Machine
 {
     private const int Registers = 11;
     private const int MaxFrames = 8; // MAX_CALL_FRAMES
-    private const ulong Poison = 0xBAD0_BAD0_BAD0_BAD0;
+    private const int MostRounds = 8 * 1024 * 1024; // BPF_MAX_LOOPS
+    public const ulong Poison = 0xBAD0_BAD0_BAD0_BAD0;
 
     private readonly ProgramSpec _spec;
     private readonly TwinEnvironment _environment;
@@ -24,6 +25,7 @@ internal sealed unsafe partial class Machine
     private BpfMap[] _maps;
     private readonly ulong[] _r = new ulong[Registers];
     private readonly Return[] _returns = new Return[MaxFrames];
+    private readonly int[] _rounds = new int[MaxFrames];
     private PacketView _view = null!;
     private int _slot;
     private int _depth;
@@ -35,13 +37,10 @@ internal sealed unsafe partial class Machine
         _code = [.. spec.Instructions];
         _references = spec.MapReferences.ToDictionary(reference => reference.Slot);
         _maps = [.. spec.Maps];
-        foreach (var (instruction, slot) in _code.Select((instruction, slot) => (instruction, slot)))
+        if (InstructionEncoding.Problems(_code) is [var (slot, reason), ..])
         {
-            if (instruction.Dst >= Registers || instruction.Src >= Registers)
-            {
-                _slot = slot;
-                Fault("there are only the registers R0 to R10");
-            }
+            _slot = slot;
+            Fault(reason);
         }
     }
 
@@ -49,14 +48,18 @@ internal sealed unsafe partial class Machine
     public long Executed { get; private set; }
 
     /// <summary>Runs from slot 0 to the end of the main function and gives R0.</summary>
-    public ulong Run(PacketView view, long stepLimit)
+    /// <param name="view">Context and packet.</param>
+    /// <param name="stepLimit">Instructions after which the run is given up.</param>
+    /// <param name="first">R1 at the start.</param>
+    /// <param name="second">R2 at the start.</param>
+    public ulong Run(PacketView view, long stepLimit, ulong first, ulong second)
     {
         _view = view;
         ForgetValues();
         Array.Fill(_r, Poison);
         _depth = 0;
         Executed = 0;
-        _r[Register.R1] = ContextTag;
+        (_r[Register.R1], _r[Register.R2]) = (first, second);
         EnterFrame();
         for (var next = 0; next >= 0;)
         {
@@ -96,9 +99,11 @@ internal sealed unsafe partial class Machine
             case ClassStx:
                 StoreRegister(i);
                 return _slot + 1;
-            default:
+            case ClassLd when i.IsWideLoad:
                 LoadWide(i);
                 return _slot + 2;
+            default:
+                return LoadPacket(i);
         }
     }
 
@@ -132,10 +137,18 @@ internal sealed unsafe partial class Machine
         var operation = i.Code & 0xf0;
         switch (operation)
         {
+            case Ja when (i.Code & SourceRegister) != 0:
+                Fault("jumps through a table need a map of instructions, which the interpreter does not have");
+                return 0;
             case Ja:
                 return _slot + 1 + (i.Class == ClassJmp ? i.Offset : i.Immediate);
             case Call when i.Code == CallInstruction:
                 return CallAny(i);
+            case Call when i.Code == (CallInstruction | SourceRegister):
+                return CallNumber(_r[i.Dst]);
+            case Jcond:
+                // The kernel lets a loop go on for BPF_MAX_LOOPS rounds of a function, or for 250 ms where it can measure time.
+                return _rounds[_depth - 1]++ < MostRounds ? _slot + 1 : _slot + 1 + i.Offset;
             case Exit when i.Code == ExitInstruction:
                 return LeaveFrame();
         }
@@ -155,9 +168,7 @@ internal sealed unsafe partial class Machine
         switch (i.Src)
         {
             case 0:
-                _r[Register.R0] = CallHelper(i.Immediate);
-                ForgetArguments();
-                return _slot + 1;
+                return CallNumber((uint)i.Immediate);
             case PseudoCall:
                 if (_depth == MaxFrames)
                 {
@@ -173,9 +184,17 @@ internal sealed unsafe partial class Machine
         }
     }
 
+    /// <summary>A helper by its number, which <c>callx</c> has in a register: no kernel takes that form, other engines do.</summary>
+    private int CallNumber(ulong helper)
+    {
+        _r[Register.R0] = CallHelper(helper > int.MaxValue ? -1 : (int)helper);
+        ForgetArguments();
+        return _slot + 1;
+    }
+
     private void EnterFrame()
     {
-        _depth++;
+        _rounds[_depth++] = 0;
         new Span<byte>(_stack.Address + ((_depth - 1) * StackSize), StackSize).Fill(unchecked((byte)Poison));
         _r[Register.R10] = (ulong)_stack.Address + (ulong)(_depth * StackSize);
     }

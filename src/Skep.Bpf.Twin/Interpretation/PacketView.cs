@@ -9,6 +9,9 @@ internal abstract unsafe class PacketView
     /// <summary>One past the last byte that may be read directly.</summary>
     public abstract byte* DataEnd { get; }
 
+    /// <summary>Whether the packet can be loaded from by the instructions of classic BPF: only where the context is a <c>struct __sk_buff</c>.</summary>
+    public virtual bool HasPacketLoads => false;
+
     /// <summary>Loads a field; false when there is none that this access may read.</summary>
     public abstract bool TryLoad(long offset, int size, out ulong value);
 

@@ -11,6 +11,8 @@ internal sealed unsafe class TcView : PacketView
 
     public override byte* DataEnd => Context.DataEnd;
 
+    public override bool HasPacketLoads => true;
+
     public override bool TryLoad(long offset, int size, out ulong value) => ContextLayout<TcContext>.TryLoad(ref Context, offset, size, out value);
 
     public override bool TryStore(long offset, int size, ulong value) => ContextLayout<TcContext>.TryStore(ref Context, offset, size, value);

@@ -52,6 +52,13 @@ public sealed class Assembler
         return Label(name);
     }
 
+    /// <summary>Says that a function begins at a slot, also one that comes later.</summary>
+    public Assembler Function(string name, int slot)
+    {
+        _functions.Add(new FunctionEntry(slot, name));
+        return this;
+    }
+
     /// <summary><c>dst op= immediate</c>, 64 bits.</summary>
     public Assembler Alu(byte operation, byte dst, int immediate) => Emit(new((byte)(OpCodes.ClassAlu64 | operation), dst, 0, 0, immediate));
 

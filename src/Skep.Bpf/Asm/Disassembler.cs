@@ -67,6 +67,10 @@ public static class Disassembler
         {
             PseudoMapFd => Invariant($"r{instruction.Dst} = map[fd:{instruction.Immediate}]"),
             PseudoMapValue => Invariant($"r{instruction.Dst} = map[fd:{instruction.Immediate}][0]+{(uint)next.Immediate}"),
+            PseudoMapIndex => Invariant($"r{instruction.Dst} = map[idx:{instruction.Immediate}]"),
+            PseudoMapIndexValue => Invariant($"r{instruction.Dst} = map[idx:{instruction.Immediate}][0]+{(uint)next.Immediate}"),
+            PseudoBtfId => Invariant($"r{instruction.Dst} = btf_id[{instruction.Immediate}]"),
+            PseudoFunction => Invariant($"r{instruction.Dst} = subprog[{instruction.Immediate:+0;-0;+0}]"),
             _ => Invariant($"r{instruction.Dst} = 0x{value:x}"),
         };
     }
@@ -91,6 +95,11 @@ public static class Disassembler
             return Unknown(i);
         }
 
+        if (operation == Mov && i.Class == ClassAlu64 && (i.Code & SourceRegister) != 0 && i.Offset == AddressSpaceCast)
+        {
+            return Invariant($"r{i.Dst} = addr_space_cast(r{i.Src}, {(uint)i.Immediate >> 16}, {(ushort)i.Immediate})");
+        }
+
         // The offset of an arithmetic instruction tells signed division and sign extension (RFC 9669 section 4.1).
         var signed = i.Offset == 1 && operation is Div or Mod ? "s" : "";
         var extension = operation == Mov && i.Offset is 8 or 16 or 32 ? Invariant($"(s{i.Offset})") : "";
@@ -103,15 +112,23 @@ public static class Disassembler
         var operation = i.Code & 0xf0;
         switch (operation)
         {
-            case Call:
+            case Call when i.Code == (CallInstruction | SourceRegister):
+                return Invariant($"callx r{i.Dst}");
+            case Call when i.Code == CallInstruction:
                 return i.Src switch
                 {
                     PseudoCall => Invariant($"call pc{i.Immediate:+0;-0;+0}"),
-                    PseudoKfunc => Invariant($"call kernel-function#{i.Immediate}"),
+                    PseudoKfunc => Invariant($"call kernel-function#{i.Immediate}{(i.Offset == 0 ? "" : Invariant($"@{i.Offset}"))}"),
                     _ => Invariant($"call {HelperNames.Of(i.Immediate)}#{i.Immediate}"),
                 };
-            case Exit:
+            case Exit when i.Code == ExitInstruction:
                 return "exit";
+            case Call or Exit:
+                return Unknown(i);
+            case Jcond:
+                return i.Code == (ClassJmp | Jcond) && i.Src == 0 ? Invariant($"may_goto pc{i.Offset:+0;-0;+0}") : Unknown(i);
+            case Ja when (i.Code & SourceRegister) != 0:
+                return i.Class == ClassJmp ? Invariant($"gotox r{i.Dst}") : Unknown(i);
             case Ja:
                 return i.Class == ClassJmp ? Invariant($"goto pc{i.Offset:+0;-0;+0}") : Invariant($"gotol pc{i.Immediate:+0;-0;+0}");
         }
@@ -153,6 +170,8 @@ public static class Disassembler
                     AtomicAnd | AtomicFetch => Fetch("and"),
                     AtomicXor | AtomicFetch => Fetch("xor"),
                     AtomicXchg => Invariant($"r{i.Src} = {atomic}_xchg({memory}, r{i.Src})"),
+                    AtomicLoadAcquire => Invariant($"r{i.Dst} = load_acquire(({SizeName(i)} *)(r{i.Src} {i.Offset:+0;-0;+0}))"),
+                    AtomicStoreRelease => Invariant($"store_release({memory}, r{i.Src})"),
                     AtomicCmpXchg => Invariant($"r0 = {atomic}_cmpxchg({memory}, r0, r{i.Src})"),
                     _ => Unknown(i),
                 };

@@ -45,4 +45,12 @@ public static class HelperNames
 
     /// <summary>Name with prefix, for example <c>bpf_map_lookup_elem</c>; <c>unknown</c> for numbers beyond the list, as the kernel says.</summary>
     public static string Of(int helper) => (uint)helper < (uint)s_names.Length ? "bpf_" + s_names[helper] : "unknown";
+
+    /// <summary>Number of a helper by its name, with or without <c>bpf_</c>; null when there is none.</summary>
+    public static int? Find(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        var number = Array.IndexOf(s_names, name.StartsWith("bpf_", StringComparison.Ordinal) ? name[4..] : name);
+        return number > 0 ? number : null;
+    }
 }

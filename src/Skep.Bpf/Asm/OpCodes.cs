@@ -13,7 +13,7 @@ public static class OpCodes
 
     // Sizes and modes of memory operations
     public const byte SizeW = 0x00, SizeH = 0x08, SizeB = 0x10, SizeDw = 0x18;
-    public const byte ModeImm = 0x00, ModeMem = 0x60, ModeMemSx = 0x80, ModeAtomic = 0xc0;
+    public const byte ModeImm = 0x00, ModeAbs = 0x20, ModeInd = 0x40, ModeMem = 0x60, ModeMemSx = 0x80, ModeAtomic = 0xc0;
 
     // Arithmetic
     public const byte Add = 0x00, Sub = 0x10, Mul = 0x20, Div = 0x30, Or = 0x40, And = 0x50, Lsh = 0x60, Rsh = 0x70;
@@ -21,14 +21,19 @@ public static class OpCodes
 
     // Jumps
     public const byte Ja = 0x00, Jeq = 0x10, Jgt = 0x20, Jge = 0x30, Jset = 0x40, Jne = 0x50, Jsgt = 0x60, Jsge = 0x70;
-    public const byte Call = 0x80, Exit = 0x90, Jlt = 0xa0, Jle = 0xb0, Jslt = 0xc0, Jsle = 0xd0;
+    public const byte Call = 0x80, Exit = 0x90, Jlt = 0xa0, Jle = 0xb0, Jslt = 0xc0, Jsle = 0xd0, Jcond = 0xe0;
 
     // Atomics (in the immediate)
     public const int AtomicFetch = 0x01, AtomicAdd = 0x00, AtomicOr = 0x40, AtomicAnd = 0x50, AtomicXor = 0xa0;
     public const int AtomicXchg = 0xe0 | AtomicFetch, AtomicCmpXchg = 0xf0 | AtomicFetch;
+    public const int AtomicLoadAcquire = 0x100, AtomicStoreRelease = 0x110;
 
     // Pseudo source registers of 64-bit loads and calls
-    public const byte PseudoMapFd = 1, PseudoMapValue = 2, PseudoCall = 1, PseudoKfunc = 2;
+    public const byte PseudoMapFd = 1, PseudoMapValue = 2, PseudoBtfId = 3, PseudoFunction = 4, PseudoMapIndex = 5, PseudoMapIndexValue = 6;
+    public const byte PseudoCall = 1, PseudoKfunc = 2;
+
+    // Offset of a register move that changes the address space (kernel 6.9)
+    public const short AddressSpaceCast = 1;
 
     public const byte LoadImmediate64 = ClassLd | ModeImm | SizeDw;
     public const byte ExitInstruction = ClassJmp | Exit;

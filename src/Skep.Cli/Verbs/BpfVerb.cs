@@ -9,7 +9,7 @@ namespace Skep.Cli.Verbs;
 /// <summary><c>skep bpf</c>: objects that other people compiled.</summary>
 internal static class BpfVerb
 {
-    public static Command Build() => new VerbCommand("bpf", "Work with BPF objects that other people compiled.", "skep bpf load probe.o") { Load() };
+    public static Command Build() => new VerbCommand("bpf", "Work with BPF objects that other people compiled.", "skep bpf load probe.o") { Load(), BpfConformanceVerb.Build() };
 
     private static VerbCommand Load()
     {

@@ -40,8 +40,8 @@ public class ArithmeticTests
     [InlineData(Mov, 32, 1UL, 0x1_8000_0000UL, 0xffff_ffff_8000_0000UL)]
     public void Arithmetic_of_64_bits(byte operation, short variant, ulong a, ulong b, ulong expected)
     {
-        var source = operation == Neg ? SourceImmediate : SourceRegister;
-        Assert.Equal(expected, Bytecode.Compute(a, b, new Instruction((byte)(ClassAlu64 | operation | source), R1, R2, variant, 0)));
+        var (source, register) = operation == Neg ? (SourceImmediate, R0) : (SourceRegister, R2);
+        Assert.Equal(expected, Bytecode.Compute(a, b, new Instruction((byte)(ClassAlu64 | operation | source), R1, register, variant, 0)));
     }
 
     [Theory]
@@ -70,8 +70,8 @@ public class ArithmeticTests
     [InlineData(Mov, 16, 1UL, 0x8000UL, 0xffff_8000UL)]
     public void Arithmetic_of_32_bits_clears_the_upper_half(byte operation, short variant, ulong a, ulong b, ulong expected)
     {
-        var source = operation == Neg ? SourceImmediate : SourceRegister;
-        Assert.Equal(expected, Bytecode.Compute(a, b, new Instruction((byte)(ClassAlu | operation | source), R1, R2, variant, 0)));
+        var (source, register) = operation == Neg ? (SourceImmediate, R0) : (SourceRegister, R2);
+        Assert.Equal(expected, Bytecode.Compute(a, b, new Instruction((byte)(ClassAlu | operation | source), R1, register, variant, 0)));
     }
 
     [Fact]
