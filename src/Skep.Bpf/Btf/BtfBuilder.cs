@@ -114,6 +114,36 @@ public sealed class BtfBuilder
         return id;
     }
 
+    /// <summary>Adds a section of variables of that size. A variable is its type, where it begins and its size, in bytes.</summary>
+    public uint AddDataSection(string name, int size, params ReadOnlySpan<(uint Variable, uint Offset, uint Size)> variables)
+    {
+        var id = Add(name, BtfKind.DataSection, variables.Length, (uint)size);
+        foreach (var (variable, offset, bytes) in variables)
+        {
+            Write(variable, offset, bytes);
+        }
+
+        return id;
+    }
+
+    /// <summary>Adds a tag of a struct, variable or function (kernel 5.16).</summary>
+    public uint AddDeclarationTag(string tag, uint target) => Add(tag, BtfKind.DeclarationTag, 0, target, uint.MaxValue);
+
+    /// <summary>Adds a tag of a type that a pointer points at (kernel 5.17).</summary>
+    public uint AddTypeTag(string tag, uint target) => Add(tag, BtfKind.TypeTag, 0, target);
+
+    /// <summary>Adds an enumeration of 64-bit values (kernel 6.0).</summary>
+    public uint AddEnum64(string name, params ReadOnlySpan<(string Name, long Value)> values)
+    {
+        var id = Add(name, BtfKind.Enum64, values.Length | int.MinValue, 8);
+        foreach (var (valueName, value) in values)
+        {
+            Write(AddString(valueName), (uint)value, (uint)(value >> 32));
+        }
+
+        return id;
+    }
+
     /// <summary>The BTF, in little-endian order: a header of 24 bytes, the types, the strings.</summary>
     public byte[] Build()
     {

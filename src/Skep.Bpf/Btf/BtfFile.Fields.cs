@@ -181,14 +181,6 @@ public sealed unsafe partial class BtfFile
     private static int Fit(long value) =>
         value <= int.MaxValue ? (int)value : throw new InvalidDataException($"The BTF has a size or offset of {value}.");
 
-    private bool NameIs(uint offset, ReadOnlySpan<byte> name)
-    {
-        if (offset >= (uint)_stringsLength)
-        {
-            return false;
-        }
-
-        var tail = new ReadOnlySpan<byte>(_strings + offset, _stringsLength - (int)offset);
-        return tail.Length > name.Length && tail[name.Length] == 0 && tail.StartsWith(name);
-    }
+    private bool NameIs(uint offset, ReadOnlySpan<byte> name) =>
+        TryStringAt(offset, out var tail) && tail.Length > name.Length && tail[name.Length] == 0 && tail.StartsWith(name);
 }

@@ -11,6 +11,27 @@ public sealed unsafe partial class BtfFile
         return (array[0], array[2]);
     }
 
+    /// <summary>Where the record of a type begins in the file, in bytes. Not for types of the base.</summary>
+    internal int PositionOf(uint id) =>
+        (int)((byte*)Record(id) - _memory.Address) is >= 0 and var at && at < (int)_memory.Length ? at : throw new ArgumentOutOfRangeException(nameof(id));
+
+    /// <summary>The whole file.</summary>
+    internal ReadOnlySpan<byte> Bytes => new(_memory.Address, (int)_memory.Length);
+
+    /// <summary>Where the strings begin in the file, and their length, in bytes.</summary>
+    internal (int Start, int Length) Strings => ((int)(_strings - _memory.Address), _stringsLength);
+
+    /// <summary>Where the name of a type is in the strings.</summary>
+    internal uint NameOffsetOf(uint id) => Record(id)[0];
+
+    /// <summary>Who sees a variable or function (<c>BTF_VAR_*</c>, <c>BTF_FUNC_*</c>).</summary>
+    internal int LinkageOf(uint id) => this[id] switch
+    {
+        { Kind: BtfKind.Variable } => (int)Record(id)[3],
+        { Kind: BtfKind.Function, Count: var linkage } => linkage,
+        var type => throw new InvalidDataException($"Type {id} of the BTF is {type.Kind}, no variable or function."),
+    };
+
     /// <summary>The variables of a data section: numbers of their types (<see cref="BtfKind.Variable"/>).</summary>
     internal uint[] Variables(uint id)
     {
@@ -28,47 +49,32 @@ public sealed unsafe partial class BtfFile
     /// <summary>The string at an offset, cut to a length in bytes.</summary>
     internal string StringAt(uint offset, int longest)
     {
-        if (offset >= (uint)_stringsLength)
-        {
-            throw new InvalidDataException($"The BTF has no string at {offset}.");
-        }
-
-        var tail = new ReadOnlySpan<byte>(_strings + offset, Math.Min(_stringsLength - (int)offset, longest));
+        var tail = TryStringAt(offset, out var found) ? found : throw new InvalidDataException($"The BTF has no string at {offset}.");
+        tail = tail[..Math.Min(tail.Length, longest)];
         var end = tail.IndexOf((byte)0);
         return System.Text.Encoding.UTF8.GetString(end < 0 ? tail : tail[..end]);
     }
 
-    /// <summary>Numbers of all types of that name and one of the kinds.</summary>
-    internal List<uint> FindAll(string name, params ReadOnlySpan<BtfKind> kinds)
+    /// <summary>Whether an integer is signed, whether it is a truth value, its width in bits, and the bit it begins at.</summary>
+    internal (bool Signed, bool Truth, int Bits, int Shift) Integer(uint id)
     {
-        var encoded = System.Text.Encoding.UTF8.GetBytes(name + '\0');
-        var strings = new ReadOnlySpan<byte>(_strings, _stringsLength);
-        var offsets = new HashSet<uint>();
-        for (var from = 0; from < strings.Length && strings[from..].IndexOf(encoded) is >= 0 and var found; from += found + 1)
-        {
-            offsets.Add((uint)(from + found));
-        }
-
-        var result = new List<uint>();
-        for (var id = 1u; offsets.Count > 0 && id < (uint)_count; id++)
-        {
-            var record = (uint*)(_types + _offsets[id]);
-            if (kinds.Contains(KindOf(record[1])) && offsets.Contains(record[0]))
-            {
-                result.Add(id);
-            }
-        }
-
-        GC.KeepAlive(_memory);
-        return result;
+        // 0-7 bits, 16-23 offset, 24 signed, 25 character, 26 truth value
+        var word = OfKind(id, BtfKind.Int)[3];
+        return ((word & (1u << 24)) != 0, (word & (1u << 26)) != 0, (int)(word & 0xff), (int)((word >> 16) & 0xff));
     }
 
-    /// <summary>Whether an integer is signed, and its width.</summary>
-    internal (bool Signed, int Bits) Integer(uint id)
+    /// <summary>Names and types of the parameters of a function's type.</summary>
+    internal (string Name, uint Type)[] Parameters(uint id)
     {
-        // encoding:4 in the third byte from the right, offset, bits
-        var word = OfKind(id, BtfKind.Int)[3];
-        return ((word & (1u << 24)) != 0, (int)(word & 0xff));
+        // struct btf_param: name, type
+        var entry = OfKind(id, BtfKind.FunctionPrototype) + 3;
+        var result = new (string Name, uint Type)[this[id].Count];
+        for (var i = 0; i < result.Length; i++, entry += 2)
+        {
+            result[i] = (Text(entry[0]), entry[1]);
+        }
+
+        return result;
     }
 
     /// <summary>An enumerator by its index.</summary>

@@ -10,7 +10,6 @@ public sealed unsafe partial class BtfFile : IDisposable
 {
     private const ushort Magic = 0xeb9f;
     private const int LeastHeader = 24, TypeHeader = 12;
-    private const int MostTails = 64;
 
     // Far above any kernel's, and far below what an int can count.
     private const int LargestFile = 1 << 30;
@@ -25,9 +24,17 @@ public sealed unsafe partial class BtfFile : IDisposable
     private readonly uint[] _offsets;
     private readonly int _count;
 
-    private BtfFile(BtfMemory memory)
+    // A kernel module has only the types that the kernel lacks: numbers of types and offsets of strings go on where the base ends.
+    private readonly BtfFile? _base;
+    private readonly uint _firstId;
+    private readonly uint _firstString;
+
+    private BtfFile(BtfMemory memory, BtfFile? baseTypes)
     {
         _memory = memory;
+        _base = baseTypes;
+        (_firstId, _firstString) = baseTypes is null ? (1, 0) : ((uint)baseTypes._count, baseTypes._firstString + (uint)baseTypes._stringsLength);
+        _names = new Lazy<(int[] Heads, int[] Next)>(IndexNames);
         try
         {
             if (memory.Length > LargestFile)
@@ -48,14 +55,14 @@ public sealed unsafe partial class BtfFile : IDisposable
             _types = memory.Address + types.Start;
             _strings = memory.Address + strings.Start;
             _stringsLength = strings.Length;
-            if (_stringsLength == 0 || _strings[0] != 0 || _strings[_stringsLength - 1] != 0)
+            if (_stringsLength == 0 ? baseTypes is null : (baseTypes is null && _strings[0] != 0) || _strings[_stringsLength - 1] != 0)
             {
                 throw new InvalidDataException("The strings of the BTF do not begin and end with NUL.");
             }
 
             // Sixteen bytes a type is a little less than the average of a kernel, so that the array is seldom grown.
             _offsets = new uint[(types.Length / 16) + 16];
-            _count = Index(types.Length, ref _offsets);
+            _count = (int)_firstId + Index(types.Length, ref _offsets) - 1;
         }
         catch
         {
@@ -75,11 +82,15 @@ public sealed unsafe partial class BtfFile : IDisposable
 
     /// <summary>Opens a BTF file; one of the kernel is mapped where possible.</summary>
     /// <exception cref="InvalidDataException">It is not BTF, or damaged.</exception>
-    public static BtfFile Open(string path) => new(BtfMemory.Open(path));
+    public static BtfFile Open(string path) => Open(path, null);
 
-    /// <summary>Reads BTF from memory, which is copied.</summary>
+    /// <summary>Opens the types of a kernel module, which go on where those of <paramref name="baseTypes"/> end.</summary>
     /// <exception cref="InvalidDataException">It is not BTF, or damaged.</exception>
-    public static BtfFile Parse(ReadOnlySpan<byte> bytes) => new(BtfMemory.Copy(bytes));
+    public static BtfFile Open(string path, BtfFile? baseTypes) => new(BtfMemory.Open(path), baseTypes);
+
+    /// <summary>Reads BTF from memory, which is copied; with a base it goes on where that ends, as a kernel module's does.</summary>
+    /// <exception cref="InvalidDataException">It is not BTF, or damaged.</exception>
+    public static BtfFile Parse(ReadOnlySpan<byte> bytes, BtfFile? baseTypes = null) => new(BtfMemory.Copy(bytes), baseTypes);
 
     /// <summary>The type with that number; 0 is void.</summary>
     public BtfType this[uint id]
@@ -98,91 +109,43 @@ public sealed unsafe partial class BtfFile : IDisposable
         }
     }
 
-    /// <summary>Number of the type with that name and kind, or null.</summary>
-    public uint? Find(string name, BtfKind kind)
-    {
-        var encoded = new byte[Encoding.UTF8.GetByteCount(name) + 1];
-        Encoding.UTF8.GetBytes(name, encoded);
-        var strings = new ReadOnlySpan<byte>(_strings, _stringsLength);
-
-        // Searching the strings first, then comparing numbers, beats a dictionary that has to be built. A name occurs once, but may also
-        // be the tail of others; only a type that has exactly this offset counts.
-        var from = 0;
-        for (var searches = 0; searches < MostTails && from < strings.Length; searches++)
-        {
-            var found = strings[from..].IndexOf(encoded);
-            if (found < 0)
-            {
-                return null;
-            }
-
-            from += found;
-            if (FindByNameOffset((uint)from, kind) is { } id)
-            {
-                return id;
-            }
-
-            from++;
-        }
-
-        // A short name at the end of very many others, or damaged input: one pass over the types, however many strings there are.
-        return from < strings.Length ? FindByText(name, kind) : null;
-    }
-
     /// <summary>Releases the memory.</summary>
     public void Dispose() => _memory.Dispose();
-
-    private uint? FindByNameOffset(uint nameOffset, BtfKind kind)
-    {
-        for (var id = 1u; id < (uint)_count; id++)
-        {
-            var record = (uint*)(_types + _offsets[id]);
-            if (record[0] == nameOffset && KindOf(record[1]) == kind)
-            {
-                GC.KeepAlive(_memory);
-                return id;
-            }
-        }
-
-        return null;
-    }
-
-    private uint? FindByText(string name, BtfKind kind)
-    {
-        var encoded = Encoding.UTF8.GetBytes(name);
-        for (var id = 1u; id < (uint)_count; id++)
-        {
-            var record = Record(id);
-            if (KindOf(record[1]) == kind && NameIs(record[0], encoded))
-            {
-                return id;
-            }
-        }
-
-        return null;
-    }
 
     private uint* Record(uint id)
     {
         // SAFETY: Index checked that every record noted lies in the type section; the memory lives until Dispose.
         ObjectDisposedException.ThrowIf(_memory.IsClosed, this);
-        if (id >= (uint)_count)
+        if (id < _firstId && _base is not null)
+        {
+            return _base.Record(id);
+        }
+
+        if (id >= (uint)_count || id == 0)
         {
             throw new InvalidDataException($"The BTF refers to type {id}, of {_count}.");
         }
 
-        return (uint*)(_types + _offsets[id]);
+        return (uint*)(_types + _offsets[id - _firstId + 1]);
     }
 
     private string Text(uint offset)
     {
-        if (offset >= (uint)_stringsLength)
+        var tail = TryStringAt(offset, out var found) ? found : throw new InvalidDataException($"The BTF has no string at {offset}.");
+        return Encoding.UTF8.GetString(tail[..tail.IndexOf((byte)0)]);
+    }
+
+    /// <summary>What begins at an offset of the strings, up to their end.</summary>
+    private bool TryStringAt(uint offset, out ReadOnlySpan<byte> tail)
+    {
+        if (offset < _firstString)
         {
-            throw new InvalidDataException($"The BTF has no string at {offset}.");
+            return _base!.TryStringAt(offset, out tail);
         }
 
-        var tail = new ReadOnlySpan<byte>(_strings + offset, _stringsLength - (int)offset);
-        return Encoding.UTF8.GetString(tail[..tail.IndexOf((byte)0)]);
+        var at = offset - _firstString;
+        tail = at < (uint)_stringsLength ? new ReadOnlySpan<byte>(_strings + at, _stringsLength - (int)at) : default;
+        return at < (uint)_stringsLength;
     }
 
     private int Index(int length, ref uint[] offsets)

@@ -12,6 +12,13 @@ namespace Skep.Bpf.Elf;
 /// <param name="Kind">What is asked.</param>
 internal readonly record struct FieldRelocation(int Slot, uint Type, string Access, FieldQuestion Kind);
 
+/// <summary>A source line as it stands in the file: <c>0 insn_off:4  4 file_name_off:4  8 line_off:4  12 line:22 column:10</c>.</summary>
+/// <param name="Slot">First slot in the section.</param>
+/// <param name="File">Where the name of the file is in the strings of the types.</param>
+/// <param name="Text">Where the text of the line is in them.</param>
+/// <param name="Position">Line and column.</param>
+internal readonly record struct ObjectLine(int Slot, uint File, uint Text, uint Position);
+
 /// <summary>What a relocation asks of the kernel's types (<c>enum bpf_core_relo_kind</c>).</summary>
 internal enum FieldQuestion : uint
 {
@@ -20,7 +27,7 @@ internal enum FieldQuestion : uint
 }
 
 /// <summary>
-/// What <c>.BTF.ext</c> adds to the code: source lines and relocations against the kernel's types.
+/// What <c>.BTF.ext</c> adds to the code: types of functions, source lines and relocations against the kernel's types.
 /// <code>
 /// 0 magic:2 version:1 flags:1   4 hdr_len:4   8 func_info_off:4 func_info_len:4   16 line_info_off:4 line_info_len:4
 /// 24 core_relo_off:4 core_relo_len:4 (newer)
@@ -35,11 +42,12 @@ internal sealed class BtfExt
     private readonly BtfFile _types;
     private readonly int _offset;
     private readonly Dictionary<(uint, int), string> _texts = [];
+    private readonly Dictionary<(string Section, int Slot), uint> _functions = [];
 
     private BtfExt(BtfFile types, int offset) => (_types, _offset) = (types, offset);
 
     /// <summary>Source lines by section, ordered by slot.</summary>
-    internal Dictionary<string, List<SourceLine>> Lines { get; } = [];
+    internal Dictionary<string, List<ObjectLine>> Lines { get; } = [];
 
     /// <summary>Relocations by section.</summary>
     internal Dictionary<string, List<FieldRelocation>> FieldRelocations { get; } = [];
@@ -53,6 +61,7 @@ internal sealed class BtfExt
         }
 
         var header = U32(bytes, 4);
+        result.ReadPart(bytes, header, 8, 8, (section, record) => result._functions.TryAdd((section, Slot(record)), U32(record, 4)));
         result.ReadPart(bytes, header, 16, 16, result.AddLine);
         if (header >= 32 && bytes.Length >= 32)
         {
@@ -107,13 +116,15 @@ internal sealed class BtfExt
         }
     }
 
-    private void AddLine(string section, ReadOnlySpan<byte> record)
-    {
-        var position = U32(record, 12);
-        var line = new SourceLine(
-            Slot(record), TextAt(U32(record, 4), LongestText), (int)(position >> 10), (int)(position & 0x3ff), TextAt(U32(record, 8), LongestText));
-        ListOf(Lines, section).Add(line);
-    }
+    /// <summary>Type of the function that begins at a slot of a section; 0 when the file does not say.</summary>
+    internal uint TypeOf(string section, int slot) => _functions.GetValueOrDefault((section, slot));
+
+    /// <summary>A source line with its texts.</summary>
+    internal SourceLine Decode(ObjectLine line) => new(
+        line.Slot, TextAt(line.File, LongestText), (int)(line.Position >> 10), (int)(line.Position & 0x3ff), TextAt(line.Text, LongestText));
+
+    private void AddLine(string section, ReadOnlySpan<byte> record) =>
+        ListOf(Lines, section).Add(new ObjectLine(Slot(record), U32(record, 4), U32(record, 8), U32(record, 12)));
 
     private void AddRelocation(string section, ReadOnlySpan<byte> record) =>
         ListOf(FieldRelocations, section).Add(

@@ -116,6 +116,11 @@ public sealed class ElfFile
             throw new ElfFormatException("Not an ELF file", 0);
         }
 
+        if (_bytes[4] == 2 && _bytes[5] == 2)
+        {
+            throw new ElfFormatException("An object for big-endian machines, which this one is not; compile it with -target bpfel or bpf", 5);
+        }
+
         if (_bytes[4] != 2 || _bytes[5] != 1)
         {
             throw new ElfFormatException("Not a 64-bit little-endian ELF file", 4);
@@ -192,7 +197,7 @@ public sealed class ElfFile
         {
             var at = table.Offset + (i * SymbolSize);
             var info = _bytes[at + 4];
-            symbols[i] = new ElfSymbol(U32(at), (ElfSymbolType)(info & 0xf), (ElfBinding)(info >> 4), U16(at + 6), U64(at + 8), U64(at + 16));
+            symbols[i] = new ElfSymbol(U32(at), (ElfSymbolType)(info & 0xf), (ElfBinding)(info >> 4), U16(at + 6), U64(at + 8), U64(at + 16), _bytes[at + 5]);
         }
 
         return symbols;

@@ -12,7 +12,15 @@ namespace Skep.Bpf.Elf;
 /// <param name="Section">Number of its section; 0 when it is defined elsewhere.</param>
 /// <param name="Value">Bytes from the start of the section.</param>
 /// <param name="Size">Bytes of what it names.</param>
-public readonly record struct ElfSymbol(uint NameOffset, ElfSymbolType Type, ElfBinding Binding, int Section, ulong Value, ulong Size);
+/// <param name="Other">Visibility in the low two bits.</param>
+public readonly record struct ElfSymbol(
+    uint NameOffset, ElfSymbolType Type, ElfBinding Binding, int Section, ulong Value, ulong Size, byte Other = 0)
+{
+    private const int Internal = 1, Hidden = 2;
+
+    /// <summary>Whether it was compiled with hidden visibility: seen by the objects it is linked with, by nobody else.</summary>
+    public bool IsHidden => (Other & 3) is Internal or Hidden;
+}
 
 /// <summary>A relocation of 16 bytes: <c>0 r_offset:8   8 r_type:4   12 r_symbol:4</c>.</summary>
 /// <param name="Offset">Bytes from the start of the section.</param>

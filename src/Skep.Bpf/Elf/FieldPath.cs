@@ -15,6 +15,12 @@ internal sealed class FieldPath
     /// <summary>Bits from the start of the type.</summary>
     internal long BitOffset { get; private set; }
 
+    /// <summary>Whether it is a bit field, which is read by its own shifts.</summary>
+    internal bool IsBitField => _bitSize != 0;
+
+    /// <summary>As it would be written in C, after the object it begins with.</summary>
+    internal string Name => string.Concat(_steps.Skip(1).Select((s, i) => s.Name is null ? $"[{s.Index}]" : i == 0 ? s.Name : "." + s.Name));
+
     /// <summary>Whether the field is a signed integer or enumeration.</summary>
     internal bool IsSigned => _types[End] switch
     {
@@ -93,7 +99,7 @@ internal sealed class FieldPath
             }
         }
 
-        return AreAlike(types, local._type, kernel, path._type, 0) ? path : null;
+        return new TypeComparison(types, kernel).AreFieldsAlike(local._type, path._type) ? path : null;
     }
 
     /// <summary>The bytes that hold the field, and its width in bits; null when no word of 8 bytes holds it.</summary>
@@ -127,19 +133,5 @@ internal sealed class FieldPath
     {
         (_type, _bitSize) = (_types.ArrayShape(End).Element, 0);
         BitOffset = checked(BitOffset + (index * 8L * _types.SizeOf(_type)));
-    }
-
-    /// <summary>Fields may differ in size and in what they point at, but not in kind (<c>bpf_core_fields_are_compat</c>).</summary>
-    private static bool AreAlike(BtfFile types, uint local, BtfFile kernel, uint target, int depth)
-    {
-        var (a, b) = (types[types.SkipModifiers(local)], kernel[kernel.SkipModifiers(target)]);
-        return (a.Kind, b.Kind) switch
-        {
-            (BtfKind.Struct or BtfKind.Union, BtfKind.Struct or BtfKind.Union) => true,
-            (BtfKind.Enum or BtfKind.Enum64, BtfKind.Enum or BtfKind.Enum64) => true,
-            (BtfKind.Array, BtfKind.Array) when depth < 32 =>
-                AreAlike(types, types.ArrayShape(a.Id).Element, kernel, kernel.ArrayShape(b.Id).Element, depth + 1),
-            _ => a.Kind == b.Kind,
-        };
     }
 }

@@ -8,18 +8,20 @@ namespace Skep.Bpf.Elf;
 /// Puts what the running kernel's types say into instructions that were compiled against other types (CO-RE, <c>relo_core.c</c> of libbpf).
 /// What the kernel does not have poisons the instruction: the verifier refuses it unless it is dead code.
 /// </summary>
-internal sealed class FieldRelocator(BtfFile types, BtfFile? kernel)
+internal sealed class FieldRelocator(BtfFile types, KernelTypes? kernel)
 {
     private const int PoisonCall = 195896080; // 0xbad2310, as libbpf: people know it from verifier logs
 
     private readonly Dictionary<(uint, string, FieldQuestion), Answer> _answers = [];
+    private readonly Dictionary<uint, IReadOnlyList<KernelTypeId>> _candidates = [];
 
     /// <summary>A call of a helper that does not exist.</summary>
     internal static Instruction Poison { get; } = new(OpCodes.CallInstruction, 0, 0, 0, PoisonCall);
 
     internal static bool IsPoison(Instruction instruction) => instruction == Poison;
 
-    internal void Apply(Instruction[] code, FieldRelocation relocation, ElfSection section)
+    /// <summary>Patches an instruction, and says what is wrong with it when the kernel lacks what it asks for.</summary>
+    internal Flaw? Apply(Instruction[] code, FieldRelocation relocation, ElfSection section)
     {
         if ((uint)relocation.Slot >= (uint)code.Length)
         {
@@ -34,22 +36,26 @@ internal sealed class FieldRelocator(BtfFile types, BtfFile? kernel)
 
         var instruction = code[relocation.Slot];
         var wide = instruction.IsWideLoad && relocation.Slot + 1 < code.Length;
-        if (answer.Value is not { } value || Patch(instruction, value, answer) is not { } patched)
+        if (answer.Value is { } value && Patch(instruction, value, answer) is { } patched)
         {
-            code[relocation.Slot] = Poison;
+            code[relocation.Slot] = patched;
             if (wide)
             {
-                code[relocation.Slot + 1] = Poison;
+                code[relocation.Slot + 1] = code[relocation.Slot + 1] with { Immediate = (int)(value >> 32) };
             }
 
-            return;
+            return null;
         }
 
-        code[relocation.Slot] = patched;
+        code[relocation.Slot] = Poison;
         if (wide)
         {
-            code[relocation.Slot + 1] = code[relocation.Slot + 1] with { Immediate = (int)(value >> 32) };
+            code[relocation.Slot + 1] = Poison;
         }
+
+        return new Flaw(
+            answer.Why ?? $"the kernel's {Describe(relocation)} does not fit the instruction: it has another size and is no pointer or unsigned integer",
+            answer.IsAmbiguous);
     }
 
     private static Instruction? Patch(Instruction instruction, long value, Answer answer)
@@ -85,96 +91,141 @@ internal sealed class FieldRelocator(BtfFile types, BtfFile? kernel)
     private Answer Ask(FieldRelocation relocation)
     {
         var path = ParseAccess(relocation.Access);
-        switch (relocation.Kind)
+        if (relocation.Kind == FieldQuestion.LocalTypeId)
         {
-            case FieldQuestion.LocalTypeId:
-                return new Answer(relocation.Type);
-            case FieldQuestion.TargetTypeId or FieldQuestion.TypeExists or FieldQuestion.TypeSize or FieldQuestion.TypeMatches:
-                return AskType(relocation);
-            case FieldQuestion.EnumeratorExists or FieldQuestion.EnumeratorValue:
-                return AskEnumerator(relocation, path);
-            case <= FieldQuestion.RightShift:
-                break;
-            default:
-                return default;
+            return new Answer(relocation.Type);
         }
 
-        var local = FieldPath.Follow(types, relocation.Type, path);
-        if (kernel is null)
+        if (relocation.Kind > FieldQuestion.TypeMatches)
         {
-            return relocation.Kind == FieldQuestion.Exists ? new Answer(0) : default;
+            return Answer.Missing($"relocation kind {(uint)relocation.Kind}, which this loader does not know");
         }
 
+        // A field is asked for by its path, once that is known to lead somewhere in the object's own types.
+        var local = relocation.Kind <= FieldQuestion.RightShift ? FieldPath.Follow(types, relocation.Type, path) : null;
+        Answer? answer = null;
+        var (bits, matching) = (0L, new List<KernelTypeId>());
         foreach (var candidate in Candidates(relocation.Type))
         {
-            if (FieldPath.Match(types, local, kernel, candidate) is { } target)
+            var target = local is null ? null : FieldPath.Match(types, local, candidate.Types, candidate.Id);
+            if ((local is null ? AskType(relocation, path, candidate) : target is null ? null : AnswerField(relocation.Kind, local, target)) is not { } found)
             {
-                return AnswerField(relocation.Kind, local, target);
+                continue;
             }
+
+            if (answer is { } earlier && (earlier != found || (target?.BitOffset ?? 0) != bits))
+            {
+                return new Answer(null, IsAmbiguous: true, Why: $"the kernel has several types '{candidate.Types[candidate.Id].Name}' that give different answers for {Describe(relocation)}");
+            }
+
+            (answer, bits) = (found, target?.BitOffset ?? 0);
+            matching.Add(candidate);
         }
 
-        return relocation.Kind == FieldQuestion.Exists ? new Answer(0) : default;
+        if (answer is { } one)
+        {
+            // What does not fit one question about a type is no candidate for the next one: answers must not be mixed from several.
+            _candidates[relocation.Type] = matching;
+            return one;
+        }
+
+        // A type that is missing has number and size 0, for authors to compare with.
+        return relocation.Kind is FieldQuestion.Exists or FieldQuestion.EnumeratorExists or (>= FieldQuestion.TargetTypeId and <= FieldQuestion.TypeSize)
+            or FieldQuestion.TypeMatches ? new Answer(0) : Answer.Missing($"the kernel has no {Describe(relocation)}");
     }
 
-    private Answer AnswerField(FieldQuestion kind, FieldPath local, FieldPath target)
+    private static Answer AnswerField(FieldQuestion kind, FieldPath local, FieldPath target)
     {
-        var place = target.Place();
+        switch (kind)
+        {
+            case FieldQuestion.Exists:
+                return new Answer(1);
+            case FieldQuestion.Signed:
+                return new Answer(target.IsSigned ? 1 : 0);
+        }
+
+        if (target.Place() is not { } place)
+        {
+            return Answer.Missing("a bit field of the kernel that no word of 8 bytes holds");
+        }
+
         return kind switch
         {
-            FieldQuestion.Exists => new Answer(1),
-            FieldQuestion.Signed => new Answer(target.IsSigned ? 1 : 0),
-            _ when place is not { } p => default,
-            FieldQuestion.ByteOffset => new Answer(place.Value.Offset, local.Place()?.Size ?? 0, place.Value.Size, local.IsWidenable && target.IsWidenable),
-            FieldQuestion.ByteSize => new Answer(place.Value.Size),
-            FieldQuestion.LeftShift => new Answer(64 - (target.BitOffset + place.Value.Bits - (place.Value.Offset * 8L))),
-            FieldQuestion.RightShift => new Answer(64 - place.Value.Bits),
-            _ => default,
+            FieldQuestion.ByteOffset when local.IsBitField || target.IsBitField => new Answer(place.Offset),
+            FieldQuestion.ByteOffset => new Answer(place.Offset, local.Place()?.Size ?? 0, place.Size, local.IsWidenable && target.IsWidenable),
+            FieldQuestion.ByteSize => new Answer(place.Size),
+            FieldQuestion.LeftShift => new Answer(64 - (target.BitOffset + place.Bits - (place.Offset * 8L))),
+            _ => new Answer(64 - place.Bits),
         };
     }
 
-    private Answer AskType(FieldRelocation relocation)
+    /// <summary>What a candidate says to a question about a type or an enumerator; null when it is none.</summary>
+    private Answer? AskType(FieldRelocation relocation, int[] path, KernelTypeId candidate)
     {
-        var found = kernel is null ? [] : Candidates(relocation.Type);
-        if (found.Count == 0)
+        var comparison = new TypeComparison(types, candidate.Types);
+        switch (relocation.Kind)
         {
-            return relocation.Kind is FieldQuestion.TypeExists or FieldQuestion.TypeMatches ? new Answer(0) : default;
-        }
-
-        return relocation.Kind switch
-        {
-            FieldQuestion.TargetTypeId => new Answer(found[0]),
-            FieldQuestion.TypeSize => new Answer(kernel!.SizeOf(found[0])),
-            _ => new Answer(1),
-        };
-    }
-
-    private Answer AskEnumerator(FieldRelocation relocation, int[] path)
-    {
-        var name = EssentialName(types.Enumerator(types.SkipModifiers(relocation.Type), path[0]).Name);
-        foreach (var candidate in kernel is null ? [] : Candidates(types.SkipModifiers(relocation.Type)))
-        {
-            for (var i = 0; i < kernel![candidate].Count; i++)
-            {
-                if (kernel.Enumerator(candidate, i) is var enumerator && EssentialName(enumerator.Name) == name)
+            case FieldQuestion.EnumeratorExists or FieldQuestion.EnumeratorValue:
+                var name = TypeComparison.EssentialName(types.Enumerator(types.SkipModifiers(relocation.Type), path[0]).Name);
+                var id = candidate.Types.SkipModifiers(candidate.Id);
+                for (var i = 0; candidate.Types[id].Kind is BtfKind.Enum or BtfKind.Enum64 && i < candidate.Types[id].Count; i++)
                 {
-                    return new Answer(relocation.Kind == FieldQuestion.EnumeratorExists ? 1 : enumerator.Value);
+                    if (candidate.Types.Enumerator(id, i) is var enumerator && TypeComparison.EssentialName(enumerator.Name) == name)
+                    {
+                        return new Answer(relocation.Kind == FieldQuestion.EnumeratorExists ? 1 : enumerator.Value);
+                    }
                 }
-            }
+
+                return null;
+            case FieldQuestion.TypeMatches:
+                return comparison.Match(relocation.Type, candidate.Id) ? new Answer(1) : null;
+            default:
+                return !comparison.AreCompatible(relocation.Type, candidate.Id) ? null : relocation.Kind switch
+                {
+                    FieldQuestion.TargetTypeId => new Answer(candidate.Id),
+                    FieldQuestion.TypeSize => new Answer(candidate.Types.SizeOf(candidate.Id)),
+                    _ => new Answer(1),
+                };
+        }
+    }
+
+    /// <summary>Types of the kernel, or where it has none of its modules, that have the name and kind of a type of the object.</summary>
+    private IReadOnlyList<KernelTypeId> Candidates(uint id)
+    {
+        if (kernel is null)
+        {
+            return [];
         }
 
-        return relocation.Kind == FieldQuestion.EnumeratorExists ? new Answer(0) : default;
+        if (!_candidates.TryGetValue(id, out var candidates))
+        {
+            var type = types[id];
+            ReadOnlySpan<BtfKind> kinds = type.Kind is BtfKind.Enum or BtfKind.Enum64 ? [BtfKind.Enum, BtfKind.Enum64] : [type.Kind];
+            _candidates[id] = candidates = type.Name.Length == 0 ? [] : kernel.FindAll(TypeComparison.EssentialName(type.Name), kinds);
+        }
+
+        return candidates;
     }
 
-    /// <summary>Types of the kernel that have the name and kind of a type of the object; what follows three underscores is a flavour.</summary>
-    private List<uint> Candidates(uint id)
+    private string Describe(FieldRelocation relocation)
     {
-        var type = types[id];
-        return type.Name.Length == 0 ? [] : type.Kind is BtfKind.Enum or BtfKind.Enum64
-            ? kernel!.FindAll(EssentialName(type.Name), BtfKind.Enum, BtfKind.Enum64)
-            : kernel!.FindAll(EssentialName(type.Name), type.Kind);
+        var type = types[relocation.Type];
+        var name = $"{type.Kind.ToString().ToLowerInvariant()} {TypeComparison.EssentialName(type.Name)}";
+        try
+        {
+            return relocation.Kind switch
+            {
+                <= FieldQuestion.RightShift => $"field '{FieldPath.Follow(types, relocation.Type, ParseAccess(relocation.Access)).Name}' in {name}",
+                FieldQuestion.EnumeratorExists or FieldQuestion.EnumeratorValue =>
+                    $"'{types.Enumerator(types.SkipModifiers(relocation.Type), ParseAccess(relocation.Access)[0]).Name}' in {name}",
+                _ => name,
+            };
+        }
+        catch (InvalidDataException)
+        {
+            return name;
+        }
     }
-
-    private static string EssentialName(string name) => name.LastIndexOf("___", StringComparison.Ordinal) is > 0 and var at ? name[..at] : name;
 
     private static int[] ParseAccess(string access)
     {
@@ -191,6 +242,13 @@ internal sealed class FieldRelocator(BtfFile types, BtfFile? kernel)
         return path;
     }
 
+    /// <summary>What is wrong with an instruction: the kernel lacks something, which is no harm in dead code, or is ambiguous, which always is.</summary>
+    internal readonly record struct Flaw(string Why, bool IsFatal);
+
     /// <summary>What the kernel says; no value when it has no such thing.</summary>
-    private readonly record struct Answer(long? Value, int LocalSize = 0, int TargetSize = 0, bool CanResize = false);
+    private readonly record struct Answer(
+        long? Value, int LocalSize = 0, int TargetSize = 0, bool CanResize = false, bool IsAmbiguous = false, string? Why = null)
+    {
+        internal static Answer Missing(string why) => new(null, Why: why);
+    }
 }

@@ -1,6 +1,8 @@
-using Skep.Bpf.Kernel;
+using System.Globalization;
+using System.Text.RegularExpressions;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
+using Skep.Bpf.Verification;
 
 namespace Skep.Bpf.Elf;
 
@@ -16,7 +18,7 @@ public sealed record LoadedObjectMap(UntypedMap Map, Exception? Error);
 public sealed record LoadedObjectProgram(ObjectProgram Source, LoadedProgram? Program, Exception? Error);
 
 /// <summary>The maps and programs of an object in the kernel, attached to nothing. It owns them.</summary>
-public sealed class LoadedObject : IDisposable
+public sealed partial class LoadedObject : IDisposable
 {
     private readonly List<LoadedObjectMap> _maps = [];
     private readonly List<LoadedObjectProgram> _programs = [];
@@ -44,14 +46,20 @@ public sealed class LoadedObject : IDisposable
         var result = new LoadedObject();
         try
         {
-            foreach (var map in spec.Maps)
+            using (spec.Types)
             {
-                result._maps.Add(new LoadedObjectMap(map, Try(() => Create(map, options))));
-            }
+                foreach (var map in spec.Maps.Where(m => !m.IsOptional))
+                {
+                    var problem = spec.MapProblems.GetValueOrDefault(map);
+                    result._maps.Add(new LoadedObjectMap(map, problem is null ? Try(() => Create(map, options)) : new NotSupportedException(problem)));
+                }
 
-            foreach (var program in spec.Programs)
-            {
-                result._programs.Add(result.LoadProgram(program, options with { PinDirectory = null }));
+                foreach (var program in spec.Programs)
+                {
+                    result._programs.Add(result.LoadProgram(program, options with { PinDirectory = null }));
+                }
+
+                result.Fill(spec.InitialValues);
             }
         }
         catch
@@ -75,7 +83,7 @@ public sealed class LoadedObject : IDisposable
         using var binding = new MapBinding(options with { PinMap = m => m is UntypedMap { PinnedByName: true } && (options.PinMap?.Invoke(m) ?? true) });
         binding.Bind(map);
         var storage = (KernelMapStorage)map.Storage;
-        if (!map.InitialValue.IsEmpty)
+        if (!map.InitialValue.IsEmpty && map.StructOps is null)
         {
             BpfException.ThrowIfFailed(storage.Write(BitConverter.GetBytes(0), map.InitialValue.Span, 0), $"Filling map '{map.Name}' failed");
         }
@@ -107,7 +115,47 @@ public sealed class LoadedObject : IDisposable
 
         LoadedProgram? loaded = null;
         var error = Try(() => loaded = ProgramLoader.Load(spec, options));
-        return new LoadedObjectProgram(program, loaded, error);
+        return new LoadedObjectProgram(program, loaded, error is VerifierException rejection && Lacking(spec, rejection) is { } why ? why : error);
+    }
+
+    /// <summary>When the verifier met an instruction that this kernel has nothing for: what that is.</summary>
+    private static NotSupportedException? Lacking(ProgramSpec spec, VerifierException rejection)
+    {
+        foreach (Match match in PoisonedCall().Matches(rejection.Log))
+        {
+            if (int.TryParse(match.Groups[1].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var slot) && spec.Poison.TryGetValue(slot, out var why))
+            {
+                return new NotSupportedException($"Program '{spec.Name}' uses what this kernel lacks, and asks nowhere before: {why}", rejection);
+            }
+        }
+
+        return null;
+    }
+
+    [GeneratedRegex(@"^(\d+): \(85\) call unknown#195896080", RegexOptions.Multiline)]
+    private static partial Regex PoisonedCall();
+
+    /// <summary>Puts maps into maps of maps and programs into arrays of programs.</summary>
+    private void Fill(IReadOnlyList<MapInitialValue> values)
+    {
+        foreach (var value in values)
+        {
+            var at = _maps.FindIndex(m => m.Map == value.Target);
+            if (at >= 0 && _maps[at].Error is null)
+            {
+                _maps[at] = _maps[at] with { Error = Try(() => Put(value)) };
+            }
+        }
+    }
+
+    private void Put(MapInitialValue value)
+    {
+        var handle = value.Map is { IsBound: true } map ? ((KernelMapStorage)map.Storage).Handle
+            : _programs.Find(p => value.Program is not null && p.Source.Name == value.Program)?.Program?.Handle
+            ?? throw new InvalidOperationException($"It holds '{value.Map?.Name ?? value.Program}' at {value.Index}, which could not be loaded.");
+        using var lease = handle.Borrow();
+        var status = value.Target.Storage.Write(BitConverter.GetBytes(value.Index), BitConverter.GetBytes(lease.Descriptor), 0);
+        BpfException.ThrowIfFailed(status, $"Putting '{value.Map?.Name ?? value.Program}' into map '{value.Target.Name}' at {value.Index} failed");
     }
 
     /// <summary>What the kernel or the description refuses is a result; anything else is thrown on.</summary>

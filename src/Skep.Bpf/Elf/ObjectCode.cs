@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Skep.Bpf.Asm;
 using Skep.Bpf.Btf;
 using Skep.Bpf.Programs;
@@ -12,18 +13,22 @@ namespace Skep.Bpf.Elf;
 /// <param name="IsLocal">Whether only this object sees it.</param>
 internal sealed record ObjectFunction(ElfSection Section, string Name, int Start, int Length, bool IsLocal);
 
-/// <summary>The sections of code: instructions with the kernel's offsets in them, functions, relocations, source lines.</summary>
+/// <summary>The sections of code: instructions with the kernel's offsets in them, functions, relocations, types and source lines.</summary>
 internal sealed class ObjectCode
 {
+    private const string Shared = ".text";
+
+    private readonly ElfFile _elf;
     private readonly Dictionary<int, Instruction[]> _instructions = [];
     private readonly Dictionary<(int Section, int Start), ObjectFunction> _functions = [];
     private readonly Dictionary<int, Dictionary<int, ElfRelocation>> _relocations = [];
+    private readonly Dictionary<(int Section, int Slot), FieldRelocator.Flaw> _flaws = [];
     private readonly BtfExt? _ext;
 
-    internal ObjectCode(ElfFile elf, BtfFile? types, BtfFile? kernelTypes)
+    internal ObjectCode(ElfFile elf, BtfFile? types, BtfExt? ext, KernelTypes? kernel)
     {
-        _ext = types is not null && elf.Find(".BTF.ext") is { } ext ? BtfExt.Read(elf.Contents(ext).Span, types, ext.Offset) : null;
-        var relocator = types is not null && _ext?.FieldRelocations.Count > 0 ? new FieldRelocator(types, kernelTypes ?? BtfFile.Kernel) : null;
+        (_elf, _ext) = (elf, ext);
+        var relocator = types is not null && ext?.FieldRelocations.Count > 0 ? new FieldRelocator(types, kernel) : null;
         foreach (var section in elf.Sections.Where(s => s.IsCode))
         {
             if (section.Size % Instruction.Size != 0)
@@ -38,9 +43,12 @@ internal sealed class ObjectCode
                 instructions[i] = Instruction.Read(contents[(i * Instruction.Size)..]);
             }
 
-            foreach (var record in _ext?.FieldRelocations.GetValueOrDefault(section.Name) ?? [])
+            foreach (var record in ext?.FieldRelocations.GetValueOrDefault(section.Name) ?? [])
             {
-                relocator!.Apply(instructions, record, section);
+                if (relocator!.Apply(instructions, record, section) is { } flaw)
+                {
+                    _flaws[(section.Index, record.Slot)] = flaw;
+                }
             }
 
             _instructions.Add(section.Index, instructions);
@@ -58,8 +66,19 @@ internal sealed class ObjectCode
         }
     }
 
-    /// <summary>The functions, in the order of the file.</summary>
-    internal IReadOnlyList<ObjectFunction> Functions => [.. _functions.Values];
+    /// <summary>
+    /// The functions that are programs, in the order of the file: those in a section of their own name. One that only this object sees
+    /// is a program too, as with old loaders, unless another function calls it.
+    /// </summary>
+    internal IEnumerable<ObjectFunction> Programs
+    {
+        get
+        {
+            var candidates = _functions.Values.Where(f => f.Section.Name != Shared).ToArray();
+            var called = candidates.Any(f => f.IsLocal) ? Called() : [];
+            return candidates.Where(f => !f.IsLocal || !called.Contains(f));
+        }
+    }
 
     /// <summary>The function that begins at a slot of a section, or null.</summary>
     internal ObjectFunction? FunctionAt(int section, long slot) =>
@@ -71,21 +90,118 @@ internal sealed class ObjectCode
     internal ElfRelocation? RelocationAt(ElfSection section, int slot) =>
         _relocations[section.Index].TryGetValue(slot, out var relocation) ? relocation : null;
 
-    /// <summary>Source lines of a function, by slots counted from its start.</summary>
-    internal IEnumerable<SourceLine> LinesOf(ObjectFunction function)
+    /// <summary>What is wrong with an instruction against this kernel, or null.</summary>
+    internal FieldRelocator.Flaw? FlawAt(ElfSection section, int slot) => _flaws.TryGetValue((section.Index, slot), out var flaw) ? flaw : null;
+
+    internal SourceLine Decode(ObjectLine line) => _ext!.Decode(line);
+
+    /// <summary>Source lines of a function, by slots of its section.</summary>
+    internal ReadOnlySpan<ObjectLine> LinesOf(ObjectFunction function)
     {
-        var lines = _ext?.Lines.GetValueOrDefault(function.Section.Name) ?? [];
-        var (low, high) = (0, lines.Count);
+        if (_ext?.Lines.GetValueOrDefault(function.Section.Name) is not { } list)
+        {
+            return [];
+        }
+
+        var lines = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(list);
+        var start = FirstFrom(lines, function.Start);
+        return lines[start..FirstFrom(lines, function.Start + function.Length)];
+    }
+
+    /// <summary>Types and lines of a program made of these functions, as the kernel takes them: all functions have a type, or none is given.</summary>
+    internal ObjectProgramTypes? TypesOf(ObjectBtf btf, (FunctionEntry Entry, ObjectFunction Function)[] entries, Instruction[] code)
+    {
+        if (_ext is null)
+        {
+            return null;
+        }
+
+        var functions = new byte[entries.Length * ProgramBtf.FunctionRecordSize];
+        var (lines, count, hasLines) = (new List<byte>(), 0, true);
+        foreach (var (entry, function) in entries)
+        {
+            var type = _ext.TypeOf(function.Section.Name, function.Start);
+            if (type == 0)
+            {
+                return null;
+            }
+
+            var record = functions.AsSpan(count++ * ProgramBtf.FunctionRecordSize);
+            BinaryPrimitives.WriteInt32LittleEndian(record, entry.Slot);
+            BinaryPrimitives.WriteUInt32LittleEndian(record[4..], type);
+            hasLines &= AddLines(lines, LinesOf(function), function, entry.Slot, code);
+        }
+
+        return new ObjectProgramTypes(btf, functions, hasLines ? [.. lines] : []);
+    }
+
+    /// <summary>Slots must grow, none may name the second half of a wide load, and every function must begin with a line.</summary>
+    private static bool AddLines(List<byte> records, ReadOnlySpan<ObjectLine> lines, ObjectFunction function, int start, Instruction[] code)
+    {
+        Span<byte> record = stackalloc byte[ProgramBtf.LineRecordSize];
+        var last = -1;
+        foreach (var line in lines)
+        {
+            var slot = start + line.Slot - function.Start;
+            if (slot <= last || (slot > start && code[slot - 1].IsWideLoad))
+            {
+                continue;
+            }
+
+            if (last < 0 && slot != start)
+            {
+                return false;
+            }
+
+            last = slot;
+            BinaryPrimitives.WriteInt32LittleEndian(record, slot);
+            BinaryPrimitives.WriteUInt32LittleEndian(record[4..], line.File);
+            BinaryPrimitives.WriteUInt32LittleEndian(record[8..], line.Text);
+            BinaryPrimitives.WriteUInt32LittleEndian(record[12..], line.Position);
+            records.AddRange(record);
+        }
+
+        return last >= 0;
+    }
+
+    private static int FirstFrom(ReadOnlySpan<ObjectLine> lines, int slot)
+    {
+        var (low, high) = (0, lines.Length);
         while (low < high)
         {
             var middle = (low + high) / 2;
-            (low, high) = lines[middle].Slot < function.Start ? (middle + 1, high) : (low, middle);
+            (low, high) = lines[middle].Slot < slot ? (middle + 1, high) : (low, middle);
         }
 
-        for (var i = low; i < lines.Count && lines[i].Slot < function.Start + function.Length; i++)
+        return low;
+    }
+
+    private HashSet<ObjectFunction> Called()
+    {
+        var result = new HashSet<ObjectFunction>();
+        foreach (var (section, instructions) in _instructions)
         {
-            yield return lines[i] with { Slot = lines[i].Slot - function.Start };
+            for (var i = 0; i < instructions.Length; i++)
+            {
+                if (instructions[i] is not ({ Code: OpCodes.CallInstruction, Src: OpCodes.PseudoCall } or { IsWideLoad: true }))
+                {
+                    continue;
+                }
+
+                var isCall = instructions[i].Code == OpCodes.CallInstruction;
+                var target = _relocations[section].TryGetValue(i, out var relocation) && _elf.Symbols[(int)relocation.Symbol] is var symbol
+                    ? FunctionAt(symbol.Section, isCall
+                        ? unchecked((long)(symbol.Value / Instruction.Size) + instructions[i].Immediate + 1)
+                        : unchecked((long)symbol.Value + instructions[i].Immediate) / Instruction.Size)
+                    : isCall ? FunctionAt(section, (long)i + instructions[i].Immediate + 1) : null;
+                if (target is not null)
+                {
+                    result.Add(target);
+                }
+            }
         }
+
+        return result;
     }
 
     private void AddFunctions(ElfFile elf, ElfSection section)

@@ -11,8 +11,11 @@ namespace Skep.Bpf.Elf;
 /// </summary>
 public sealed class ObjectSpec
 {
-    private ObjectSpec(string license, IReadOnlyList<ObjectProgram> programs, IReadOnlyList<UntypedMap> maps) =>
-        (License, Programs, Maps) = (license, programs, maps);
+    private ObjectSpec(string license, IReadOnlyList<ObjectProgram> programs, ObjectMaps maps, ObjectBtf? types)
+    {
+        (License, Programs, Maps, InitialValues, Types) = (license, programs, maps.All, maps.InitialValues, types);
+        MapProblems = maps.Problems;
+    }
 
     /// <summary>Licence of the programs; empty when the object has none.</summary>
     public string License { get; }
@@ -23,27 +26,42 @@ public sealed class ObjectSpec
     /// <summary>The maps; global data is a map of one entry named after its section.</summary>
     public IReadOnlyList<UntypedMap> Maps { get; }
 
+    /// <summary>What maps of maps and arrays of programs hold from the start.</summary>
+    public IReadOnlyList<MapInitialValue> InitialValues { get; }
+
+    /// <summary>Maps that this kernel cannot have, and why.</summary>
+    internal IReadOnlyDictionary<UntypedMap, string> MapProblems { get; }
+
+    /// <summary>The object's types as the kernel is to see them, or null when it has none.</summary>
+    internal ObjectBtf? Types { get; }
+
     /// <summary>Reads an object file.</summary>
     /// <param name="path">Path of the file.</param>
-    /// <param name="kernelTypes">Types of the kernel that will run the programs; those of the running one when null.</param>
+    /// <param name="options">What it is read against; the running kernel when null.</param>
     /// <exception cref="ElfFormatException">The file is damaged or no object of eBPF programs.</exception>
-    public static ObjectSpec Read(string path, BtfFile? kernelTypes = null) => Read(File.ReadAllBytes(path), kernelTypes);
+    public static ObjectSpec Read(string path, ObjectOptions? options = null) => Read(File.ReadAllBytes(path), options);
 
     /// <summary>Reads an object file from memory.</summary>
     /// <param name="bytes">Contents of the file.</param>
-    /// <param name="kernelTypes">Types of the kernel that will run the programs; those of the running one when null.</param>
+    /// <param name="options">What it is read against; the running kernel when null.</param>
     /// <exception cref="ElfFormatException">The file is damaged or no object of eBPF programs.</exception>
-    public static ObjectSpec Read(byte[] bytes, BtfFile? kernelTypes = null)
+    public static ObjectSpec Read(byte[] bytes, ObjectOptions? options = null)
     {
         var elf = ElfFile.Parse(bytes);
         var section = elf.Find(".BTF");
+        options ??= new ObjectOptions();
         try
         {
-            using var types = section is { } there ? BtfFile.Parse(elf.Contents(there).Span) : null;
+            // Not disposed of here: source lines are decoded from it when somebody looks at them.
+            var types = section is { } there ? BtfFile.Parse(elf.Contents(there).Span) : null;
+            var btf = types is null ? null : new ObjectBtf(ObjectTypes.Prepare(elf, types));
+            var kernel = options.KernelTypes ?? KernelTypes.Running;
+            var ext = types is not null && elf.Find(".BTF.ext") is { } e ? BtfExt.Read(elf.Contents(e).Span, types, e.Offset) : null;
             var license = elf.Find("license") is { } text ? Encoding.UTF8.GetString(elf.Contents(text).Span).TrimEnd('\0') : "";
-            var maps = ObjectMaps.Read(elf, types);
-            var code = new ObjectCode(elf, types, kernelTypes);
-            return new ObjectSpec(license, new ProgramLinker(elf, code, maps, license, kernelTypes).Link(), maps.All);
+            var externals = ExternalSymbols.Read(elf, types, btf, options, kernel);
+            var maps = ObjectMaps.Read(elf, types, btf, kernel, externals);
+            var code = new ObjectCode(elf, types, ext, kernel);
+            return new ObjectSpec(license, new ProgramLinker(elf, code, maps, externals, btf, license).Link(), maps, btf);
         }
         catch (Exception e) when (e is InvalidDataException or ArgumentException or OverflowException)
         {

@@ -6,9 +6,9 @@ using Skep.Bpf.Programs;
 namespace Skep.Bpf.Elf;
 
 /// <summary>
-/// Makes programs of functions: what a program calls is appended to it, calls and references to functions, maps and data are resolved.
+/// Makes programs of functions: what a program calls is appended to it, calls and references to functions, maps, data and the kernel are resolved.
 /// </summary>
-internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps maps, string license, BtfFile? kernelTypes)
+internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps maps, ExternalSymbols externals, ObjectBtf? btf, string license)
 {
     // The kernel takes a million instructions in a program; the sum bounds what programs that share functions may cost.
     private const int LongestProgram = 1_000_000, LongestObject = 4_000_000;
@@ -18,18 +18,36 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
     private readonly ElfFile _elf = elf;
     private readonly ObjectCode _code = code;
     private readonly ObjectMaps _maps = maps;
+    private readonly ObjectBtf? _btf = btf;
     private readonly string _license = license;
 
-    private readonly Dictionary<(string, BtfKind), uint?> _kernelTypes = [];
     private int _total;
 
     internal List<ObjectProgram> Link()
     {
-        var mains = _code.Functions.Where(f => f.Section.Name != ".text" && !f.IsLocal).ToArray();
-        return [.. mains.Select(Link)];
+        var tables = TablesByProgram();
+        return [.. _code.Programs.Select(f => Link(f, tables))];
     }
 
-    private ObjectProgram Link(ObjectFunction main)
+    /// <summary>The place of each program in a table of functions for the kernel.</summary>
+    private Dictionary<string, (KernelTypeId Type, int Member, UntypedMap Table)> TablesByProgram()
+    {
+        var result = new Dictionary<string, (KernelTypeId Type, int Member, UntypedMap Table)>();
+        foreach (var map in _maps.All)
+        {
+            foreach (var (program, offset) in map.StructOps?.Programs ?? [])
+            {
+                var (type, value) = (map.StructOps!.Type, map.StructOps.ValueType);
+                var at = (offset * 8) - value.Types.FindMemberOf(value.Id, "data")!.Value.BitOffset;
+                var member = value.Types.Members(type.Id).TakeWhile(m => m.BitOffset != at).Count();
+                result.TryAdd(program, (type, member, map));
+            }
+        }
+
+        return result;
+    }
+
+    private ObjectProgram Link(ObjectFunction main, Dictionary<string, (KernelTypeId Type, int Member, UntypedMap Table)> tables)
     {
         var section = main.Section.Name;
         if (SectionName.Parse(section) is not { } kind)
@@ -39,7 +57,15 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
 
         try
         {
-            return new ObjectProgram(main.Name, section, new Linking(this).Run(main, kind), null);
+            KernelTypeId? table = null;
+            if (kind.Type == ProgramType.StructOps)
+            {
+                var place = tables.TryGetValue(main.Name, out var found) ? found
+                    : throw new UnresolvedException("no table of functions that this kernel has (section .struct_ops) has it as a member");
+                (table, kind) = (place.Type, kind with { Attach = (AttachType)place.Member });
+            }
+
+            return new ObjectProgram(main.Name, section, new Linking(this, externals).Run(main, kind, table), null);
         }
         catch (UnresolvedException e)
         {
@@ -50,17 +76,18 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
     /// <summary>A reference that leads nowhere: it spoils the program, not the object.</summary>
     private sealed class UnresolvedException(string message) : Exception(message);
 
-    private sealed class Linking(ProgramLinker linker)
+    private sealed class Linking(ProgramLinker linker, ExternalSymbols externals)
     {
         private readonly List<Instruction> _code = [];
         private readonly List<MapReference> _references = [];
-        private readonly List<SourceLine> _lines = [];
-        private readonly List<FunctionEntry> _entries = [];
+        private readonly List<ModuleReference> _modules = [];
+        private readonly List<(FunctionEntry Entry, ObjectFunction Function)> _entries = [];
         private readonly List<(int Slot, ObjectFunction Target)> _calls = [];
         private readonly Dictionary<ObjectFunction, int> _placed = [];
+        private readonly Dictionary<int, string> _poison = [];
         private readonly Queue<ObjectFunction> _waiting = [];
 
-        internal ProgramSpec Run(ObjectFunction main, SectionName kind)
+        internal ProgramSpec Run(ObjectFunction main, SectionName kind, KernelTypeId? table)
         {
             Want(main);
             while (_waiting.TryDequeue(out var function))
@@ -73,18 +100,23 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
                 _code[slot] = _code[slot] with { Immediate = _placed[target] - slot - 1 };
             }
 
+            var code = _code.ToArray();
             return new ProgramSpec
             {
                 Name = main.Name,
                 Type = kind.Type,
                 ExpectedAttachType = kind.Attach,
                 AttachTarget = kind.Target,
+                AttachType = table,
                 Flags = kind.Flags,
                 License = linker._license,
-                Instructions = [.. _code],
+                Instructions = code,
                 MapReferences = [.. _references],
-                Lines = [.. _lines],
-                Functions = [.. _entries],
+                ModuleReferences = [.. _modules],
+                Lines = new LazyLines(linker._code, [.. _entries]),
+                Functions = [.. _entries.Select(e => e.Entry)],
+                ObjectTypes = linker._btf is null ? null : linker._code.TypesOf(linker._btf, [.. _entries], code),
+                Poison = _poison,
             };
         }
 
@@ -100,8 +132,7 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
         {
             var start = _code.Count;
             _placed[function] = start;
-            _entries.Add(new FunctionEntry(start, function.Name));
-            _lines.AddRange(linker._code.LinesOf(function).Select(l => l with { Slot = start + l.Slot }));
+            _entries.Add((new FunctionEntry(start, function.Name), function));
             var instructions = linker._code.InstructionsOf(function);
             linker._total += instructions.Length;
             if (start + instructions.Length > LongestProgram || linker._total > LongestObject)
@@ -113,6 +144,11 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
             {
                 var instruction = instructions[i];
                 var relocation = linker._code.RelocationAt(function.Section, function.Start + i);
+                if (linker._code.FlawAt(function.Section, function.Start + i) is { } flaw)
+                {
+                    _poison[_code.Count] = !flaw.IsFatal ? flaw.Why : throw new UnresolvedException($"function '{function.Name}': {flaw.Why}");
+                }
+
                 if (instruction.IsWideLoad)
                 {
                     if (i + 1 >= instructions.Length)
@@ -161,8 +197,7 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
 
             if (symbol.Section == 0)
             {
-                _code.Add(linker.KernelVariable(symbol, first));
-                _code.Add(second with { Immediate = 0 });
+                AppendExternalLoad(symbol, first, second);
             }
             else if (linker._maps.At(symbol.Section, symbol.Value) is { } map)
             {
@@ -184,6 +219,25 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
             }
         }
 
+        private void AppendExternalLoad(ElfSymbol symbol, Instruction first, Instruction second)
+        {
+            var external = Resolve(symbol, isCall: false);
+            if (external.Offset >= 0)
+            {
+                _references.Add(new MapReference(_code.Count, externals.Configuration!, (uint)external.Offset));
+            }
+            else if (external.Type?.Module is { } module)
+            {
+                _modules.Add(new ModuleReference(_code.Count, module));
+            }
+
+            (first, second) = external.Type is { } type
+                ? (first with { Src = PseudoTypeId, Immediate = (int)type.Id }, second with { Immediate = 0 })
+                : (first with { Src = 0, Immediate = unchecked((int)external.Address) }, second with { Immediate = (int)(external.Address >> 32) });
+            _code.Add(first);
+            _code.Add(second);
+        }
+
         private void AppendCall(ObjectFunction function, int slot, Instruction call, ElfRelocation? relocation)
         {
             if (relocation is not { } r)
@@ -200,11 +254,35 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
 
             if (symbol.Section == 0)
             {
-                _code.Add(linker.KernelFunction(symbol, call));
+                AppendExternalCall(symbol, call);
                 return;
             }
 
             AddCall(call, symbol.Section, unchecked((long)(symbol.Value / Instruction.Size) + call.Immediate + 1));
+        }
+
+        /// <summary>A function of the kernel (kfunc, kernel 5.13). A weak one that is missing may only be in dead code.</summary>
+        private void AppendExternalCall(ElfSymbol symbol, Instruction call)
+        {
+            if (Resolve(symbol, isCall: true).Type is not { } function)
+            {
+                _poison[_code.Count] = $"this kernel has no function '{linker._elf.NameOf(symbol)}', which the program calls without asking whether it is there";
+                _code.Add(FieldRelocator.Poison);
+                return;
+            }
+
+            if (function.Module is { } module)
+            {
+                _modules.Add(new ModuleReference(_code.Count, module));
+            }
+
+            _code.Add(call with { Src = OpCodes.PseudoKfunc, Offset = 0, Immediate = (int)function.Id });
+        }
+
+        private ExternalSymbol Resolve(ElfSymbol symbol, bool isCall)
+        {
+            var external = externals.Resolve(linker._elf.NameOf(symbol), symbol.Binding == ElfBinding.Weak, isCall);
+            return external.Problem is null ? external : throw new UnresolvedException(external.Problem);
         }
 
         private void AddFunctionReference(Instruction first, int section, long slot) => AddCall(first with { Src = PseudoFunction }, section, slot);
@@ -217,40 +295,5 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
             _calls.Add((_code.Count, target));
             _code.Add(instruction);
         }
-    }
-
-    /// <summary>A function of the kernel (kfunc, kernel 5.13). A weak one that is missing may only be in dead code.</summary>
-    private Instruction KernelFunction(ElfSymbol symbol, Instruction call)
-    {
-        var name = _elf.NameOf(symbol);
-        return KernelType(name, BtfKind.Function) is { } id
-            ? call with { Src = OpCodes.PseudoKfunc, Offset = 0, Immediate = (int)id }
-            : symbol.Binding == ElfBinding.Weak ? FieldRelocator.Poison
-            : throw new UnresolvedException($"it calls '{name}', which is neither in the object nor a function of this kernel");
-    }
-
-    /// <summary>A variable of the kernel by its type (kernel 5.10). A weak one that is missing is null.</summary>
-    private Instruction KernelVariable(ElfSymbol symbol, Instruction first)
-    {
-        var name = _elf.NameOf(symbol);
-        return KernelType(name, BtfKind.Variable) is { } id ? first with { Src = PseudoTypeId, Immediate = (int)id }
-            : symbol.Binding == ElfBinding.Weak ? first with { Src = 0, Immediate = 0 }
-            : throw new UnresolvedException($"it refers to '{name}', which is neither in the object nor a typed variable of this kernel");
-    }
-
-    /// <summary>One pass over the kernel's types for each name, however short: names of a hostile object may be the tail of any other.</summary>
-    private uint? KernelType(string name, BtfKind kind)
-    {
-        if (name.Length == 0 || (kernelTypes ?? BtfFile.Kernel) is not { } types)
-        {
-            return null;
-        }
-
-        if (!_kernelTypes.TryGetValue((name, kind), out var id))
-        {
-            _kernelTypes[(name, kind)] = id = types.FindAll(name, kind) is [var first, ..] ? first : null;
-        }
-
-        return id;
     }
 }

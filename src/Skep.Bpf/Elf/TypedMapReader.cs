@@ -9,7 +9,7 @@ namespace Skep.Bpf.Elf;
 /// Maps described by types: each variable of a data section is a struct whose members are arguments. A number is the length of an array
 /// behind a pointer (<c>__uint(type, 1)</c>), a type what a pointer points at (<c>__type(key, int)</c>).
 /// </summary>
-internal sealed class TypedMapReader(BtfFile types, int offset)
+internal sealed class TypedMapReader(BtfFile types, ObjectBtf btf, int offset)
 {
     private const int MostMembers = 64, PinByName = 1;
 
@@ -22,7 +22,10 @@ internal sealed class TypedMapReader(BtfFile types, int offset)
         _ => wanted,
     };
 
-    internal IEnumerable<(string Name, UntypedMap Map)> ReadAll(string section)
+    /// <summary>A map and where in its variable the initial values are, in bytes; -1 when it has none.</summary>
+    internal readonly record struct Description(UntypedMap Map, int ValuesOffset);
+
+    internal IEnumerable<(string Name, Description Map)> ReadAll(string section)
     {
         if (types.Find(section, BtfKind.DataSection) is not { } id)
         {
@@ -41,7 +44,7 @@ internal sealed class TypedMapReader(BtfFile types, int offset)
         }
     }
 
-    private UntypedMap Read(string name, uint id, bool isInner)
+    private Description Read(string name, uint id, bool isInner)
     {
         var shape = types[types.SkipModifiers(id)];
         if (shape.Kind != BtfKind.Struct || shape.Count > MostMembers)
@@ -49,7 +52,8 @@ internal sealed class TypedMapReader(BtfFile types, int offset)
             throw new ElfFormatException($"Map '{name}' is not described by a struct", offset);
         }
 
-        var (kind, keySize, valueSize, entries, flags, pinning, extra) = (default(MapKind), 0u, 0u, 0u, 0u, 0u, 0u);
+        var (kind, keySize, valueSize, entries, flags, pinning, extra) = (default(MapKind), 0u, 0u, 0u, 0u, 0u, 0ul);
+        var (keyType, valueType, node, valuesOffset) = (0u, 0u, (int?)null, -1);
         UntypedMap? inner = null;
         foreach (var member in types.Members(shape.Id))
         {
@@ -59,36 +63,42 @@ internal sealed class TypedMapReader(BtfFile types, int offset)
                     kind = (MapKind)Number(name, member);
                     break;
                 case "key_size":
-                    keySize = Number(name, member);
+                    keySize = (uint)Number(name, member);
                     break;
                 case "value_size":
-                    valueSize = Number(name, member);
+                    valueSize = (uint)Number(name, member);
                     break;
                 case "max_entries":
-                    entries = Number(name, member);
+                    entries = (uint)Number(name, member);
                     break;
                 case "map_flags":
-                    flags = Number(name, member);
+                    flags = (uint)Number(name, member);
                     break;
                 case "pinning":
-                    pinning = Number(name, member);
+                    pinning = (uint)Number(name, member);
                     break;
                 case "map_extra":
                     extra = Number(name, member);
                     break;
                 case "key":
-                    keySize = (uint)types.SizeOf(Pointed(name, member.Type));
+                    keyType = Pointed(name, member.Type);
+                    keySize = (uint)types.SizeOf(keyType);
                     break;
                 case "value":
-                    valueSize = (uint)types.SizeOf(Pointed(name, member.Type));
+                    valueType = Pointed(name, member.Type);
+                    valueSize = (uint)types.SizeOf(valueType);
                     break;
                 case "values" when kind is MapKind.ArrayOfMaps or MapKind.HashOfMaps:
+                    valuesOffset = member.BitOffset / 8;
                     inner = isInner
                         ? throw new ElfFormatException($"Map '{name}' nests maps deeper than the kernel does", offset)
-                        : Read(name + ".inner", Pointed(name, types.ArrayShape(types.SkipModifiers(member.Type)).Element), isInner: true);
+                        : Read(name + ".inner", Pointed(name, types.ArrayShape(types.SkipModifiers(member.Type)).Element), isInner: true).Map;
                     break;
                 case "values" when kind == MapKind.ProgramArray:
+                    valuesOffset = member.BitOffset / 8;
+                    break;
                 case "numa_node":
+                    node = (int)Number(name, member);
                     break;
                 default:
                     throw new ElfFormatException($"Map '{name}' has an argument that is not known: '{member.Name}'", offset);
@@ -103,15 +113,29 @@ internal sealed class TypedMapReader(BtfFile types, int offset)
             throw new ElfFormatException($"Map '{name}' has keys or values that are too large", offset);
         }
 
-        return new UntypedMap(kind, (int)keySize, (int)valueSize, EntriesFor(kind, entries), (MapFlags)flags, name)
+        var map = new UntypedMap(kind, (int)keySize, (int)valueSize, EntriesFor(kind, entries), (MapFlags)flags, name)
         {
-            Inner = inner, Extra = extra, PinnedByName = pinning == PinByName,
+            Inner = inner, Extra = extra, PinnedByName = pinning == PinByName, NumaNode = node,
+            Types = TakesTypes(kind) && (keyType | valueType) != 0 ? new MapTypes(btf, keyType, valueType) : null,
         };
+        return new Description(map, valuesOffset);
     }
 
-    private uint Number(string map, BtfMember member)
+    /// <summary>Kinds whose values are not the author's own have no use for types, and the kernel refuses them.</summary>
+    private static bool TakesTypes(MapKind kind) => kind is not (MapKind.PerfEventArray or MapKind.CgroupArray or MapKind.StackTrace
+        or MapKind.ArrayOfMaps or MapKind.HashOfMaps or MapKind.DevMap or MapKind.DevMapHash or MapKind.CpuMap or MapKind.XskMap
+        or MapKind.SockMap or MapKind.SockHash or MapKind.Queue or MapKind.Stack or MapKind.Arena);
+
+    /// <summary>A number is the length of an array, or where that has too few bits the value of an enumerator (<c>__ulong</c>).</summary>
+    private ulong Number(string map, BtfMember member)
     {
-        var id = types.SkipModifiers(Pointed(map, member.Type));
+        var id = types.SkipModifiers(member.Type);
+        if (types[id] is { Kind: BtfKind.Enum or BtfKind.Enum64, Count: 1 })
+        {
+            return (ulong)types.Enumerator(id, 0).Value;
+        }
+
+        id = types.SkipModifiers(Pointed(map, member.Type));
         return types[id].Kind == BtfKind.Array
             ? types.ArrayShape(id).Count
             : throw new ElfFormatException($"Map '{map}': '{member.Name}' is no number", offset);

@@ -46,7 +46,7 @@ internal static unsafe class Probes
                 return $"the kernel has no {name}";
             }
 
-            id = found;
+            id = found.Id;
         }
 
         var code = kind.ProbeReturns == 0 ? ReturnZero : ReturnOne;

@@ -1,3 +1,4 @@
+using Skep.Bpf.Btf;
 using Skep.Bpf.Kernel;
 
 namespace Skep.Bpf.Maps;
@@ -23,6 +24,15 @@ public sealed unsafe partial class KernelMapStorage
             Extra = map.CreationExtra,
         };
 
+        using var module = map is UntypedMap { StructOps.ValueType.Module: { } name } ? KernelTypes.OpenModule(name) : null;
+        using var moduleLease = module is null ? default : module.Borrow();
+        if (map is UntypedMap { StructOps: { } table })
+        {
+            attributes.BtfVmlinuxValueType = table.ValueType.Id;
+            attributes.ValueTypeModule = module is null ? 0 : moduleLease.Descriptor;
+            attributes.Flags |= module is null ? 0 : MapFlags.ModuleType;
+        }
+
         // A map of maps learns from a sample what its inner maps are like; the sample may go afterwards.
         using var inner = map.InnerTemplate is { } template ? Create(template, token) : null;
         using var innerLease = inner is null ? default : inner._handle.Borrow();
@@ -41,31 +51,39 @@ public sealed unsafe partial class KernelMapStorage
     /// <summary>With the types of key and value where the kernel takes them: an old kernel, or one that finds fault with them, gets the map without.</summary>
     private static int CreateTyped(BpfMap map, BpfToken? token, ref MapCreateAttributes attributes, out KernelHandle handle)
     {
-        if (MapBtf.For(map) is not { } types)
+        // A map of an object has its types among the object's, which are loaded once for all of them.
+        if (map is UntypedMap { Types: { } of } && of.Btf.Open(token) is { } shared)
         {
-            return BpfSyscall.MapCreate(ref attributes, out handle);
+            return CreateTyped(map, shared, of.Key, of.Value, ref attributes, out handle);
         }
 
-        var status = BpfSyscall.BtfLoad(types.Btf, default, out var btf, token);
-        using (btf)
+        if (MapBtf.For(map) is { } types)
         {
-            if (status >= 0)
+            var status = BpfSyscall.BtfLoad(types.Btf, default, out var btf, token);
+            using (btf)
             {
-                using var lease = btf.Borrow();
-                attributes.BtfDescriptor = (uint)lease.Descriptor;
-                attributes.BtfKeyType = types.Key;
-                attributes.BtfValueType = types.Value;
-                status = BpfSyscall.MapCreate(ref attributes, out handle);
-                if (status >= 0 || MapBtf.IsRequired(map.Kind))
+                if (status >= 0)
                 {
-                    return status;
+                    return CreateTyped(map, btf, types.Key, types.Value, ref attributes, out handle);
                 }
-
-                handle.Dispose();
-                (attributes.BtfDescriptor, attributes.BtfKeyType, attributes.BtfValueType) = (0, 0, 0);
             }
         }
 
+        return BpfSyscall.MapCreate(ref attributes, out handle);
+    }
+
+    private static int CreateTyped(BpfMap map, KernelHandle btf, uint key, uint value, ref MapCreateAttributes attributes, out KernelHandle handle)
+    {
+        using var lease = btf.Borrow();
+        (attributes.BtfDescriptor, attributes.BtfKeyType, attributes.BtfValueType) = ((uint)lease.Descriptor, key, value);
+        var status = BpfSyscall.MapCreate(ref attributes, out handle);
+        if (status >= 0 || MapBtf.IsRequired(map.Kind))
+        {
+            return status;
+        }
+
+        handle.Dispose();
+        (attributes.BtfDescriptor, attributes.BtfKeyType, attributes.BtfValueType) = (0, 0, 0);
         return BpfSyscall.MapCreate(ref attributes, out handle);
     }
 }

@@ -34,6 +34,15 @@ public sealed class UntypedMap : BpfMap
     /// <summary>The first value at load; empty for zeros.</summary>
     public ReadOnlyMemory<byte> InitialValue { get; init; }
 
+    /// <summary>Types of key and value, which the kernel needs for locks, timers and pointers of its own in values.</summary>
+    internal MapTypes? Types { get; init; }
+
+    /// <summary>For a struct_ops: what it implements, and with which programs.</summary>
+    internal StructOpsLayout? StructOps { get; init; }
+
+    /// <summary>Whether it is not created with the object: its section begins with a question mark.</summary>
+    public bool IsOptional { get; init; }
+
     /// <summary>Whether the map is frozen after <see cref="InitialValue"/> is in: constants, which the verifier folds.</summary>
     public bool IsConstant { get; init; }
 }

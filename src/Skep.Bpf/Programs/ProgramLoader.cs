@@ -36,13 +36,19 @@ public static unsafe class ProgramLoader
 
     private static LoadedProgram Load(ProgramSpec spec, LoadOptions options, byte[] code)
     {
-        var types = ProgramBtf.For(spec);
-        using var btf = LoadBtf(types.Btf, spec);
-        using var btfLease = btf.Borrow();
+        // An object's own types are shared by all its programs; when the kernel does not take them, those of any program must do.
+        var shared = spec.ObjectTypes?.Btf.Open();
+        var types = shared is null ? ProgramBtf.For(spec) : new ProgramBtf([], spec.ObjectTypes!.Functions, spec.ObjectTypes.Lines);
+        using var own = shared is null ? LoadBtf(types.Btf, spec) : null;
+        using var btfLease = (shared ?? own!).Borrow();
+        var target = AttachTarget(spec);
+        using var modules = ModuleDescriptors.For(spec, target?.Module);
+        modules.Patch(spec, code);
         fixed (byte* instructions = code)
         fixed (byte* license = BpfSyscall.NullTerminated(spec.License))
         fixed (byte* functions = types.Functions)
         fixed (byte* lines = types.Lines)
+        fixed (int* descriptors = modules.Descriptors)
         {
             var attributes = new ProgLoadAttributes
             {
@@ -60,7 +66,9 @@ public static unsafe class ProgramLoader
                 LineRecordSize = ProgramBtf.LineRecordSize,
                 Lines = lines,
                 LineCount = (uint)(types.Lines.Length / ProgramBtf.LineRecordSize),
-                AttachBtfId = AttachTarget(spec),
+                AttachBtfId = spec.AttachType is { } table ? table.Id : target?.Id ?? 0,
+                AttachProgram = modules.DescriptorOf(spec.AttachType?.Module ?? target?.Module),
+                DescriptorArray = descriptors,
             };
             var log = "";
             int status;
@@ -166,14 +174,14 @@ public static unsafe class ProgramLoader
                 $"Loading the type information of program '{spec.Name}' failed: {Encoding.UTF8.GetString(log).TrimEnd('\0').Trim()}", status);
     }
 
-    private static uint AttachTarget(ProgramSpec spec)
+    private static KernelTypeId? AttachTarget(ProgramSpec spec)
     {
         if (spec.AttachTarget is not { } target || spec.Type is not (ProgramType.Tracing or ProgramType.Lsm))
         {
-            return 0;
+            return null;
         }
 
-        _ = BtfFile.Kernel ?? throw new NotSupportedException(
+        _ = KernelTypes.Running ?? throw new NotSupportedException(
             $"Program '{spec.Name}' attaches to '{target}' by its type, but this kernel has no BTF (CONFIG_DEBUG_INFO_BTF).");
         return BtfTarget.Find(spec.Type, spec.ExpectedAttachType, target, out var name) ?? throw new NotSupportedException(
             $"Program '{spec.Name}' attaches to '{target}', which this kernel does not have ({name} is not in its BTF).");

@@ -1,4 +1,5 @@
 using Skep.Bpf.Asm;
+using Skep.Bpf.Btf;
 using Skep.Bpf.Maps;
 
 namespace Skep.Bpf.Programs;
@@ -39,6 +40,20 @@ public sealed class ProgramSpec
     /// <summary>Functions in the code: at least the main one at slot 0.</summary>
     public IReadOnlyList<FunctionEntry> Functions { get; init; } = [];
 
+    /// <summary>
+    /// Slots of calls and wide loads that take a function or variable of a kernel module; the numbers of their types are in the code.
+    /// </summary>
+    public IReadOnlyList<ModuleReference> ModuleReferences { get; init; } = [];
+
+    /// <summary>For struct_ops: the kernel's struct of functions that this program is one of; <see cref="ExpectedAttachType"/> is which.</summary>
+    public KernelTypeId? AttachType { get; init; }
+
+    /// <summary>Types and source lines as an object file has them; made from <see cref="Functions"/> and <see cref="Lines"/> when null.</summary>
+    internal ObjectProgramTypes? ObjectTypes { get; init; }
+
+    /// <summary>Slots that the verifier refuses unless they are dead code, and why: what they ask for is not in this kernel.</summary>
+    internal IReadOnlyDictionary<int, string> Poison { get; init; } = new Dictionary<int, string>();
+
     /// <summary>All maps the code refers to, each once.</summary>
     public IReadOnlyList<BpfMap> Maps => [.. MapReferences.Select(r => r.Map).Distinct()];
 }
@@ -48,6 +63,17 @@ public sealed class ProgramSpec
 /// <param name="Map">The map.</param>
 /// <param name="ValueOffset">Null for the map itself; else the byte offset into the map's first value.</param>
 public readonly record struct MapReference(int Slot, BpfMap Map, uint? ValueOffset = null);
+
+/// <summary>A call or wide load that takes a function or variable of a kernel module.</summary>
+/// <param name="Slot">Slot of the call, or of the first half of the load.</param>
+/// <param name="Module">Name of the module.</param>
+public readonly record struct ModuleReference(int Slot, string Module);
+
+/// <summary>Types and source lines of a program of an object file, as the kernel takes them.</summary>
+/// <param name="Btf">The object's types.</param>
+/// <param name="Functions">Records of 8 bytes: first slot, number of the function's type.</param>
+/// <param name="Lines">Records of 16 bytes: slot, file, text, position.</param>
+internal sealed record ObjectProgramTypes(ObjectBtf Btf, byte[] Functions, byte[] Lines);
 
 /// <summary>Source position from a slot on.</summary>
 /// <param name="Slot">First slot.</param>
