@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 
 namespace Skep.Benchmarks;
 
@@ -10,7 +11,9 @@ namespace Skep.Benchmarks;
 /// <param name="Ours">Our figure.</param>
 /// <param name="Baseline">The other's figure; null when there is nothing to compare with.</param>
 /// <param name="BaselineName">Who the other is.</param>
-internal sealed record BenchmarkRow(string Case, string Metric, string Unit, double Ours, double? Baseline, string? BaselineName)
+/// <param name="Spread">How far the ratio went in single measurements, lowest and highest; null when it is exact or was not kept.</param>
+internal sealed record BenchmarkRow(string Case, string Metric, string Unit, double Ours, double? Baseline, string? BaselineName,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double[]? Spread = null)
 {
     /// <summary>Ours over baseline.</summary>
     public double? Ratio => Baseline is > 0 ? Math.Round(Ours / Baseline.Value, 3) : null;

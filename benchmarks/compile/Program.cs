@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Skep.Benchmarks;
-using Skep.Benchmarks.Edge;
 using Skep.Bpf.Compiler;
 using Skep.Bpf.Programming;
 using Skep.Edge;

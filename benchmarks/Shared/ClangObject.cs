@@ -5,7 +5,7 @@ using Skep.Bpf.Asm;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
 
-namespace Skep.Benchmarks.Edge;
+namespace Skep.Benchmarks;
 
 /// <summary>
 /// The programs of an object file made by clang: each a section of one function, its maps undefined symbols that are patched by name.
@@ -33,15 +33,20 @@ internal sealed class ClangObject
         _sections.AddRange(raw.Select(s => s with { Name = Text(raw[names].Offset + (int)s.NameOffset) }));
     }
 
-    /// <summary>Compiles the source for the instruction set level that our compiler targets too.</summary>
+    /// <summary>Compiles the source by any clang there is, for the instruction set level that our compiler targets too.</summary>
     internal static ClangObject Compile(string source, params string[] defines) => CompileTimed(source, defines).Object;
 
-    /// <summary>Compiles, and says how much CPU time clang took.</summary>
-    internal static (ClangObject Object, TimeSpan CpuTime) CompileTimed(string source, params string[] defines)
+    /// <summary>Compiles by any clang there is, and says how much CPU time it took.</summary>
+    internal static (ClangObject Object, TimeSpan CpuTime) CompileTimed(string source, params string[] defines) =>
+        CompileBy(["clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14"], source, defines);
+
+    /// <summary>Compiles by the first of the named compilers that is installed.</summary>
+    internal static (ClangObject Object, TimeSpan CpuTime) CompileBy(string[] compilers, string source, params string[] defines)
     {
-        var clang = new[] { "clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14" }
+        var clang = compilers
             .SelectMany(name => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(f => Path.Combine(f, name)))
-            .FirstOrDefault(File.Exists) ?? throw new InvalidOperationException("this benchmark compares with clang, which is not installed: apt-get install clang");
+            .FirstOrDefault(File.Exists)
+            ?? throw new InvalidOperationException($"this benchmark compares with {compilers[0]}, which is not installed: apt-get install {compilers[0]}");
         var target = Path.Combine(Path.GetTempPath(), $"skep-bench-{Environment.ProcessId}.o");
         try
         {
