@@ -18,6 +18,7 @@ internal static class Pipeline
         Apply(new ControlFlow());
         Apply(new DeadCode());
         Apply(new StackSplitting());
+        Apply(new LoopUnrolling());
         Apply(new TailDuplication());
         Apply(new Promotion());
 
@@ -28,6 +29,7 @@ internal static class Pipeline
             changed |= Apply(new ControlFlow());
             changed |= Apply(new CommonSubexpressions());
             changed |= Apply(new MemoryForwarding());
+            changed |= Apply(new DeadStores());
             changed |= Apply(new DeadCode());
             changed |= Apply(new StackSplitting());
             changed |= Apply(new Promotion());

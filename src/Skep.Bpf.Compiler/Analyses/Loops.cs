@@ -2,28 +2,23 @@ using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Analyses;
 
-/// <summary>Natural loops, for spill costs.</summary>
+/// <summary>Natural loops.</summary>
 internal static class Loops
 {
-    /// <summary>Sets the loop depth of every block.</summary>
-    public static void Annotate(Function function)
+    /// <summary>The loops of a function, those of one header taken together.</summary>
+    public static List<Loop> Find(Function function)
     {
         var dominators = new Dominators(function);
-        foreach (var block in function.Blocks)
-        {
-            block.LoopDepth = 0;
-        }
-
+        var loops = new List<Loop>();
         foreach (var header in function.Blocks)
         {
-            var body = new HashSet<Block>();
             var work = new Stack<Block>(header.Predecessors.Where(p => dominators.Dominates(header, p)));
             if (work.Count == 0)
             {
                 continue;
             }
 
-            body.Add(header);
+            var body = new HashSet<Block> { header };
             while (work.Count > 0)
             {
                 var block = work.Pop();
@@ -33,10 +28,26 @@ internal static class Loops
                 }
             }
 
-            foreach (var block in body)
-            {
-                block.LoopDepth++;
-            }
+            loops.Add(new Loop(header, body));
+        }
+
+        return loops;
+    }
+
+    /// <summary>Sets the loop depth of every block.</summary>
+    public static void Annotate(Function function)
+    {
+        foreach (var block in function.Blocks)
+        {
+            block.LoopDepth = 0;
+        }
+
+        foreach (var block in Find(function).SelectMany(static l => l.Body))
+        {
+            block.LoopDepth++;
         }
     }
 }
+
+/// <summary>A loop: its only entry, and all blocks of it.</summary>
+internal sealed record Loop(Block Header, HashSet<Block> Body);

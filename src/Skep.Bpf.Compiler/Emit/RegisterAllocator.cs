@@ -208,12 +208,17 @@ internal sealed class BitSet(int capacity)
 
     public bool Contains(int i) => (_words[i >> 6] >> i & 1) != 0;
 
-    public void UnionWith(BitSet other)
+    /// <summary>True when that added anything.</summary>
+    public bool UnionWith(BitSet other)
     {
+        ulong added = 0;
         for (var i = 0; i < _words.Length; i++)
         {
+            added |= other._words[i] & ~_words[i];
             _words[i] |= other._words[i];
         }
+
+        return added != 0;
     }
 
     /// <summary>this = a or (b without c); true when that changed it.</summary>

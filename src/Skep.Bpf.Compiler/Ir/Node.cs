@@ -73,6 +73,28 @@ internal sealed class Node(Op op, IrType type)
         return node;
     }
 
+    /// <summary>The same operation on other operands; targets are those of the original.</summary>
+    public Node Copy(Func<Node, Node> operand)
+    {
+        var copy = new Node(Op, Type)
+        {
+            Condition = Condition,
+            Size = Size,
+            Immediate = Immediate,
+            Payload = Payload,
+            Provenance = Provenance,
+            ClobbersPacket = ClobbersPacket,
+            Position = Position,
+        };
+        foreach (var old in Operands)
+        {
+            copy.AddOperand(operand(old));
+        }
+
+        copy.Targets.AddRange(Targets);
+        return copy;
+    }
+
     public override string ToString() => IrPrinter.Describe(this);
 
     /// <summary>Constants are kept canonical: 32-bit ones zero-extended.</summary>

@@ -4,12 +4,12 @@ using Skep.Bpf.Compiler.Ir;
 namespace Skep.Bpf.Compiler.Passes;
 
 /// <summary>
-/// Uses a value already read from or written to memory instead of reading it again, and drops writes to the stack that are overwritten unread.
+/// Uses a value already read from or written to memory instead of reading it again.
 /// Works inside extended basic blocks: a block with a single predecessor begins with what that one knew.
 /// </summary>
 internal sealed class MemoryForwarding : IPass
 {
-    public string Why => "memory is read once and not written in vain";
+    public string Why => "memory is read once";
 
     public bool Run(Function function)
     {
@@ -37,7 +37,7 @@ internal sealed class MemoryForwarding : IPass
             function.ApplyReplacements();
         }
 
-        return RemoveOverwritten(function, aliasing) | changed;
+        return changed;
     }
 
     private static bool Visit(Node node, List<Node> known, Aliasing aliasing)
@@ -111,61 +111,5 @@ internal sealed class MemoryForwarding : IPass
                 // Map values change under other CPUs and under updates.
                 return true;
         }
-    }
-
-    private static bool RemoveOverwritten(Function function, Aliasing aliasing)
-    {
-        var changed = false;
-        foreach (var block in function.Blocks)
-        {
-            var dead = new HashSet<Node>();
-            for (var i = 0; i < block.Nodes.Count; i++)
-            {
-                var store = block.Nodes[i];
-                if (store.Op == Op.Store && Aliasing.BaseOf(store.Operands[0]) is { Op: Op.Alloca } slot && !aliasing.Escapes(slot)
-                    && IsOverwritten(block, i + 1, store, slot, aliasing, 8))
-                {
-                    dead.Add(store);
-                }
-            }
-
-            changed |= dead.Count > 0 && block.Nodes.RemoveAll(dead.Contains) > 0;
-        }
-
-        return changed;
-    }
-
-    private static bool IsOverwritten(Block block, int from, Node store, Node slot, Aliasing aliasing, int depth)
-    {
-        for (var i = from; i < block.Nodes.Count; i++)
-        {
-            var node = block.Nodes[i];
-            switch (node.Op)
-            {
-                case Op.Store when Aliasing.BaseOf(node.Operands[0]) == slot:
-                {
-                    var start = store.Immediate + Aliasing.OffsetOf(store.Operands[0]);
-                    var other = node.Immediate + Aliasing.OffsetOf(node.Operands[0]);
-                    if (other <= start && other + node.Size >= start + store.Size)
-                    {
-                        return true;
-                    }
-
-                    break;
-                }
-
-                case Op.Load or Op.Atomic when aliasing.MayOverlap(node, node.Size, store, store.Size):
-                    return false;
-                case Op.Call when node.Operands.Any(o => Aliasing.BaseOf(o) == slot):
-                    return false;
-                case Op.Return or Op.Trap:
-                    return true;
-                case Op.Jump or Op.Branch or Op.Switch:
-                    // Loops could read it in a block already passed; depth bounds the search either way.
-                    return depth > 0 && node.Targets.Distinct().All(t => t != store.Block && IsOverwritten(t, 0, store, slot, aliasing, depth - 1));
-            }
-        }
-
-        return false;
     }
 }

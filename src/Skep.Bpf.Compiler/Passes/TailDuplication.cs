@@ -116,21 +116,7 @@ internal sealed class TailDuplication : IPass
         var copies = new Dictionary<Node, Node>();
         foreach (var node in block.Nodes)
         {
-            var copy = new Node(node.Op, node.Type)
-            {
-                Condition = node.Condition,
-                Size = node.Size,
-                Immediate = node.Immediate,
-                Payload = node.Payload,
-                Provenance = node.Provenance,
-                Position = node.Position,
-            };
-            foreach (var operand in node.Operands)
-            {
-                copy.AddOperand(copies.GetValueOrDefault(operand, operand));
-            }
-
-            copy.Targets.AddRange(node.Targets);
+            var copy = node.Copy(o => copies.GetValueOrDefault(o, o));
             copies[node] = copy;
             predecessor.Append(copy);
         }
