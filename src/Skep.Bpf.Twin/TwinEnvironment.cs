@@ -26,6 +26,9 @@ public sealed class TwinEnvironment : KernelEnvironment
     /// <summary>Number of CPUs: values per entry of per-CPU maps.</summary>
     public int Cpus { get; }
 
+    /// <summary>Key of the target that a program last redirected to by a map; null when it was all of them, or none yet.</summary>
+    public uint? RedirectKey { get; set; }
+
     /// <summary>The same clock for the user half: its timestamps are <see cref="KtimeNow"/>. Timers of it run on the system's clock.</summary>
     public TimeProvider TimeProvider { get; }
 

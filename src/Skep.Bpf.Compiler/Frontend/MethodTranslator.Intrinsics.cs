@@ -101,7 +101,7 @@ internal sealed partial class MethodTranslator
             {
                 // By convention the size follows the pointer.
                 var size = i + 1 < arguments.Length && arguments[i + 1].Node.IsConstant ? (int)arguments[i + 1].Node.Immediate : 0;
-                details[i] = new HelperArgument(size, helper.Id is 130);
+                details[i] = new HelperArgument(size, helper.Id is 25 or 130);
                 operands[i] = node;
             }
             else

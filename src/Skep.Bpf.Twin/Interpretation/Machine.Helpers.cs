@@ -47,6 +47,12 @@ internal sealed unsafe partial class Machine
                 map = MapIn(1);
                 RequireKeys(map);
                 return (ulong)map.Storage.Delete(Memory(2, (uint)map.KeySize));
+            case 25:
+                map = MapIn(2);
+                var eventSize = _r[Register.R5];
+                return (ulong)map.Storage.Output(Memory(4, checked((uint)eventSize)), eventSize);
+            case 51:
+                return (ulong)MapIn(1).Storage.Redirect((uint)_r[Register.R2], _r[Register.R3]);
             case 87:
                 map = MapIn(1);
                 return (ulong)map.Storage.Push(Memory(2, (uint)map.ValueSize), _r[Register.R3]);

@@ -66,7 +66,12 @@ public abstract unsafe class TwinMapStorage : MapStorage
         MapKind.Queue or MapKind.Stack => new TwinQueueStorage(map, environment, gate),
         MapKind.BloomFilter => new TwinBloomStorage(map, map.CreationExtra is 0 ? 5 : (int)map.CreationExtra & 15, environment, gate),
         MapKind.ArrayOfMaps or MapKind.HashOfMaps when map.InnerTemplate is { } template => new TwinMapOfMapsStorage(map, template, environment, gate),
-        _ => throw new NotSupportedException($"The twin has no map of kind {map.Kind}."),
+        MapKind.DevMap or MapKind.DevMapHash or MapKind.CpuMap => new TwinRedirectStorage(map, environment, gate),
+        MapKind.SkStorage or MapKind.TaskStorage or MapKind.InodeStorage or MapKind.CgroupStorage
+            or MapKind.CgroupStorageDeprecated => new TwinLocalStorage(map, environment, gate),
+        MapKind.PerfEventArray => new TwinPerfStorage(map, environment, gate),
+        MapKind.Arena => new TwinArenaStorage(map, environment, gate),
+        _ => throw new NotSupportedException($"The twin has no map of kind {map.Kind}: what it holds exists in the kernel only."),
     };
 
     /// <inheritdoc/>

@@ -20,13 +20,15 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
         try
         {
             BpfException.ThrowIfFailed(BpfSyscall.ObjGetInfo(handle, ref _info), "Reading what the kernel knows of a map failed");
-            var perCpu = Kind is MapKind.PerCpuArray or MapKind.PerCpuHash or MapKind.LruPerCpuHash;
+            var perCpu = Kind is MapKind.PerCpuArray or MapKind.PerCpuHash or MapKind.LruPerCpuHash or MapKind.PerCpuCgroupStorageDeprecated;
             ValuesPerEntry = perCpu ? PossibleCpus.Count : 1;
             _stride = (_info.ValueSize + 7) & ~7u;
             _valueBytes = perCpu ? (int)_stride * ValuesPerEntry : (int)_info.ValueSize;
-            if ((_info.Flags & MapFlags.Mmapable) != 0 && Kind == MapKind.Array)
+            if ((_info.Flags & MapFlags.Mmapable) != 0 && Kind is MapKind.Array or MapKind.Arena)
             {
-                _memoryLength = RoundUpToPage((nuint)_stride * _info.MaxEntries);
+                _memoryLength = Kind == MapKind.Arena
+                    ? (nuint)Environment.SystemPageSize * _info.MaxEntries
+                    : RoundUpToPage((nuint)_stride * _info.MaxEntries);
                 _memory = Map(_memoryLength);
             }
         }
@@ -101,6 +103,17 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
         var attributes = new MapElemAttributes { Map = lease.Descriptor };
         BpfException.ThrowIfFailed(BpfSyscall.MapFreeze(ref attributes), $"Freezing map '{Name}' failed");
     }
+
+    /// <inheritdoc/>
+    public override byte* Memory => _memory;
+
+    /// <inheritdoc/>
+    public override PerfEventSource OpenPerfEvents(int pagesPerCpu) =>
+        Kind == MapKind.PerfEventArray ? new KernelPerfEventSource(_handle, pagesPerCpu) : base.OpenPerfEvents(pagesPerCpu);
+
+    /// <inheritdoc/>
+    public override UserRingBufferTarget OpenUserRingBuffer() =>
+        Kind == MapKind.UserRingBuffer ? new KernelUserRingBufferTarget(_handle, MaxEntries) : base.OpenUserRingBuffer();
 
     /// <inheritdoc/>
     public override RingBufferSource OpenRingBuffer() =>

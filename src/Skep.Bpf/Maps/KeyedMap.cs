@@ -82,7 +82,10 @@ public abstract unsafe partial class KeyedMap<TKey, TValue> : BpfMap
         get
         {
             var status = FirstKey(out var key);
-            for (var seen = 0u; status == 0 && seen < MaxEntries; seen++)
+
+            // Storage of attachments has no number of entries of its own.
+            var most = MaxEntries == 0 ? uint.MaxValue : MaxEntries;
+            for (var seen = 0u; status == 0 && seen < most; seen++)
             {
                 yield return key;
                 status = NextKey(key, out key);

@@ -41,6 +41,16 @@ public abstract unsafe class MapStorage : IDisposable
     /// <summary>Program side: the inner map under a key of a map of maps, or null. Only in the process.</summary>
     public virtual BpfMap? FindMap(byte* key) => throw new NotSupportedException("Inner maps are found by programs in the kernel or under a twin.");
 
+    /// <summary>Program side: where a packet for that key goes (<c>bpf_redirect_map</c>): an XDP verdict.</summary>
+    public virtual int Redirect(ulong key, ulong flags) => throw new NotSupportedException("Packets are redirected by programs in the kernel or under a twin.");
+
+    /// <summary>Program side: the value that belongs to a kernel object, or null.</summary>
+    public virtual byte* FindLocal(void* owner, byte* initial, bool create) =>
+        throw new NotSupportedException("Values of kernel objects are found by programs in the kernel or under a twin.");
+
+    /// <summary>Program side: takes the value of a kernel object away. 0 or a negative errno.</summary>
+    public virtual int RemoveLocal(void* owner) => -NoSuchOperation;
+
     /// <summary>User side: put an inner map, which gets storage of the same sort if it has none, into a map of maps. 0 or a negative errno.</summary>
     public virtual int WriteMap(ReadOnlySpan<byte> key, BpfMap inner, ulong mode) => -NoSuchOperation;
 
@@ -92,6 +102,17 @@ public abstract unsafe class MapStorage : IDisposable
 
         return count;
     }
+
+    /// <summary>User side: the memory of a mapped array or arena, or null.</summary>
+    public virtual byte* Memory => null;
+
+    /// <summary>User side: opens the rings of a perf event array, each of that many pages. The caller disposes of it.</summary>
+    /// <exception cref="NotSupportedException">The map is no perf event array.</exception>
+    public virtual PerfEventSource OpenPerfEvents(int pagesPerCpu) => throw new NotSupportedException("This map is not a perf event array.");
+
+    /// <summary>User side: opens a user ring buffer for writing; one writer at a time. The caller disposes of it.</summary>
+    /// <exception cref="NotSupportedException">The map is no user ring buffer.</exception>
+    public virtual UserRingBufferTarget OpenUserRingBuffer() => throw new NotSupportedException("This map is not a user ring buffer.");
 
     /// <summary>User side: the records of a ring buffer; one reader at a time. The caller disposes of it.</summary>
     /// <exception cref="NotSupportedException">The map is not a ring buffer.</exception>
