@@ -32,6 +32,7 @@ internal static class Pipeline
             changed |= Apply(new DeadStores());
             changed |= Apply(new DeadCode());
             changed |= Apply(new StackSplitting());
+            changed |= Apply(new JumpThreading());
             changed |= Apply(new Promotion());
             if (!changed)
             {

@@ -5,7 +5,7 @@ namespace Skep.Bpf.Compiler.Passes;
 
 /// <summary>
 /// Turns stack slots whose address never leaves the function into SSA values (Cytron et al., 1991), field by field:
-/// this is scalar replacement of structs and of ref structs.
+/// this is scalar replacement of structs and of ref structs. A slot that helpers only read keeps its writes, but is not read by the program itself any more.
 /// </summary>
 internal sealed class Promotion : IPass
 {
@@ -13,7 +13,7 @@ internal sealed class Promotion : IPass
 
     public bool Run(Function function)
     {
-        var variables = FindVariables(function);
+        var variables = FindVariables(function, out var seen);
         if (variables.Count == 0)
         {
             return false;
@@ -31,16 +31,20 @@ internal sealed class Promotion : IPass
         function.ApplyReplacements();
         foreach (var block in function.Blocks)
         {
-            block.Nodes.RemoveAll(n => n.Op == Op.Store && variables.ContainsKey((n.Operands[0], (int)n.Immediate)));
+            block.Nodes.RemoveAll(n => n.Op == Op.Store && !seen.Contains(n.Operands[0]) && variables.ContainsKey((n.Operands[0], (int)n.Immediate)));
         }
 
         var promoted = variables.Keys.Select(static k => k.Alloca).ToHashSet();
-        function.Allocas.RemoveAll(promoted.Contains);
+        function.Allocas.RemoveAll(a => promoted.Contains(a) && !seen.Contains(a));
         return true;
     }
 
-    private static Dictionary<(Node Alloca, int Offset), Variable> FindVariables(Function function)
+    /// <param name="function">The function.</param>
+    /// <param name="seen">Slots that helpers read.</param>
+    private static Dictionary<(Node Alloca, int Offset), Variable> FindVariables(Function function, out HashSet<Node> seen)
     {
+        seen = [];
+        var read = new HashSet<Node>();
         var variables = new Dictionary<(Node, int), Variable>();
         var refused = new HashSet<Node>();
         foreach (var block in function.Blocks)
@@ -52,6 +56,12 @@ internal sealed class Promotion : IPass
                     var operand = node.Operands[i];
                     if (operand.Op != Op.Alloca)
                     {
+                        continue;
+                    }
+
+                    if (node.Op == Op.Call && ((HelperCall)node.Payload!).Arguments[i].ReadOnly)
+                    {
+                        seen.Add(operand);
                         continue;
                     }
 
@@ -77,6 +87,10 @@ internal sealed class Promotion : IPass
                     {
                         variable.Definitions.Add(block);
                     }
+                    else
+                    {
+                        read.Add(operand);
+                    }
 
                     var type = node.Op == Op.Load ? node.Type : node.Operands[1].Type;
                     if (type == IrType.Pointer)
@@ -86,6 +100,9 @@ internal sealed class Promotion : IPass
                 }
             }
         }
+
+        // Nothing is gained where only helpers read.
+        refused.UnionWith(seen.Where(s => !read.Contains(s)));
 
         // Overlapping accesses of different extent keep the slot in memory.
         foreach (var group in variables.GroupBy(static v => v.Key.Item1))

@@ -1,0 +1,179 @@
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Passes;
+
+/// <summary>
+/// Sends a predecessor straight to where a small block will go when what the predecessor brings decides its test: a flag that was set on some paths and is
+/// tested where they meet, a state that several cases choose and one comparison sorts out. The block is copied to the ends of such predecessors; its phis
+/// become stack slots meanwhile, which promotion turns back into the right ones.
+/// </summary>
+internal sealed class JumpThreading : IPass
+{
+    private const int MostNodes = 8;
+    private const int MostCopies = 64;
+
+    public string Why => "a test that a path has already answered is not asked again where paths meet";
+
+    public bool Run(Function function)
+    {
+        var copies = 0;
+        for (var b = function.Blocks.Count - 1; b > 0 && copies < MostCopies; b--)
+        {
+            var block = function.Blocks[b];
+            if (!IsSmallTest(block))
+            {
+                continue;
+            }
+
+            var decided = block.Predecessors.Where(p => p != block && p.Terminator.Op == Op.Jump && IsDecided(block, p)).ToArray();
+            if (decided.Length == 0 || IsUsedOutside(function, block) || function.Blocks.IndexOf(decided[0]) > b || block.Predecessors.Any(p => function.Blocks.IndexOf(p) >= b))
+            {
+                continue;
+            }
+
+            if (!PhisToMemory(function, block))
+            {
+                continue;
+            }
+
+            foreach (var predecessor in decided)
+            {
+                Duplicate(block, predecessor);
+                copies++;
+            }
+        }
+
+        if (copies == 0)
+        {
+            return false;
+        }
+
+        function.Normalize();
+        return true;
+    }
+
+    private static bool IsSmallTest(Block block) =>
+        block.Predecessors.Count > 1 && block.Nodes.Count <= MostNodes && block.Terminator.Op == Op.Branch && block.Nodes[0].Op == Op.Phi
+        && block.Nodes.All(static n => n.Op is Op.Phi or Op.Compare or Op.Truncate or Op.ZeroExtend or Op.And || n.IsTerminator)
+        && block.Terminator.Targets[0] != block.Terminator.Targets[1];
+
+    /// <summary>Whether the test is answered, or becomes the comparison that <paramref name="predecessor"/> has made, with what comes from there.</summary>
+    private static bool IsDecided(Block block, Block predecessor)
+    {
+        var branch = block.Terminator;
+        var (a, b) = (Incoming(branch.Operands[0]), Incoming(branch.Operands[1]));
+        return Simplifier.Decide(branch.Condition, a, b) is not null || (a.Op == Op.Compare && b.IsConstant && a != branch.Operands[0]);
+
+        Node Incoming(Node node) => node.Op == Op.Phi && node.Block == block ? node.Operands[node.Targets.IndexOf(predecessor)] : node;
+    }
+
+    /// <summary>Values other than phis would need phis of their own behind the copies.</summary>
+    private static bool IsUsedOutside(Function function, Block block)
+    {
+        var inside = block.Nodes.Where(static n => n.Op != Op.Phi).ToHashSet();
+        return function.Blocks.Any(other => other != block && other.Nodes.Any(n => n.Operands.Any(inside.Contains)));
+    }
+
+    /// <summary>Each predecessor writes what it brings, each user reads it. False, with nothing changed, when an edge has no place of its own to write in.</summary>
+    private static bool PhisToMemory(Function function, Block block)
+    {
+        var phis = block.Phis.ToArray();
+        if (block.Predecessors.Any(static p => p.Terminator.Op != Op.Jump))
+        {
+            SplitEdges(function, block);
+        }
+
+        foreach (var phi in phis)
+        {
+            var slot = function.NewAlloca(phi.Type == IrType.I32 ? 4 : 8);
+            for (var i = 0; i < phi.Operands.Count; i++)
+            {
+                // All values are read before any is written: phis of one block change together, and none of them reads another's slot before its store.
+                Insert(phi.Targets[i], phi.Targets[i].Nodes.Count - 1, new Node(Op.Store, IrType.Void) { Size = slot.Size }.With(slot, phi.Operands[i]));
+            }
+
+            block.Nodes.Remove(phi);
+            foreach (var user in function.Blocks.ToArray())
+            {
+                ReadIn(user, phi, slot);
+            }
+        }
+
+        return true;
+    }
+
+    private static void ReadIn(Block user, Node phi, Node slot)
+    {
+        for (var i = 0; i < user.Nodes.Count; i++)
+        {
+            var node = user.Nodes[i];
+            for (var o = 0; o < node.Operands.Count; o++)
+            {
+                if (node.Operands[o] != phi)
+                {
+                    continue;
+                }
+
+                var load = new Node(Op.Load, phi.Type) { Size = slot.Size, Position = node.Position }.With(slot);
+                if (node.Op == Op.Phi)
+                {
+                    Insert(node.Targets[o], node.Targets[o].Nodes.Count - 1, load);
+                }
+                else
+                {
+                    Insert(user, i++, load);
+                }
+
+                node.Operands[o] = load;
+            }
+        }
+    }
+
+    /// <summary>Gives every edge into the block a block of its own that only jumps, unless its predecessor does that already.</summary>
+    private static void SplitEdges(Function function, Block block)
+    {
+        foreach (var predecessor in block.Predecessors.Where(static p => p.Terminator.Op != Op.Jump).ToArray())
+        {
+            var between = function.NewBlock();
+            between.Append(new Node(Op.Jump, IrType.Void) { Position = predecessor.Terminator.Position }).Targets.Add(block);
+            between.Predecessors.Add(predecessor);
+            block.ReplaceIncoming(predecessor, between);
+            block.Predecessors[block.Predecessors.IndexOf(predecessor)] = between;
+            var targets = predecessor.Terminator.Targets;
+            for (var i = 0; i < targets.Count; i++)
+            {
+                targets[i] = targets[i] == block ? between : targets[i];
+            }
+        }
+    }
+
+    private static void Duplicate(Block block, Block predecessor)
+    {
+        predecessor.Nodes.RemoveAt(predecessor.Nodes.Count - 1);
+        var copies = new Dictionary<Node, Node>();
+        foreach (var node in block.Nodes)
+        {
+            var copy = node.Copy(o => copies.GetValueOrDefault(o, o));
+            copies[node] = copy;
+            predecessor.Append(copy);
+        }
+
+        block.Predecessors.Remove(predecessor);
+        foreach (var successor in block.Successors)
+        {
+            successor.Predecessors.Add(predecessor);
+            foreach (var phi in successor.Phis)
+            {
+                var operand = phi.Operands[phi.Targets.IndexOf(block)];
+                phi.AddOperand(copies.GetValueOrDefault(operand, operand));
+                phi.Targets.Add(predecessor);
+            }
+        }
+    }
+
+    private static void Insert(Block block, int at, Node node)
+    {
+        node.Block = block;
+        block.Nodes.Insert(at, node);
+    }
+}
