@@ -20,7 +20,7 @@ internal static class Pipeline
         Apply(new StackSplitting());
         Apply(new LoopUnrolling());
         Apply(new TailDuplication());
-        Apply(new Promotion());
+        Apply(new Promotion(readByHelpers: false));
 
         // What one pass finds helps the others; two or three rounds are usual.
         for (var round = 0; round < MostRounds; round++)
@@ -33,7 +33,7 @@ internal static class Pipeline
             changed |= Apply(new DeadCode());
             changed |= Apply(new StackSplitting());
             changed |= Apply(new JumpThreading());
-            changed |= Apply(new Promotion());
+            changed |= Apply(new Promotion(readByHelpers: true));
             if (!changed)
             {
                 break;
@@ -41,6 +41,9 @@ internal static class Pipeline
         }
 
         StalePointers.Check(function);
+
+        // Undoes what simplification prefers, so it comes last.
+        Apply(new AddressReuse());
         if (target.IsaLevel < 4)
         {
             Apply(new SignedDivision());

@@ -184,6 +184,9 @@ internal sealed class MachineFunction
     /// <summary>Slots whose address is kept in a register.</summary>
     public HashSet<Node> Pinned { get; } = [];
 
+    /// <summary>Four-byte slots of which the verifier need not know the value; see <see cref="StackLayout"/>.</summary>
+    public HashSet<Node> Vague { get; } = [];
+
     public int FrameSize { get; set; }
 
     public int NewRegister() => RegisterCount++;

@@ -8,9 +8,21 @@ internal sealed partial class Selection
 {
     private void SelectBranch(Node node)
     {
-        var (code, a, b, immediate) = Comparison(node);
-        JumpIf(code, a, b, immediate, EdgeTo(node.Block!, node.Targets[0]));
-        var other = EdgeTo(node.Block!, node.Targets[1]);
+        var (yes, no) = (node.Targets[0], node.Targets[1]);
+        if (TestedBits(node) is { } and)
+        {
+            // The jump is taken when a bit is set.
+            (yes, no) = node.Condition == Condition.NotEqual ? (yes, no) : (no, yes);
+            var (mask, bits) = Operand(and.Operands[1], IrType.I64);
+            JumpIf(OpCodes.ClassJmp | OpCodes.Jset, Use(and.Operands[0]), mask, bits, EdgeTo(node.Block!, yes));
+        }
+        else
+        {
+            var (code, a, b, immediate) = Comparison(node);
+            JumpIf(code, a, b, immediate, EdgeTo(node.Block!, yes));
+        }
+
+        var other = EdgeTo(node.Block!, no);
         Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
         _current.Successors.Add(other);
     }

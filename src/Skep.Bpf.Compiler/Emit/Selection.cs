@@ -36,6 +36,7 @@ internal sealed partial class Selection
     {
         Loops.Annotate(_function);
         FindFolded();
+        _machine.Vague.UnionWith(VagueSlots.Find(_function));
         foreach (var block in _function.Blocks)
         {
             var machine = new MachineBlock(_machine.Blocks.Count) { LoopDepth = block.LoopDepth };
@@ -90,6 +91,8 @@ internal sealed partial class Selection
                         Op.Load or Op.Store or Op.Atomic when i == 0 => false,
                         Op.Store when i == 1 => DropMask(operand, node.Size) != operand,
                         Op.Call => Aliasing.BaseOf(operand).Op == Op.Alloca,
+                        Op.Branch => operand == TestedBits(node) || IsFreeTruncation(operand),
+                        Op.Compare => IsFreeTruncation(operand),
                         _ => false,
                     };
                     if (!free)
@@ -111,6 +114,14 @@ internal sealed partial class Selection
             }
         }
     }
+
+    /// <summary>A truncation that only one comparison needs: the comparison is of 32 bits instead.</summary>
+    private bool IsFreeTruncation(Node value) => value.Op == Op.Truncate && _target.IsaLevel >= 3 && _uses[value] == 1;
+
+    /// <summary>The conjunction whose bits a branch tests for being all zero, when nothing else needs it: there is a jump for that.</summary>
+    private Node? TestedBits(Node branch) => branch.Operands[0] is { Op: Op.And } and && _uses[and] == 1
+        && branch.Condition is Condition.Equal or Condition.NotEqual && branch.Operands[1].IsConstantValue(0)
+        && (!and.Operands[1].IsConstant || and.Operands[1].Immediate is >= 0 and <= int.MaxValue) && and.Type != IrType.Pointer ? and : null;
 
     /// <summary>The value whose low bytes are those of <paramref name="value"/>: what a store of <paramref name="size"/> bytes may take instead.</summary>
     private static Node DropMask(Node value, int size)
@@ -289,7 +300,9 @@ internal sealed partial class Selection
         var condition = node.Condition;
 
         // Addresses and unsigned 32-bit values compare in 64 bits: the verifier keeps better bounds, and the values are zero-extended.
-        var narrow = a.Type == IrType.I32 && (condition.IsSigned() || (b.IsConstant && (uint)b.Immediate > int.MaxValue));
+        var truncated = IsFreeTruncation(a) || IsFreeTruncation(b);
+        var narrow = a.Type == IrType.I32 && (truncated || condition.IsSigned() || (b.IsConstant && (uint)b.Immediate > int.MaxValue));
+        (a, b) = (IsFreeTruncation(a) ? a.Operands[0] : a, IsFreeTruncation(b) ? b.Operands[0] : b);
         var (register, immediate) = Operand(b, narrow ? IrType.I32 : IrType.I64);
         return ((byte)((narrow ? OpCodes.ClassJmp32 : OpCodes.ClassJmp) | JumpCode(condition)), Use(a), register, immediate);
     }

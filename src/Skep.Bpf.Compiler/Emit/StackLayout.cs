@@ -3,7 +3,11 @@ using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Emit;
 
-/// <summary>Gives stack slots their place in the 512-byte frame; slots that are never in use together share bytes.</summary>
+/// <summary>
+/// Gives stack slots their place in the 512-byte frame; slots that are never in use together share bytes.
+/// The verifier follows a 32-bit value only into the lower half of an eight-byte cell (check_stack_write_fixed_off in kernel/bpf/verifier.c). What several paths
+/// write for a helper to read goes into the upper half, where it forgets the value: the paths are then walked once from there on.
+/// </summary>
 internal static class StackLayout
 {
     private const int FrameLimit = 512;
@@ -22,7 +26,7 @@ internal static class StackLayout
         {
             var size = (slot.Size + 7) & ~7;
             var taken = slots.Where(o => o != slot && function.Frame.ContainsKey(o) && conflicts[index[slot]].Contains(index[o]))
-                .Select(o => (Start: function.Frame[o], End: function.Frame[o] + ((o.Size + 7) & ~7)))
+                .Select(o => (Start: function.Frame[o] & ~7, End: (function.Frame[o] & ~7) + ((o.Size + 7) & ~7)))
                 .OrderByDescending(static r => r.End)
                 .ToList();
             var start = -size;
@@ -34,7 +38,7 @@ internal static class StackLayout
                 }
             }
 
-            function.Frame[slot] = start;
+            function.Frame[slot] = function.Vague.Contains(slot) ? start + 4 : start;
             function.FrameSize = Math.Max(function.FrameSize, -start);
         }
 

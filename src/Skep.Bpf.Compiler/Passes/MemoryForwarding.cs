@@ -4,8 +4,8 @@ using Skep.Bpf.Compiler.Ir;
 namespace Skep.Bpf.Compiler.Passes;
 
 /// <summary>
-/// Uses a value already read from or written to memory instead of reading it again.
-/// Works inside extended basic blocks: a block with a single predecessor begins with what that one knew.
+/// Uses a value already read from or written to memory instead of reading it again. A block begins with what its predecessors know at their ends;
+/// where they know different values of the same place, a phi takes the place of the read. What loops do to memory is not followed.
 /// </summary>
 internal sealed class MemoryForwarding : IPass
 {
@@ -15,18 +15,23 @@ internal sealed class MemoryForwarding : IPass
     {
         var aliasing = new Aliasing(function);
         var changed = false;
-        var atEnd = new Dictionary<Block, List<Node>>();
+        var tested = function.Blocks.Select(static b => b.Terminator).Where(static t => t.Op == Op.Switch || IsTest(t)).Select(static t => t.Operands[0]).ToHashSet();
+        var vague = VagueSlots.Find(function);
+        var atEnd = new Dictionary<Block, List<Known>>();
         foreach (var block in function.Blocks)
         {
-            var known = block.Predecessors.Count == 1 && atEnd.TryGetValue(block.Predecessors[0], out var inherited) ? new List<Node>(inherited) : [];
-            foreach (var node in block.Nodes)
+            var known = AtStart(block, atEnd, tested);
+            foreach (var node in block.Nodes.ToArray())
             {
                 for (var i = 0; i < node.Operands.Count; i++)
                 {
                     node.Operands[i] = node.Operands[i].Resolve();
                 }
 
-                changed |= Visit(node, known, aliasing);
+                if (node.Op != Op.Load || !vague.Contains(node.Operands[0]))
+                {
+                    changed |= Visit(node, known, aliasing);
+                }
             }
 
             atEnd[block] = known;
@@ -40,42 +45,79 @@ internal sealed class MemoryForwarding : IPass
         return changed;
     }
 
-    private static bool Visit(Node node, List<Node> known, Aliasing aliasing)
+    private static bool IsTest(Node branch) => branch.Op == Op.Branch && branch.Condition is Condition.Equal or Condition.NotEqual && branch.Operands[1].IsConstant;
+
+    /// <summary>
+    /// What is known on all paths. A value that was compared for being equal to a constant is better read anew where paths meet: in a register the
+    /// verifier would know it apart on each of them, and walk what follows once for each.
+    /// </summary>
+    private static List<Known> AtStart(Block block, Dictionary<Block, List<Known>> atEnd, HashSet<Node> tested)
+    {
+        var ends = new List<List<Known>>();
+        foreach (var predecessor in block.Predecessors)
+        {
+            if (!atEnd.TryGetValue(predecessor, out var end))
+            {
+                return [];
+            }
+
+            ends.Add(end);
+        }
+
+        if (ends.Count < 2)
+        {
+            return ends.Count == 0 ? [] : [.. ends[0]];
+        }
+
+        var result = new List<Known>();
+        foreach (var first in ends[0].Where(k => !tested.Contains(k.Access)))
+        {
+            var all = new Known[ends.Count];
+            for (var i = 0; i < all.Length; i++)
+            {
+                all[i] = ends[i].Find(k => k.IsSamePlace(first.Access))!;
+                if (all[i] is null)
+                {
+                    break;
+                }
+            }
+
+            if (all[^1] is not null)
+            {
+                result.Add(all.All(k => k == first) ? first : new Known(first.Access, block, all));
+            }
+        }
+
+        return result;
+    }
+
+    private static bool Visit(Node node, List<Known> known, Aliasing aliasing)
     {
         switch (node.Op)
         {
             case Op.Load:
-                foreach (var access in known)
+                if (known.Find(k => k.IsSamePlace(node)) is { } earlier)
                 {
-                    if (Aliasing.BaseOf(access.Operands[0]) == Aliasing.BaseOf(node.Operands[0]) && access.Size == node.Size
-                        && access.Immediate + Aliasing.OffsetOf(access.Operands[0]) == node.Immediate + Aliasing.OffsetOf(node.Operands[0]))
+                    if (earlier.Fits(node))
                     {
-                        var value = access.Op == Op.Load ? access : access.Operands[1];
-                        if (value.Type == node.Type || (value.Type != IrType.I32 && node.Type != IrType.I32))
-                        {
-                            // A narrow store keeps only the low bits, which a promoted value must not exceed.
-                            if (access.Op == Op.Store && node.Size < 4 && (KnownBits.PossibleBits(value) >> (node.Size * 8)) != 0)
-                            {
-                                break;
-                            }
-
-                            node.Replacement = value;
-                            return true;
-                        }
+                        node.Replacement = earlier.Value();
+                        return true;
                     }
+
+                    known.Remove(earlier);
                 }
 
-                known.Add(node);
+                known.Add(new Known(node));
                 return false;
             case Op.Store:
-                known.RemoveAll(k => aliasing.MayOverlap(k, k.Size, node, node.Size));
-                known.Add(node);
+                known.RemoveAll(k => aliasing.MayOverlap(k.Access, k.Access.Size, node, node.Size));
+                known.Add(new Known(node));
                 return false;
             case Op.Atomic:
-                known.RemoveAll(k => aliasing.MayOverlap(k, k.Size, node, node.Size));
+                known.RemoveAll(k => aliasing.MayOverlap(k.Access, k.Access.Size, node, node.Size));
                 return false;
             case Op.Call:
-                known.RemoveAll(k => Clobbers(node, k, aliasing));
+                known.RemoveAll(k => Clobbers(node, k.Access, aliasing));
                 return false;
             default:
                 return false;
@@ -110,6 +152,64 @@ internal sealed class MemoryForwarding : IPass
             default:
                 // Map values change under other CPUs and under updates.
                 return true;
+        }
+    }
+
+    /// <summary>A place in memory whose content is known: by an access, or by one on each path into a block.</summary>
+    private sealed class Known(Node access, Block? join = null, Known[]? paths = null)
+    {
+        private Node? _value;
+
+        /// <summary>The access, or one of them: it says which place is meant.</summary>
+        public Node Access { get; } = access;
+
+        public bool IsSamePlace(Node other) =>
+            Access.Size == other.Size && Aliasing.BaseOf(Access.Operands[0]) == Aliasing.BaseOf(other.Operands[0])
+            && Access.Immediate + Aliasing.OffsetOf(Access.Operands[0]) == other.Immediate + Aliasing.OffsetOf(other.Operands[0]);
+
+        /// <summary>Whether a read may be replaced by the content.</summary>
+        public bool Fits(Node load)
+        {
+            if (paths is not null)
+            {
+                // A pointer stays the one that was read on this very path: the verifier must not see two merged.
+                return load.Type != IrType.Pointer && paths.All(p => p.Fits(load) && p.Type == load.Type);
+            }
+
+            var value = Content;
+            return (value.Type == load.Type || (value.Type != IrType.I32 && load.Type != IrType.I32))
+
+                // A narrow store keeps only the low bits, which a promoted value must not exceed.
+                && (Access.Op != Op.Store || Access.Size >= 4 || (KnownBits.PossibleBits(value) >> (Access.Size * 8)) == 0);
+        }
+
+        /// <summary>The content; where paths meet, a phi is made once.</summary>
+        public Node Value()
+        {
+            if (paths is null)
+            {
+                return Content;
+            }
+
+            if (_value is null)
+            {
+                var values = paths.Select(static p => p.Value()).ToArray();
+                _value = values.All(v => v == values[0]) ? values[0] : Phi(values);
+            }
+
+            return _value.Resolve();
+        }
+
+        private IrType Type => paths is null ? Content.Type : paths[0].Type;
+
+        private Node Content => (Access.Op == Op.Load ? Access : Access.Operands[1]).Resolve();
+
+        private Node Phi(Node[] values)
+        {
+            var phi = new Node(Op.Phi, values[0].Type == IrType.I32 ? IrType.I32 : IrType.I64) { Block = join, Position = Access.Position }.With(values);
+            phi.Targets.AddRange(join!.Predecessors);
+            join.Nodes.Insert(0, phi);
+            return phi;
         }
     }
 }

@@ -7,7 +7,8 @@ namespace Skep.Bpf.Compiler.Passes;
 /// Turns stack slots whose address never leaves the function into SSA values (Cytron et al., 1991), field by field:
 /// this is scalar replacement of structs and of ref structs. A slot that helpers only read keeps its writes, but is not read by the program itself any more.
 /// </summary>
-internal sealed class Promotion : IPass
+/// <param name="readByHelpers">Whether the latter kind is looked at too: later, when it is known which of them hold constants.</param>
+internal sealed class Promotion(bool readByHelpers) : IPass
 {
     public string Why => "locals and struct fields become values in registers";
 
@@ -41,7 +42,7 @@ internal sealed class Promotion : IPass
 
     /// <param name="function">The function.</param>
     /// <param name="seen">Slots that helpers read.</param>
-    private static Dictionary<(Node Alloca, int Offset), Variable> FindVariables(Function function, out HashSet<Node> seen)
+    private Dictionary<(Node Alloca, int Offset), Variable> FindVariables(Function function, out HashSet<Node> seen)
     {
         seen = [];
         var read = new HashSet<Node>();
@@ -59,7 +60,7 @@ internal sealed class Promotion : IPass
                         continue;
                     }
 
-                    if (node.Op == Op.Call && ((HelperCall)node.Payload!).Arguments[i].ReadOnly)
+                    if (readByHelpers && node.Op == Op.Call && ((HelperCall)node.Payload!).Arguments[i].ReadOnly)
                     {
                         seen.Add(operand);
                         continue;
@@ -100,6 +101,9 @@ internal sealed class Promotion : IPass
                 }
             }
         }
+
+        // The verifier walks on with each of several constants in a register; in memory it forgets them (StackLayout).
+        refused.UnionWith(VagueSlots.Find(function).Where(seen.Contains));
 
         // Nothing is gained where only helpers read.
         refused.UnionWith(seen.Where(s => !read.Contains(s)));

@@ -265,6 +265,13 @@ internal static class Simplifier
                     node.Condition = Condition.NotEqual;
                     node.Operands[1] = Node.Const(b.Type, 0);
                     break;
+                case Condition.Equal or Condition.NotEqual when b.Immediate == 0 && a is { Op: Op.ShiftRightUnsigned } shift && shift.Operands[1].IsConstant
+                    && shift.Operands[1].Immediate < (a.Type == IrType.I32 ? 31 : 30):
+                    // Nothing is left when it was below 2^n.
+                    node.Condition = node.Condition == Condition.Equal ? Condition.LessUnsigned : Condition.GreaterOrEqualUnsigned;
+                    node.Operands[1] = Node.Const(b.Type, 1L << (int)shift.Operands[1].Immediate);
+                    node.Operands[0] = shift.Operands[0];
+                    break;
                 case Condition.LessUnsigned when b.Immediate == 1:
                 case Condition.LessOrEqualUnsigned when b.Immediate == 0:
                     node.Condition = Condition.Equal;

@@ -1,0 +1,63 @@
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Analyses;
+
+/// <summary>
+/// Four-byte slots into which several paths write and of which the verifier need not know the value: helpers read them, and what the program reads back is
+/// only compared. A value that was bounded before it was stored and indexes something afterwards is not among them.
+/// </summary>
+internal static class VagueSlots
+{
+    private const int FewestConstants = 3;
+
+    public static HashSet<Node> Find(Function function)
+    {
+        var constants = new Dictionary<Node, HashSet<long>>();
+        var refused = new HashSet<Node>();
+        foreach (var node in function.Blocks.SelectMany(static b => b.Nodes))
+        {
+            for (var i = 0; i < node.Operands.Count; i++)
+            {
+                var operand = node.Operands[i];
+                if (operand is { Op: Op.Alloca, Size: 4 })
+                {
+                    Use(node, i, operand);
+                }
+                else if (operand is { Op: Op.Load } load && load.Operands[0].Op == Op.Alloca && node.Op is not (Op.Branch or Op.Compare or Op.Return))
+                {
+                    refused.Add(load.Operands[0]);
+                }
+            }
+        }
+
+        return [.. constants.Where(c => c.Value.Count >= FewestConstants && !refused.Contains(c.Key)).Select(static c => c.Key)];
+
+        void Use(Node node, int operand, Node slot)
+        {
+            switch (node.Op)
+            {
+                case Op.Store when operand == 0 && node.Size == 4:
+                    Collect(node.Operands[1], constants.TryGetValue(slot, out var known) ? known : constants[slot] = [], 0);
+                    break;
+                case Op.Load when node.Size == 4:
+                case Op.Call when ((HelperCall)node.Payload!).Arguments[operand].ReadOnly:
+                    break;
+                default:
+                    refused.Add(slot);
+                    break;
+            }
+        }
+    }
+
+    private static void Collect(Node value, HashSet<long> constants, int depth)
+    {
+        if (value.IsConstant)
+        {
+            constants.Add(value.Immediate);
+        }
+        else if (value.Op == Op.Phi && depth < 4)
+        {
+            value.Operands.ForEach(o => Collect(o, constants, depth + 1));
+        }
+    }
+}
