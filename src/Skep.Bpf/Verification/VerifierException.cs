@@ -18,7 +18,7 @@ public sealed class VerifierException : BpfException
     }
 
     private VerifierException(ProgramSpec spec, int status, string log, VerifierLog parsed, IReadOnlyList<VerifierHotspot> hotspots)
-        : this(spec, status, log, parsed, hotspots, VerifierRule.For(parsed.Complaint), Locate(spec, parsed.Slot))
+        : this(spec, status, log, parsed, hotspots, VerifierRule.For(parsed.Complaint) ?? VerifierRule.For(parsed.Headline), Locate(spec, parsed.Slot))
     {
     }
 
@@ -33,8 +33,11 @@ public sealed class VerifierException : BpfException
         Slot = parsed.Slot;
         Instruction = parsed.Instruction;
         Registers = parsed.Registers;
-        Rule = parsed.Reason ?? rule?.Rule;
-        Mend = parsed.Suggestion ?? rule?.Mend;
+        Known = RegisterWords.Describe(parsed.Registers, parsed.Instruction, parsed.Complaint);
+        RuleId = rule?.Id;
+        Rule = rule?.Rule ?? parsed.Reason;
+        Reason = parsed.Reason;
+        Mend = rule?.Mend ?? parsed.Suggestion;
         Position = source;
     }
 
@@ -52,6 +55,15 @@ public sealed class VerifierException : BpfException
 
     /// <summary>What the verifier says, in its words.</summary>
     public string Complaint { get; }
+
+    /// <summary>Number of the rule, for example <c>SKEP1001</c>, with a row in docs/verifier-errors.md; null when the complaint is not known here.</summary>
+    public string? RuleId { get; }
+
+    /// <summary>What the verifier knew of the registers that the instruction uses, in words; empty when the log does not tell.</summary>
+    public string Known { get; }
+
+    /// <summary>The kernel's own explanation; null before 7.3.</summary>
+    public string? Reason { get; }
 
     /// <summary>The rule that was broken, in one sentence; null when the complaint is not known here.</summary>
     public string? Rule { get; }
@@ -90,15 +102,18 @@ public sealed class VerifierException : BpfException
         var text = new StringBuilder();
         if (source is { } line)
         {
-            text.Append(CultureInfo.InvariantCulture, $"{line.File}({line.Line}): ");
+            text.Append(CultureInfo.InvariantCulture, $"{line.File}({line.Line},{line.Column}): ");
         }
 
-        text.Append(CultureInfo.InvariantCulture, $"the verifier rejects program '{spec.Name}' ({Errno.NameOf(status)}): {log.Complaint}");
+        text.Append(CultureInfo.InvariantCulture, $"error {rule?.Id ?? VerifierRule.Unknown}: the verifier rejects program '{spec.Name}' ({Errno.NameOf(status)}): {log.Complaint}");
         Line("source", source?.Text.Trim());
         Line("at", log.Slot is { } slot ? $"{slot}: {log.Instruction}" : "");
         Line("state", log.Registers);
-        Line("rule", log.Reason ?? rule?.Rule);
-        Line("mend", log.Suggestion ?? rule?.Mend);
+        Line("known", RegisterWords.Describe(log.Registers, log.Instruction, log.Complaint));
+        Line("rule", rule?.Rule ?? log.Reason);
+        Line("why", rule is null ? null : log.Reason);
+        Line("mend", rule?.Mend ?? log.Suggestion);
+        Line("kernel", rule is null ? null : log.Suggestion);
         foreach (var (where, share) in hotspots.Take(HotspotsShown))
         {
             Line("walked", string.Create(CultureInfo.InvariantCulture, $"{share,4:p0} {Path.GetFileName(where.File)}({where.Line}): {where.Text.Trim()}"));

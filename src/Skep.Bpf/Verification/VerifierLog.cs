@@ -19,6 +19,9 @@ internal sealed partial record VerifierLog
 
     internal string Registers { get; private init; } = "";
 
+    /// <summary>The kernel's own name of the fault, from 7.3 on; else empty.</summary>
+    internal string Headline { get; private init; } = "";
+
     /// <summary>Explanation by the kernel itself, from 7.3 on.</summary>
     internal string? Reason { get; private init; }
 
@@ -62,6 +65,20 @@ internal sealed partial record VerifierLog
             }
         }
 
+        var headline = structured < 0 ? "" : lines[structured]["Verification failed:".Length..].Trim();
+
+        // Without a classic part there is the marked line below the source, and the instruction in its context.
+        if (slot is null && structured >= 0 && lines.Skip(structured).Select(line => MarkedInstruction().Match(line)).FirstOrDefault(m => m.Success) is { } marked)
+        {
+            slot = int.Parse(marked.Groups["slot"].ValueSpan, NumberStyles.None, CultureInfo.InvariantCulture);
+            instruction = marked.Groups["text"].Value.Trim();
+        }
+
+        if (complaint.Count == 0 && structured >= 0 && lines.Skip(structured).Select(line => Caret().Match(line)).FirstOrDefault(m => m.Success) is { } caret)
+        {
+            complaint.Add(caret.Groups["text"].Value);
+        }
+
         if (complaint.Count == 0)
         {
             complaint.Add(structured >= 0 ? lines[structured] : lines.LastOrDefault(l => !Totals().IsMatch(l)) ?? "no reason was given");
@@ -81,6 +98,7 @@ internal sealed partial record VerifierLog
             Slot = slot,
             Instruction = instruction,
             Registers = registers,
+            Headline = headline,
             Reason = Paragraph(lines, structured, "Reason:"),
             Suggestion = Paragraph(lines, structured, "Suggestion:"),
         };
@@ -110,6 +128,12 @@ internal sealed partial record VerifierLog
 
     [GeneratedRegex(@"^(verification time|stack depth|processed \d+ insns|insns_walked)")]
     private static partial Regex Totals();
+
+    [GeneratedRegex(@"^>>> (?<slot>\d+) \| \([0-9a-f]{2}\) (?<text>.*)$")]
+    private static partial Regex MarkedInstruction();
+
+    [GeneratedRegex(@"\^-+ error: (?<text>.*)$")]
+    private static partial Regex Caret();
 
     [GeneratedRegex(@"\binsn (?<slot>\d+)")]
     private static partial Regex NamedInstruction();

@@ -107,7 +107,7 @@ public class LoadTests
         var rejection = Assert.Throws<VerifierException>(() => ProgramLoader.Load(spec));
 
         Assert.Equal(("Edge.cs", 12), (rejection.Position!.Value.File, rejection.Position.Value.Line));
-        Assert.StartsWith("Edge.cs(12): the verifier rejects program 'unchecked'", rejection.Message);
+        Assert.StartsWith("Edge.cs(12,1): error SKEP1001: the verifier rejects program 'unchecked'", rejection.Message);
         Assert.Contains("invalid access to packet", rejection.Complaint);
         Assert.Contains("DataEnd", rejection.Rule);
         Assert.Contains("R2", rejection.Registers);
