@@ -27,13 +27,9 @@ public static class ProgramCompiler
                 Rule.Unsupported, $"{program.GetType()}: section '{program.Section}' is for {section.Kind.Program?.Name ?? "object files only"}", default);
         }
 
-        var function = new Translator(target, section.Kind).Translate(program, entry);
+        var function = new Translator(target, section.Kind, new FunctionTable(target)).Translate(program, entry);
         Pipeline.Run(function, target);
-        var position = function.Blocks.SelectMany(static b => b.Nodes).Select(static n => n.Position).FirstOrDefault(static p => p.Line > 0);
-        var machine = Selection.Run(function, target);
-        RegisterAllocator.Run(machine, position);
-        StackLayout.Run(machine, position);
-        var (code, maps, lines) = Emitter.Run(machine);
+        var image = ProgramImage.Build(function, target);
         return new ProgramSpec
         {
             Name = program.Name,
@@ -42,10 +38,10 @@ public static class ProgramCompiler
             AttachTarget = section.Target,
             Flags = section.Section.Flags,
             License = program.License,
-            Instructions = code,
-            MapReferences = maps,
-            Lines = lines,
-            Functions = [new FunctionEntry(0, program.Name)],
+            Instructions = image.Code,
+            MapReferences = image.Maps,
+            Lines = image.Lines,
+            Functions = image.Functions,
         };
     }
 

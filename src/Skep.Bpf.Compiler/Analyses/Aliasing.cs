@@ -41,6 +41,7 @@ internal sealed class Aliasing
     public Provenance Of(Node node) => node.Op switch
     {
         Op.Context => Provenance.Context,
+        Op.Parameter => node.Provenance,
         Op.Alloca => Provenance.Stack,
         Op.Map => Provenance.Map,
         Op.MapValue => Provenance.MapValue,

@@ -16,5 +16,6 @@ internal static class Rule
     public const string TooLarge = "SKEP0011";
     public const string StalePointer = "SKEP0012";
     public const string WrongKind = "SKEP0013";
+    public const string Call = "SKEP0020";
     public const string Internal = "SKEP0099";
 }

@@ -1,6 +1,7 @@
 using Skep.Bpf.Asm;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Frontend;
+using Skep.Bpf.Compiler.Ir;
 using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Compiler.Emit;
@@ -15,16 +16,17 @@ internal sealed class Emitter
     private readonly List<Instruction> _code = [];
     private readonly List<MapReference> _maps = [];
     private readonly List<SourceLine> _lines = [];
+    private readonly List<(int Slot, Function Target)> _references = [];
     private readonly Dictionary<MachineBlock, int> _starts = [];
     private readonly List<(int Slot, MachineBlock Target, SourcePosition Position)> _jumps = [];
 
     private Emitter(MachineFunction function) => _function = function;
 
-    public static (List<Instruction> Code, List<MapReference> Maps, List<SourceLine> Lines) Run(MachineFunction function)
+    public static FunctionCode Run(MachineFunction function)
     {
         var emitter = new Emitter(function);
         emitter.Write();
-        return (emitter._code, emitter._maps, emitter._lines);
+        return new FunctionCode(emitter._code, emitter._maps, emitter._lines, emitter._references);
     }
 
     private void Write()
@@ -142,7 +144,13 @@ internal sealed class Emitter
         switch (instruction.Kind)
         {
             case MachineKind.Wide:
-                if (instruction.Map is { } map)
+                if (instruction.Function is { } callback)
+                {
+                    _references.Add((_code.Count, callback));
+                    _code.Add(new Instruction(instruction.Code, dst, OpCodes.PseudoFunction, 0, 0));
+                    _code.Add(default);
+                }
+                else if (instruction.Map is { } map)
                 {
                     _maps.Add(new MapReference(_code.Count, map, instruction.IsMapValue ? (uint)instruction.Immediate : null));
                     _code.Add(new Instruction(instruction.Code, dst, 0, 0, 0));
@@ -165,6 +173,10 @@ internal sealed class Emitter
                     ? new Instruction(instruction.Code, src, 0, 1, (int)instruction.Immediate)
                     : new Instruction((byte)(instruction.Code | OpCodes.SourceRegister), src, (byte)instruction.Src2, 1, 0));
                 _code.Add(new Instruction(OpCodes.ClassAlu64 | OpCodes.Mov, dst, 0, 0, 0));
+                break;
+            case MachineKind.Call when instruction.Function is { } target:
+                _references.Add((_code.Count, target));
+                _code.Add(new Instruction(instruction.Code, 0, OpCodes.PseudoCall, 0, 0));
                 break;
             case MachineKind.Jump:
                 _jumps.Add((_code.Count, instruction.Target!, instruction.Position));

@@ -59,9 +59,15 @@ internal sealed class MachineInstruction(MachineKind kind)
     /// <summary>The stack slot whose frame offset is to be added.</summary>
     public Node? Slot { get; set; }
 
+    /// <summary>The stack slots whose addresses a call gets; while it runs all of them are in use.</summary>
+    public IReadOnlyList<Node> Slots { get; set; } = [];
+
     public BpfMap? Map { get; set; }
 
     public bool IsMapValue { get; set; }
+
+    /// <summary>The function that is called, or whose address is loaded.</summary>
+    public Function? Function { get; set; }
 
     /// <summary>Number of argument registers a call reads.</summary>
     public int Arguments { get; set; }

@@ -135,7 +135,7 @@ internal sealed class RegisterAllocator
 
     private static MachineInstruction Clone(MachineInstruction recipe, int dst, SourcePosition position) => new(recipe.Kind)
     {
-        Code = recipe.Code, Dst = dst, Immediate = recipe.Immediate, Slot = recipe.Slot, Map = recipe.Map, IsMapValue = recipe.IsMapValue, Position = position,
+        Code = recipe.Code, Dst = dst, Immediate = recipe.Immediate, Slot = recipe.Slot, Map = recipe.Map, IsMapValue = recipe.IsMapValue, Function = recipe.Function, Position = position,
     };
 }
 

@@ -53,6 +53,12 @@ internal sealed partial class Selection
         }
 
         _current = _blocks[_function.Entry];
+        foreach (var parameter in _function.Parameters.Where(_uses.ContainsKey))
+        {
+            _registers[parameter] = _machine.NewRegister();
+            Move(_registers[parameter], 1 + (int)parameter.Immediate);
+        }
+
         if (_uses.ContainsKey(_function.Context))
         {
             _registers[_function.Context] = _machine.NewRegister();
@@ -280,12 +286,17 @@ internal sealed partial class Selection
 
     private void SelectCall(Node node)
     {
+        var call = (HelperCall)node.Payload!;
         for (var i = 0; i < node.Operands.Count; i++)
         {
             Materialize(node.Operands[i], i + 1);
         }
 
-        Emit(new MachineInstruction(MachineKind.Call) { Code = OpCodes.CallInstruction, Immediate = node.Immediate, Arguments = node.Operands.Count });
+        Emit(new MachineInstruction(MachineKind.Call)
+        {
+            Code = OpCodes.CallInstruction, Immediate = node.Immediate, Arguments = node.Operands.Count, Function = call.Target,
+            Slots = [.. node.Operands.Select(Aliasing.BaseOf).Where(static o => o.Op == Op.Alloca)],
+        });
         if (_uses.ContainsKey(node))
         {
             Move(Define(node), 0);
@@ -381,6 +392,9 @@ internal sealed partial class Selection
                 {
                     Code = OpCodes.LoadImmediate64, Dst = dst, Map = (BpfMap)node.Payload!, IsMapValue = node.Op == Op.MapValue, Immediate = node.Immediate,
                 });
+                break;
+            case Op.FunctionAddress:
+                Emit(new MachineInstruction(MachineKind.Wide) { Code = OpCodes.LoadImmediate64, Dst = dst, Function = (Function)node.Payload! });
                 break;
             case Op.FrozenObject or Op.FrozenStruct:
                 throw new CompileException(Rule.NotFrozen, $"an object of type {node.Payload!.GetType().Name} is used as a value; objects exist only at compile time", _position);

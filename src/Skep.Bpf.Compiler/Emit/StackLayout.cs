@@ -52,6 +52,9 @@ internal static class StackLayout
         }
     }
 
+    private static IEnumerable<Node> SlotsOf(MachineInstruction instruction) =>
+        instruction.Slot is { } slot ? [slot] : instruction.Slots;
+
     /// <summary>Slots conflict when at some point both have been used before and will be used after.</summary>
     private static List<BitSet> Conflicts(MachineFunction function, List<Node> slots, Dictionary<Node, int> index)
     {
@@ -62,7 +65,7 @@ internal static class StackLayout
         {
             foreach (var instruction in block.Code)
             {
-                if (instruction.Slot is { } slot)
+                foreach (var slot in SlotsOf(instruction))
                 {
                     own[block].Add(index[slot]);
                 }
@@ -95,7 +98,7 @@ internal static class StackLayout
             var running = new BitSet(after[block]);
             for (var i = block.Code.Count - 1; i >= 0; i--)
             {
-                if (block.Code[i].Slot is { } slot)
+                foreach (var slot in SlotsOf(block.Code[i]))
                 {
                     running.Add(index[slot]);
                 }
@@ -106,18 +109,16 @@ internal static class StackLayout
             var earlier = new BitSet(before[block]);
             for (var i = 0; i < block.Code.Count; i++)
             {
-                if (block.Code[i].Slot is not { } slot)
+                foreach (var slot in SlotsOf(block.Code[i]))
                 {
-                    continue;
-                }
-
-                earlier.Add(index[slot]);
-                foreach (var other in earlier.Items())
-                {
-                    if (later[i].Contains(other) && other != index[slot])
+                    earlier.Add(index[slot]);
+                    foreach (var other in earlier.Items())
                     {
-                        conflicts[other].Add(index[slot]);
-                        conflicts[index[slot]].Add(other);
+                        if (later[i].Contains(other) && other != index[slot])
+                        {
+                            conflicts[other].Add(index[slot]);
+                            conflicts[index[slot]].Add(other);
+                        }
                     }
                 }
             }

@@ -45,7 +45,7 @@ internal sealed partial class MethodTranslator
             return;
         }
 
-        PushResult(_translator.Inline(method, arguments));
+        PushResult(FunctionCall.IsWanted(method) ? FunctionCall.Emit(_translator, method, arguments) : _translator.Inline(method, arguments));
     }
 
     /// <summary>An inner map that the program looked up is known to the kernel only; what may be called on it is the same for all maps of its class.</summary>

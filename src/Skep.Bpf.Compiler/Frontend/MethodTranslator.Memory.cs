@@ -65,59 +65,11 @@ internal sealed partial class MethodTranslator
         return node;
     }
 
-    private void StoreStruct(Node address, Entry value, Type type)
-    {
-        if (value.Node.Op == Op.FrozenStruct)
-        {
-            foreach (var leaf in TypeLayout.Of(type).Leaves)
-            {
-                _builder.Store(address, leaf.Offset, leaf.Size, Node.Const(leaf.Size == 8 ? IrType.I64 : IrType.I32, Frozen.Piece(value.Node.Payload!, leaf)));
-            }
+    private void StoreStruct(Node address, Entry value, Type type) => StructMemory.Store(_builder, address, value, type);
 
-            StorePadding(address, type);
-            return;
-        }
+    private void Copy(Node target, Node source, Type type) => StructMemory.Copy(_builder, target, source, type);
 
-        Copy(address, value.Node, type);
-    }
-
-    private void Copy(Node target, Node source, Type type)
-    {
-        // All pieces are read before any is written: source and target may overlap.
-        var layout = TypeLayout.Of(type);
-        var values = new Node[layout.Leaves.Count];
-        for (var i = 0; i < values.Length; i++)
-        {
-            var leaf = layout.Leaves[i];
-            values[i] = _builder.Load(source, leaf.Offset, leaf.Size, leaf.Type);
-        }
-
-        for (var i = 0; i < values.Length; i++)
-        {
-            _builder.Store(target, layout.Leaves[i].Offset, layout.Leaves[i].Size, values[i]);
-        }
-
-        StorePadding(target, type);
-    }
-
-    /// <summary>Padding is zero, always: map keys compare it and the verifier reads it.</summary>
-    private void StorePadding(Node target, Type type)
-    {
-        foreach (var gap in TypeLayout.Of(type).Padding)
-        {
-            _builder.Store(target, gap.Offset, gap.Size, Node.Const(gap.Size == 8 ? IrType.I64 : IrType.I32, 0));
-        }
-    }
-
-    private void Zero(Node target, Type type)
-    {
-        foreach (var leaf in TypeLayout.Of(type).Leaves)
-        {
-            _builder.Store(target, leaf.Offset, leaf.Size, Node.Const(leaf.Type, 0));
-        }
-
-        StorePadding(target, type);
-    }
+    private void Zero(Node target, Type type) => StructMemory.Zero(_builder, target, type);
 
     private Entry LoadObject(Node address, Type type)
     {

@@ -84,7 +84,7 @@ internal sealed partial class MethodTranslator
         for (var i = 0; i < _arguments.Length; i++)
         {
             _arguments[i].Known = arguments[i];
-            if (_arguments[i].IsVariable && !arguments[i].Node.IsFrozen)
+            if (_arguments[i].IsVariable && (!arguments[i].Node.IsFrozen || IsMutableCopy(_arguments[i].Type)))
             {
                 _arguments[i].Known = null;
                 Assign(_arguments[i], arguments[i]);
@@ -117,6 +117,15 @@ internal sealed partial class MethodTranslator
             ? new Entry(_result, _returnType)
             : new Entry(LoadScalar(_result, 0, _returnType));
     }
+
+    /// <summary>Whether a frozen struct passed by value may be changed by the method, which has a copy of its own.</summary>
+    private static bool IsMutableCopy(Type type) =>
+        type.IsValueType && !type.IsDefined(typeof(System.Runtime.CompilerServices.IsReadOnlyAttribute), false) && !HoldsReferences(type);
+
+    private static bool HoldsReferences(Type type) =>
+        type.IsValueType
+            ? !type.IsPrimitive && !type.IsEnum && type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).Any(static f => HoldsReferences(f.FieldType))
+            : !type.IsPointer && !type.IsFunctionPointer;
 
     /// <summary>A local or argument: a stack slot, or a value known at translation.</summary>
     private sealed class Slot(Type type)

@@ -7,8 +7,8 @@ using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
-/// <summary>What all inlined bodies of one program share.</summary>
-internal sealed class Translator(CompileTarget target, ProgramKind kind)
+/// <summary>What all inlined bodies of one function share.</summary>
+internal sealed class Translator(CompileTarget target, ProgramKind kind, FunctionTable functions, Translator? caller = null)
 {
     /// <summary>Deep enough for any sane call tree; a deeper one is recursion through generics.</summary>
     private const int DepthLimit = 64;
@@ -23,22 +23,34 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind)
     /// <summary>What is compiled: it decides which helpers and fields there are.</summary>
     public ProgramKind Kind { get; } = kind;
 
+    /// <summary>The functions of the program that are not inlined.</summary>
+    public FunctionTable Functions { get; } = functions;
+
     public Builder Builder { get; private set; } = null!;
+
+    /// <summary>The methods that are being translated, outermost first.</summary>
+    private IEnumerable<MethodBase> Chain => caller is null ? _active : caller.Chain.Concat(_active);
 
     /// <summary>Translates the entry method of <paramref name="program"/>, everything it calls inlined.</summary>
     public Function Translate(BpfProgram program, MethodInfo entry)
     {
         var function = new Function(program.Name);
+        Translate(function, () => Inline(entry, [new Entry(Frozen.ToNode(program, program.GetType())), new Entry(function.Context)]));
+        return function;
+    }
+
+    /// <summary>Writes a function that returns what <paramref name="body"/> gives, or 0.</summary>
+    public void Translate(Function function, Func<Entry?> body)
+    {
         Builder = new Builder(function);
         var start = Builder.Current;
         Builder.Current = function.NewBlock();
-        var result = Inline(entry, [new Entry(Frozen.ToNode(program, program.GetType())), new Entry(function.Context)]);
+        var result = body();
         Builder.Terminate(new Node(Op.Return, IrType.Void).With(result is { } value ? value.Node : Node.Const(IrType.I32, 0)));
 
         // The entry block has no predecessors: loops to the first instruction get a block of their own.
         start.Append(new Node(Op.Jump, IrType.Void)).Targets.Add(function.Blocks[1]);
         function.Normalize();
-        return function;
     }
 
     /// <summary>Translates a call in place. Null for methods that return nothing.</summary>
@@ -46,8 +58,7 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind)
     {
         if (_active.Contains(method) || _active.Count >= DepthLimit || ++_methods > NodeLimit)
         {
-            Builder.Trap(Rule.Recursion, $"'{method.DeclaringType?.Name}.{method.Name}' calls itself; kernel programs cannot recurse, use a loop with a constant bound");
-            return Dead(method);
+            return Recursion(method);
         }
 
         var body = GetBody(method);
@@ -68,6 +79,14 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind)
             Builder.Position = position;
             _active.RemoveAt(_active.Count - 1);
         }
+    }
+
+    /// <summary>Refuses a call that would never end, and tells how it comes about.</summary>
+    public Entry? Recursion(MethodBase method)
+    {
+        var chain = string.Join(" -> ", Chain.Append(method).Select(static m => $"{m.DeclaringType?.Name}.{m.Name}"));
+        Builder.Trap(Rule.Recursion, $"'{method.DeclaringType?.Name}.{method.Name}' calls itself ({chain}); kernel programs cannot recurse, use a loop with a constant bound");
+        return Dead(method);
     }
 
     /// <summary>A value for code that cannot be reached.</summary>

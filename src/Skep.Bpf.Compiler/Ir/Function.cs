@@ -12,9 +12,21 @@ internal sealed class Function(string name)
 
     public List<Node> Allocas { get; } = [];
 
+    /// <summary>What a caller passes in registers, in order; none in a program's main function, which has its context.</summary>
+    public List<Node> Parameters { get; } = [];
+
+    /// <summary>How the function is declared; null for a program's main function.</summary>
+    public FunctionSignature? Signature { get; init; }
+
+    /// <summary>What a call does; known once the function is optimised.</summary>
+    public FunctionEffects? Effects { get; set; }
+
     public Node Context { get; } = new(Op.Context, IrType.Pointer) { Provenance = Provenance.Context };
 
     public Block Entry => Blocks[0];
+
+    /// <summary>Where it begins in C#.</summary>
+    public SourcePosition Position => Blocks.SelectMany(static b => b.Nodes).Select(static n => n.Position).FirstOrDefault(static p => p.Line > 0);
 
     public Block NewBlock()
     {
@@ -118,6 +130,11 @@ internal sealed class Function(string name)
     {
         _nextNode = 0;
         Context.Id = _nextNode++;
+        foreach (var parameter in Parameters)
+        {
+            parameter.Id = _nextNode++;
+        }
+
         foreach (var alloca in Allocas)
         {
             alloca.Id = _nextNode++;

@@ -1,14 +1,23 @@
 namespace Skep.Bpf.Compiler.Ir;
 
-/// <summary>What is known about a helper call beyond its operands.</summary>
+/// <summary>What is known about a call beyond its operands.</summary>
 /// <param name="Name">Name of the C# method, for dumps and messages.</param>
 /// <param name="Arguments">One per operand.</param>
 internal sealed record HelperCall(string Name, HelperArgument[] Arguments)
 {
+    /// <summary>The function of the program that is called; null for a helper.</summary>
+    public Function? Target { get; init; }
+
+    /// <summary>The call may change fields of the context.</summary>
+    public bool WritesContext { get; init; }
+
+    /// <summary>The call may change memory that it is not given the address of: packet bytes, map values, whatever pointers in memory lead to.</summary>
+    public bool WritesMemory { get; init; }
+
     public override string ToString() => Name;
 }
 
-/// <summary>How a helper treats an argument.</summary>
+/// <summary>How a call treats an argument.</summary>
 /// <param name="Extent">Bytes accessed when the argument is an address; 0 when unknown.</param>
-/// <param name="ReadOnly">The helper does not write through it.</param>
+/// <param name="ReadOnly">The call does not write through it.</param>
 internal readonly record struct HelperArgument(int Extent, bool ReadOnly);

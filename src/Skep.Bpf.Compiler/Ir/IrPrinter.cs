@@ -11,7 +11,7 @@ internal static class IrPrinter
     {
         function.Number();
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"function {function.Name}\n");
+        text.Append(CultureInfo.InvariantCulture, $"function {function.Name}({string.Join(", ", function.Parameters.Select(Name))})\n");
         foreach (var alloca in function.Allocas)
         {
             text.Append(CultureInfo.InvariantCulture, $"  {Name(alloca)} = stack {alloca.Size} bytes {alloca.Payload}\n");
@@ -39,6 +39,8 @@ internal static class IrPrinter
     {
         Op.Constant => node.Type == IrType.I32 ? ((uint)node.Immediate).ToString(CultureInfo.InvariantCulture) : $"{node.Immediate}L",
         Op.Context => "ctx",
+        Op.Parameter => $"p{node.Immediate}",
+        Op.FunctionAddress => $"&{((Function)node.Payload!).Name}",
         Op.Map => $"map:{((BpfMap)node.Payload!).Name}",
         Op.MapValue => $"value:{((BpfMap)node.Payload!).Name}+{node.Immediate}",
         Op.FrozenObject or Op.FrozenStruct => $"frozen:{node.Payload?.GetType().Name}",
@@ -59,6 +61,7 @@ internal static class IrPrinter
             Op.Jump => $"jump {node.Targets[0]}",
             Op.Switch => $"switch {operands} [{string.Join(", ", node.Targets)}]",
             Op.Phi => $"phi {string.Join(", ", node.Operands.Zip(node.Targets, (v, b) => $"{Name(v)} from {b}"))}",
+            Op.Call when node.Payload is HelperCall { Target: { } target } => $"call {target.Name} ({operands})",
             Op.Call => $"call helper {node.Immediate} ({operands})",
             Op.Trap => $"trap {node.Payload}",
             Op.SignExtend or Op.ByteSwap => $"{node.Op}{node.Immediate} {operands}",

@@ -15,6 +15,12 @@ internal enum Op : byte
     // Leaves; they stand in no block.
     Constant,
     Context,
+
+    /// <summary>Argument number Immediate, from 0, of a function that is called.</summary>
+    Parameter,
+
+    /// <summary>The address of the function in Payload, for helpers that call back.</summary>
+    FunctionAddress,
     Map,
     MapValue,
     FrozenObject,
@@ -62,7 +68,7 @@ internal enum Op : byte
 
     Phi,
 
-    /// <summary>Helper call; Immediate is the helper's number.</summary>
+    /// <summary>Call of a helper, Immediate being its number, or of a function of the program; the payload tells.</summary>
     Call,
 
     // Terminators

@@ -146,9 +146,9 @@ internal sealed class MemoryForwarding : IPass
 
                 return false;
             case Provenance.Context:
-                return call.ClobbersPacket;
+                return call.ClobbersPacket || (((HelperCall)call.Payload!).WritesContext && access.Provenance == Provenance.None);
             case Provenance.Packet:
-                return call.ClobbersPacket;
+                return call.ClobbersPacket || ((HelperCall)call.Payload!).WritesMemory;
             default:
                 // Map values change under other CPUs and under updates.
                 return true;

@@ -12,7 +12,7 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
 {
     // The kernel takes a million instructions in a program; the sum bounds what programs that share functions may cost.
     private const int LongestProgram = 1_000_000, LongestObject = 4_000_000;
-    private const byte PseudoFunction = 4, PseudoTypeId = 3;
+    private const byte PseudoTypeId = 3;
     private const uint WideLoadRelocation = 1, CallRelocation = 10;
 
     private readonly ElfFile _elf = elf;
@@ -177,7 +177,7 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
         {
             if (relocation is not { } r)
             {
-                if (first.Src == PseudoFunction)
+                if (first.Src == OpCodes.PseudoFunction)
                 {
                     AddFunctionReference(first, function.Section.Index, (long)slot + first.Immediate + 1);
                     _code.Add(second);
@@ -285,7 +285,7 @@ internal sealed class ProgramLinker(ElfFile elf, ObjectCode code, ObjectMaps map
             return external.Problem is null ? external : throw new UnresolvedException(external.Problem);
         }
 
-        private void AddFunctionReference(Instruction first, int section, long slot) => AddCall(first with { Src = PseudoFunction }, section, slot);
+        private void AddFunctionReference(Instruction first, int section, long slot) => AddCall(first with { Src = OpCodes.PseudoFunction }, section, slot);
 
         private void AddCall(Instruction instruction, int section, long slot)
         {

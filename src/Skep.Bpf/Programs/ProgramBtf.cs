@@ -19,14 +19,14 @@ internal sealed record ProgramBtf(byte[] Btf, byte[] Functions, byte[] Lines)
     internal static ProgramBtf For(ProgramSpec spec)
     {
         var builder = new BtfBuilder();
-        var prototype = Prototype(builder, spec);
+        var types = new FunctionBtf(builder, spec.Type);
         var entries = spec.Functions.Count > 0 ? spec.Functions : [new FunctionEntry(0, spec.Name)];
         var functions = new byte[entries.Count * FunctionRecordSize];
         for (var i = 0; i < entries.Count; i++)
         {
             var record = functions.AsSpan(i * FunctionRecordSize);
             BinaryPrimitives.WriteInt32LittleEndian(record, entries[i].Slot);
-            BinaryPrimitives.WriteUInt32LittleEndian(record[4..], builder.AddFunction(Identifier(entries[i].Name), prototype, global: false));
+            BinaryPrimitives.WriteUInt32LittleEndian(record[4..], types.Add(entries[i]));
         }
 
         var lines = LineRecords(builder, spec, entries);
@@ -69,28 +69,5 @@ internal sealed record ProgramBtf(byte[] Btf, byte[] Functions, byte[] Lines)
         }
 
         return records;
-    }
-
-    /// <summary>The main function is <c>int name(struct context *)</c>, with the context struct the kernel knows by its name.</summary>
-    private static uint Prototype(BtfBuilder builder, ProgramSpec spec)
-    {
-        var result = builder.AddInt("int", 4, signed: true);
-        var context = spec.Type switch
-        {
-            ProgramType.Xdp => builder.AddStruct("xdp_md", 0),
-            ProgramType.SchedCls or ProgramType.SchedAct or ProgramType.CgroupSkb or ProgramType.SocketFilter or ProgramType.SkSkb =>
-                builder.AddStruct("__sk_buff", 0),
-            ProgramType.SockOps => builder.AddStruct("bpf_sock_ops", 0),
-            ProgramType.CgroupSockAddr => builder.AddStruct("bpf_sock_addr", 0),
-            ProgramType.CgroupSock => builder.AddStruct("bpf_sock", 0),
-            _ => builder.AddInt("unsigned long long", 8, signed: false),
-        };
-        return builder.AddPrototype(result, ("context", builder.AddPointer(context)));
-    }
-
-    private static string Identifier(string name)
-    {
-        var characters = name.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '_').ToArray();
-        return characters.Length == 0 ? "main" : char.IsAsciiDigit(characters[0]) ? "_" + new string(characters) : new string(characters);
     }
 }

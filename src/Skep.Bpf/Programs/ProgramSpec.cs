@@ -84,4 +84,16 @@ internal sealed record ObjectProgramTypes(ObjectBtf Btf, byte[] Functions, byte[
 public readonly record struct SourceLine(int Slot, string File, int Line, int Column, string Text);
 
 /// <summary>A function that begins at a slot.</summary>
-public readonly record struct FunctionEntry(int Slot, string Name);
+/// <param name="Slot">First slot.</param>
+/// <param name="Name">Name in the kernel.</param>
+public readonly record struct FunctionEntry(int Slot, string Name)
+{
+    /// <summary>What it takes; null for a program's main function, which takes the context.</summary>
+    public IReadOnlyList<FunctionParameter>? Parameters { get; init; }
+
+    /// <summary>What it returns, where <see cref="Parameters"/> are given.</summary>
+    public FunctionParameter Result { get; init; }
+
+    /// <summary>The kernel verifies it by itself, for any arguments of these types (kernel 5.6).</summary>
+    public bool IsGlobal { get; init; }
+}

@@ -1,0 +1,32 @@
+using Skep.Bpf.Compiler.Frontend;
+using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Programming;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Compiler.Emit;
+
+/// <summary>What the kernel is told of a function's type.</summary>
+internal static class FunctionTypes
+{
+    public static FunctionEntry Describe(Function function, int slot) => function.Signature is { } signature
+        ? new FunctionEntry(slot, function.Name)
+        {
+            Parameters = [.. signature.Parameters.Select(static p => Parameter(p.Name, p.Type))],
+            Result = signature.Result == typeof(void) ? FunctionParameter.Number("", 4, true) : Parameter("", signature.Result),
+            IsGlobal = signature.IsGlobal,
+        }
+        : new FunctionEntry(slot, function.Name);
+
+    private static FunctionParameter Parameter(string name, Type type)
+    {
+        if (type.IsByRef && type.GetElementType() is { } element)
+        {
+            return element.IsDefined(typeof(KernelContextAttribute), false) ? FunctionParameter.Context(name)
+                : FunctionParameter.Memory(name, element.Name, element.IsByRefLike ? 0 : TypeLayout.SizeOf(element));
+        }
+
+        return TypeLayout.ScalarOf(type) is null ? FunctionParameter.Memory(name, type.Name, TypeLayout.SizeOf(type))
+            : type.IsPointer || type.IsFunctionPointer ? FunctionParameter.Memory(name, "", 0)
+            : FunctionParameter.Number(name, TypeLayout.SizeOf(type), TypeLayout.IsSigned(type));
+    }
+}

@@ -1,0 +1,56 @@
+using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Analyses;
+using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Programs;
+
+namespace Skep.Bpf.Compiler.Emit;
+
+/// <summary>The main function and all it calls, one after the other.</summary>
+internal sealed class ProgramImage
+{
+    public List<Instruction> Code { get; } = [];
+
+    public List<MapReference> Maps { get; } = [];
+
+    public List<SourceLine> Lines { get; } = [];
+
+    public List<FunctionEntry> Functions { get; } = [];
+
+    /// <summary>Gives each function registers and a frame, writes them, and resolves the calls between them.</summary>
+    public static ProgramImage Build(Function main, CompileTarget target)
+    {
+        var image = new ProgramImage();
+        var graph = CallGraph.Of(main);
+        var starts = new Dictionary<Function, int>();
+        var references = new List<(int Slot, Function Target)>();
+        var frames = new Dictionary<Function, int>();
+        foreach (var function in graph.Functions)
+        {
+            var position = function.Position;
+            var machine = Selection.Run(function, target);
+            RegisterAllocator.Run(machine, position);
+            StackLayout.Run(machine, position);
+            frames.Add(function, machine.FrameSize);
+            starts.Add(function, image.Code.Count);
+            image.Append(function, Emitter.Run(machine), references);
+        }
+
+        StackLedger.Check(graph, frames);
+        foreach (var (slot, callee) in references)
+        {
+            image.Code[slot] = image.Code[slot] with { Immediate = starts[callee] - slot - 1 };
+        }
+
+        return image;
+    }
+
+    private void Append(Function function, FunctionCode code, List<(int Slot, Function Target)> references)
+    {
+        var start = Code.Count;
+        Functions.Add(FunctionTypes.Describe(function, start));
+        Code.AddRange(code.Code);
+        Maps.AddRange(code.Maps.Select(m => m with { Slot = m.Slot + start }));
+        Lines.AddRange(code.Lines.Select(l => l with { Slot = l.Slot + start }));
+        references.AddRange(code.References.Select(r => (r.Slot + start, r.Target)));
+    }
+}

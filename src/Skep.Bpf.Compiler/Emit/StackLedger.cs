@@ -1,0 +1,45 @@
+using Skep.Bpf.Compiler.Analyses;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Emit;
+
+/// <summary>Functions that call each other share the stack of 512 bytes, and nest at most eight deep (<c>check_max_stack_depth</c> in kernel/bpf/verifier.c).</summary>
+internal static class StackLedger
+{
+    private const int StackLimit = 512;
+    private const int DepthLimit = 8;
+    private const int Granularity = 16;
+
+    /// <exception cref="CompileException">A chain of calls needs more.</exception>
+    public static void Check(CallGraph graph, Dictionary<Function, int> frames)
+    {
+        if (graph.Functions.Count > 1)
+        {
+            Walk(graph, frames, graph.Functions[0], []);
+        }
+    }
+
+    private static void Walk(CallGraph graph, Dictionary<Function, int> frames, Function function, List<Function> chain)
+    {
+        chain.Add(function);
+        var total = chain.Sum(f => Math.Max(Granularity, (frames[f] + Granularity - 1) & -Granularity));
+        if (total > StackLimit || chain.Count > DepthLimit)
+        {
+            var ledger = string.Join(" -> ", chain.Select(f => $"{f.Name} {frames[f]}"));
+            throw new CompileException(
+                Rule.Stack,
+                chain.Count > DepthLimit
+                    ? $"functions call each other {chain.Count} deep, the kernel allows {DepthLimit}; let some be inlined. Chain, with bytes of stack: {ledger}"
+                    : $"a chain of calls needs {total} bytes of stack, the kernel allows {StackLimit}; keep large structs in a per-CPU array map. Chain, with bytes of each: {ledger}",
+                function.Position);
+        }
+
+        foreach (var callee in graph.CalleesOf(function))
+        {
+            Walk(graph, frames, callee, chain);
+        }
+
+        chain.RemoveAt(chain.Count - 1);
+    }
+}
