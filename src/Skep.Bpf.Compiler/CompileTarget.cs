@@ -6,6 +6,12 @@ public sealed record CompileTarget
     /// <summary>Instruction set level (RFC 9669 conformance groups as clang numbers them): 3 has 32-bit jumps, 4 has sign extension, byte swap and long jumps.</summary>
     public int IsaLevel { get; init; } = 3;
 
+    /// <summary>
+    /// Version of the kernel: it decides how loops are written, and which of two ways to the same end is taken. The oldest that Skep supports unless set;
+    /// code for an old kernel runs on a new one.
+    /// </summary>
+    public Version Kernel { get; init; } = new(5, 15);
+
     /// <summary>Gives the byte offset of a field of a kernel struct, or null when the kernel has none; absent when there is no BTF.</summary>
     public Func<string, string, KernelFieldLocation?>? KernelFields { get; init; }
 

@@ -13,7 +13,7 @@ internal static class FunctionTypes
         {
             Parameters = [.. signature.Parameters.Select(static p => Parameter(p.Name, p.Type))],
             Result = signature.Result == typeof(void) ? FunctionParameter.Number("", 4, true) : Parameter("", signature.Result),
-            IsGlobal = signature.IsGlobal,
+            IsGlobal = signature.Use == FunctionUse.Global,
         }
         : new FunctionEntry(slot, function.Name);
 

@@ -195,5 +195,8 @@ internal sealed class MachineFunction
 
     public int FrameSize { get; set; }
 
+    /// <summary>The function has a <c>may_goto</c>, for which the kernel keeps a count and a time in the frame.</summary>
+    public bool MayLoop { get; set; }
+
     public int NewRegister() => RegisterCount++;
 }

@@ -8,6 +8,8 @@ namespace Skep.Bpf.Compiler.Emit;
 /// <summary>The main function and all it calls, one after the other.</summary>
 internal sealed class ProgramImage
 {
+    private const int MayLoopFrame = 16;
+
     public List<Instruction> Code { get; } = [];
 
     public List<MapReference> Maps { get; } = [];
@@ -30,7 +32,7 @@ internal sealed class ProgramImage
             var machine = Selection.Run(function, target);
             RegisterAllocator.Run(machine, position);
             StackLayout.Run(machine, position);
-            frames.Add(function, machine.FrameSize);
+            frames.Add(function, machine.FrameSize + (machine.MayLoop ? MayLoopFrame : 0));
             starts.Add(function, image.Code.Count);
             image.Append(function, Emitter.Run(machine), references);
         }

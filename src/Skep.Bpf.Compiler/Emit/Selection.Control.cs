@@ -45,6 +45,16 @@ internal sealed partial class Selection
         _current.Successors.Add(other);
     }
 
+    /// <summary><c>may_goto</c> (kernel 6.9): falls through as long as the function may go on.</summary>
+    private void SelectMayLoop(Node node)
+    {
+        _machine.MayLoop = true;
+        JumpIf(OpCodes.ClassJmp | OpCodes.Jcond, MachineInstruction.None, MachineInstruction.None, 0, EdgeTo(node.Block!, node.Targets[1]));
+        var other = EdgeTo(node.Block!, node.Targets[0]);
+        Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
+        _current.Successors.Add(other);
+    }
+
     private void JumpIf(byte code, int a, int b, long immediate, MachineBlock target)
     {
         Emit(new MachineInstruction(MachineKind.JumpIf)

@@ -215,6 +215,9 @@ internal sealed partial class Selection
             case Op.Switch:
                 SelectSwitch(node);
                 break;
+            case Op.MayLoop:
+                SelectMayLoop(node);
+                break;
             case Op.Return:
                 Materialize(node.Operands[0], 0);
                 Emit(new MachineInstruction(MachineKind.Exit) { Code = OpCodes.ExitInstruction });

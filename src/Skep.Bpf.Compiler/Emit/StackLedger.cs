@@ -14,9 +14,10 @@ internal static class StackLedger
     /// <exception cref="CompileException">A chain of calls needs more.</exception>
     public static void Check(CallGraph graph, Dictionary<Function, int> frames)
     {
-        if (graph.Functions.Count > 1)
+        Walk(graph, frames, graph.Functions[0], []);
+        foreach (var root in graph.Functions.Where(static f => f.Signature?.Use == FunctionUse.LaterCallback))
         {
-            Walk(graph, frames, graph.Functions[0], []);
+            Walk(graph, frames, root, []);
         }
     }
 
@@ -35,7 +36,7 @@ internal static class StackLedger
                 function.Position);
         }
 
-        foreach (var callee in graph.CalleesOf(function))
+        foreach (var callee in graph.CalleesOf(function).Where(static f => f.Signature?.Use != FunctionUse.LaterCallback))
         {
             Walk(graph, frames, callee, chain);
         }

@@ -47,7 +47,7 @@ internal static class FunctionCall
         }
 
         var effects = function.Effects!;
-        var isGlobal = function.Signature!.IsGlobal;
+        var isGlobal = function.Signature!.Use == FunctionUse.Global;
         var call = builder.Emit(new Node(Op.Call, isGlobal && layout.ResultType == IrType.I32 ? IrType.I64 : layout.ResultType)
         {
             ClobbersPacket = effects.ClobbersPacket,
@@ -63,10 +63,10 @@ internal static class FunctionCall
     private static Function? Find(Translator translator, MethodBase method, Entry[] arguments, Layout layout)
     {
         var known = arguments.Select((a, i) => layout.Passed.Any(p => p.Index == i) ? null : a.Node).ToArray();
-        var isGlobal = IsGlobal(method);
+        var use = IsGlobal(method) ? FunctionUse.Global : FunctionUse.Static;
         return translator.Functions.Get(
-            new FunctionKey(method, isGlobal, known),
-            new FunctionSignature(method, layout.Result, [.. layout.Passed.Select(p => (layout.Names[p.Index], p.Type)), .. layout.ResultParameter], isGlobal),
+            new FunctionKey(method, use, known),
+            new FunctionSignature(method, layout.Result, [.. layout.Passed.Select(p => (layout.Names[p.Index], p.Type)), .. layout.ResultParameter], use),
             function => Translate(translator, function, method, arguments, layout));
     }
 
@@ -88,7 +88,7 @@ internal static class FunctionCall
         var inner = new Translator(caller.Target, caller.Kind, caller.Functions, caller);
         inner.Translate(function, () =>
         {
-            if (function.Signature!.IsGlobal)
+            if (function.Signature!.Use == FunctionUse.Global)
             {
                 AssumeNothing(inner.Builder, function, layout, entries);
             }
@@ -163,7 +163,7 @@ internal static class FunctionCall
             {
                 var type = i >= self ? parameters[i - self].ParameterType : method.DeclaringType!.IsValueType ? method.DeclaringType.MakeByRefType() : method.DeclaringType;
                 names[i] = i >= self ? parameters[i - self].Name ?? $"argument{i}" : "this";
-                var isObject = !type.IsValueType && !type.IsByRef && !type.IsPointer && !type.IsFunctionPointer;
+                var isObject = !type.IsValueType && !type.IsByRef && !type.IsPointer;
                 if (!arguments[i].Node.IsFrozen && !(isObject && arguments[i].Node.IsConstant))
                 {
                     // An object that is only known at run time is an inner map: a pointer.

@@ -51,16 +51,16 @@ internal sealed class FunctionTable(CompileTarget target)
 }
 
 /// <summary>What makes a function another one: the method, type arguments included, and the objects among its arguments.</summary>
-internal sealed class FunctionKey(MethodBase method, bool isGlobal, Node?[] known) : IEquatable<FunctionKey>
+internal sealed class FunctionKey(MethodBase method, FunctionUse use, Node?[] known) : IEquatable<FunctionKey>
 {
     public MethodBase Method { get; } = method;
 
-    private bool IsGlobal { get; } = isGlobal;
+    private FunctionUse Use { get; } = use;
 
     private Node?[] Known { get; } = known;
 
     public bool Equals(FunctionKey? other) =>
-        other is not null && Method == other.Method && IsGlobal == other.IsGlobal && Known.Length == other.Known.Length && Known.Zip(other.Known).All(static p => Same(p.First, p.Second));
+        other is not null && Method == other.Method && Use == other.Use && Known.Length == other.Known.Length && Known.Zip(other.Known).All(static p => Same(p.First, p.Second));
 
     public override bool Equals(object? obj) => Equals(obj as FunctionKey);
 
@@ -91,7 +91,3 @@ internal sealed class FunctionKey(MethodBase method, bool isGlobal, Node?[] know
     }
 }
 
-/// <summary>A method as a value: what a function pointer or a delegate refers to.</summary>
-/// <param name="Method">The method.</param>
-/// <param name="Receiver">The object it is called on; null for static methods.</param>
-internal sealed record FunctionValue(MethodBase Method, object? Receiver);

@@ -17,6 +17,12 @@ internal sealed partial class MethodTranslator
         var arguments = _stack.GetRange(_stack.Count - count, count).ToArray();
         _stack.RemoveRange(_stack.Count - count, count);
 
+        if (method.Name == nameof(Action.Invoke) && typeof(Delegate).IsAssignableFrom(method.DeclaringType))
+        {
+            CallValue(arguments[0].Node, arguments[1..]);
+            return;
+        }
+
         if (constrained is not null)
         {
             method = Dispatch.Find(constrained.IsValueType || method.IsStatic || arguments[0].Node.Op != Op.FrozenObject ? constrained : arguments[0].Node.Payload!.GetType(), method);
@@ -68,6 +74,21 @@ internal sealed partial class MethodTranslator
         for (var i = count; i > 0; i--)
         {
             arguments[i] = Pop();
+        }
+
+        if (typeof(Delegate).IsAssignableFrom(type))
+        {
+            NewDelegate(arguments[1], arguments[2]);
+            return;
+        }
+
+        if (type.Name.StartsWith("<>c__DisplayClass", StringComparison.Ordinal))
+        {
+            // It stands before the first line of the method.
+            _builder.Position = _builder.Position.Line == 0 && _positions.Count > 0 ? _positions[0].Position : _builder.Position;
+            Fail(Rule.Unsupported, "a lambda uses variables of the method around it, which needs an allocation; make it static and pass what it needs by ref, in a struct");
+            Push(Node.Const(IrType.Pointer, 0));
+            return;
         }
 
         if (!type.IsValueType)

@@ -191,6 +191,12 @@ internal sealed partial class MethodTranslator
             case ILOpCode.Stsfld:
                 Fail(Rule.MutableState, "a static field is written; keep changing state in a map or Global<T>");
                 break;
+            case ILOpCode.Ldftn or ILOpCode.Ldvirtftn:
+                LoadFunction(il, code == ILOpCode.Ldvirtftn);
+                break;
+            case ILOpCode.Calli:
+                CallIndirect();
+                break;
 
             case ILOpCode.Ldlen:
                 LoadLength();

@@ -35,6 +35,9 @@ internal sealed partial class MethodTranslator
                 case TracepointArgumentAttribute:
                     TracepointArgument((MethodInfo)method, arguments);
                     return true;
+                case LoopLoweringAttribute loop:
+                    LowerLoop(loop.Way, arguments);
+                    return true;
                 case VerifierForgetAttribute:
                     Push(_builder.Binary(Op.Forget, IrType.I64, arguments[0].Node, arguments[1].Node));
                     return true;
@@ -73,9 +76,23 @@ internal sealed partial class MethodTranslator
         }
 
         BpfMap? map = null;
+        FunctionEffects? callback = null;
         for (var i = 0; i < arguments.Length; i++)
         {
             var node = arguments[i].Node;
+            if (i >= self && Callback.IsTaken(parameters[i - self]))
+            {
+                if (Callback.Find(_translator, parameters[i - self], node) is not { } function)
+                {
+                    PushResult(_translator.Dead(method));
+                    return;
+                }
+
+                callback = function.Effects;
+                operands[i] = new Node(Op.FunctionAddress, IrType.Pointer) { Payload = function };
+                continue;
+            }
+
             if (node is { Op: Op.FrozenObject, Payload: BpfMap m })
             {
                 map = m;
@@ -118,9 +135,9 @@ internal sealed partial class MethodTranslator
         var result = _builder.Emit(new Node(Op.Call, isReference ? IrType.Pointer : IrType.I64)
         {
             Immediate = helper.Id,
-            ClobbersPacket = helper.ClobbersPacket,
+            ClobbersPacket = helper.ClobbersPacket || callback is { ClobbersPacket: true },
             Provenance = isMap ? Provenance.Map : isReference && isValue ? Provenance.MapValue : Provenance.None,
-            Payload = new HelperCall(method.Name, details),
+            Payload = new HelperCall(method.Name, details) { WritesContext = callback is { WritesContext: true }, WritesMemory = callback is { WritesMemory: true } },
         }.With(operands));
         if (returned != typeof(void))
         {

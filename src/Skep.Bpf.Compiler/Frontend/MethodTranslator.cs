@@ -36,7 +36,7 @@ internal sealed partial class MethodTranslator
         _method = method;
         _typeArguments = method.DeclaringType is { IsGenericType: true } t ? t.GetGenericArguments() : null;
         _methodArguments = method.IsGenericMethod ? method.GetGenericArguments() : null;
-        _il = IlReader.Read(body.GetILAsByteArray());
+        _il = DelegateCaches.Remove(IlReader.Read(body.GetILAsByteArray()), method);
         _positions = SourceMap.Read(method);
         _returnType = (method as MethodInfo)?.ReturnType ?? typeof(void);
         _hasHandlers = body.ExceptionHandlingClauses.Count > 0;
@@ -144,7 +144,7 @@ internal sealed partial class MethodTranslator
         /// <summary>Two paths gave it different frozen values.</summary>
         public bool Conflict { get; set; }
 
-        public bool IsReference => !Type.IsValueType && !Type.IsPointer && !Type.IsByRef && !Type.IsFunctionPointer;
+        public bool IsReference => !Type.IsValueType && !Type.IsPointer && !Type.IsByRef;
     }
 
     private void Fail(string rule, string message) => _builder.Trap(rule, message);

@@ -59,6 +59,7 @@ internal static class IrPrinter
             Op.Compare => $"{node.Condition} {operands}",
             Op.Branch => $"if {node.Condition} {operands} then {node.Targets[0]} else {node.Targets[1]}",
             Op.Jump => $"jump {node.Targets[0]}",
+            Op.MayLoop => $"may loop to {node.Targets[0]} else {node.Targets[1]}",
             Op.Switch => $"switch {operands} [{string.Join(", ", node.Targets)}]",
             Op.Phi => $"phi {string.Join(", ", node.Operands.Zip(node.Targets, (v, b) => $"{Name(v)} from {b}"))}",
             Op.Call when node.Payload is HelperCall { Target: { } target } => $"call {target.Name} ({operands})",

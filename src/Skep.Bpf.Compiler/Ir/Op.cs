@@ -79,6 +79,8 @@ internal enum Op : byte
 
     /// <summary>To target i when operand 0 equals i, else to the last target.</summary>
     Switch,
+    /// <summary>To target 0, or, once the kernel finds that the function has looped for too long, to target 1.</summary>
+    MayLoop,
     Return,
 
     /// <summary>Must have become unreachable when optimisation ends; else its message is the compile error.</summary>

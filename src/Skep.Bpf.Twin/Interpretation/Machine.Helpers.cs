@@ -78,6 +78,10 @@ internal sealed unsafe partial class Machine
                 return _environment.PidTgid;
             case 16:
                 return (ulong)Helper.GetCurrentComm(Memory(1, (uint)_r[Register.R2]), (uint)_r[Register.R2]);
+            case 164:
+                return VisitEntries();
+            case 181:
+                return RunLoop();
             case 130:
                 map = MapIn(1);
                 if (map.Kind != MapKind.RingBuffer)

@@ -131,6 +131,10 @@ internal sealed unsafe partial class Machine
                 ? FirstValue(reference.Map) + offset
                 : MapTag + (ulong)Array.IndexOf(_maps, reference.Map);
         }
+        else if (i.Src == PseudoFunction)
+        {
+            _r[i.Dst] = FunctionTag + (ulong)(_slot + 1 + i.Immediate);
+        }
         else if (i.Src == 0)
         {
             _r[i.Dst] = (uint)i.Immediate | ((ulong)(uint)_code[_slot + 1].Immediate << 32);
@@ -187,7 +191,7 @@ internal sealed unsafe partial class Machine
         return (byte*)address;
     }
 
-    /// <summary>Whether all bytes lie in the packet, in one frame of the stack or in one map value. All of these may be written too.</summary>
+    /// <summary>Whether all bytes lie in the packet, in one frame of the stack, in a key that is visited or in one map value. All of these may be written too.</summary>
     private bool IsReadable(ulong address, uint size)
     {
         var onStack = address - (ulong)_stack.Address;
@@ -197,6 +201,11 @@ internal sealed unsafe partial class Machine
         }
 
         if (IsWithin(address, size, (ulong)_view.Data, (ulong)(_view.DataEnd - _view.Data)))
+        {
+            return true;
+        }
+
+        if (IsWithin(address, size, (ulong)_keys.Address, MaxFrames * StackSize))
         {
             return true;
         }

@@ -27,6 +27,7 @@ internal sealed unsafe partial class Machine
     private readonly Return[] _returns = new Return[MaxFrames];
     private readonly int[] _rounds = new int[MaxFrames];
     private PacketView _view = null!;
+    private long _stepLimit;
     private int _slot;
     private int _depth;
 
@@ -61,7 +62,15 @@ internal sealed unsafe partial class Machine
         Executed = 0;
         (_r[Register.R1], _r[Register.R2]) = (first, second);
         EnterFrame();
-        for (var next = 0; next >= 0;)
+        _stepLimit = stepLimit;
+        Execute(0);
+        return _r[Register.R0];
+    }
+
+    /// <summary>Executes from a slot on until the frame that was entered last is left.</summary>
+    private void Execute(int start)
+    {
+        for (var next = start; next >= 0;)
         {
             if ((uint)next >= (uint)_code.Length)
             {
@@ -69,15 +78,13 @@ internal sealed unsafe partial class Machine
             }
 
             _slot = next;
-            if (++Executed > stepLimit)
+            if (++Executed > _stepLimit)
             {
-                Fault(string.Create(CultureInfo.InvariantCulture, $"more than {stepLimit} instructions"));
+                Fault(string.Create(CultureInfo.InvariantCulture, $"more than {_stepLimit} instructions"));
             }
 
             next = Step(_code[next]);
         }
-
-        return _r[Register.R0];
     }
 
     /// <summary>Executes one instruction and gives the slot of the next; negative at the end of the program.</summary>

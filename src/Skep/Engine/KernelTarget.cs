@@ -14,6 +14,7 @@ public static class KernelTarget
 
     private static CompileTarget Detect() => new()
     {
+        Kernel = FeatureProbe.RunningKernel,
         IsaLevel = FeatureProbe.IsAvailable(KernelFeatures.Isa4) ? 4 : 3,
         KernelFields = BtfFile.Kernel is { } btf
             ? (type, path) => btf.FindField(type, path) is { } field ? new KernelFieldLocation(field.Offset, field.Size) : null

@@ -36,6 +36,14 @@ public unsafe class FunctionRejectionTests
         Refused(new Stale(), "SKEP0012", Stale.Line, "read context.Data");
 
     [Fact]
+    public void A_lambda_that_uses_local_variables_is_refused() =>
+        Refused(new Captures(), "SKEP0001", Captures.Line, "uses variables of the method around it", "pass what it needs by ref");
+
+    [Fact]
+    public void A_delegate_that_depends_on_data_is_refused() =>
+        Refused(new Chooses(), "SKEP0005", 0, "its own branch");
+
+    [Fact]
     public void An_error_in_a_function_that_is_never_called_is_none() => Assert.Single(ProgramCompiler.Compile(new NeverCalls()).Functions);
 
     private static void Refused(BpfProgram program, string rule, int line, params string[] advice)
@@ -172,6 +180,28 @@ public unsafe class FunctionRejectionTests
 
         [MethodImpl(MethodImplOptions.NoInlining)]
         private static void Cut(ref XdpContext context) => context.AdjustHead(4);
+    }
+
+    private sealed class Captures : XdpProgram
+    {
+        public static readonly int Line = Here() + 4;
+
+        public override XdpAction Run(ref XdpContext context)
+        {
+            var limit = context.RxQueue;
+            uint sum = 0;
+            Loop.Run(100, (index, ref sum) => index > limit ? LoopControl.Break : LoopControl.Continue, ref sum);
+            return XdpAction.Pass;
+        }
+    }
+
+    private sealed class Chooses : XdpProgram
+    {
+        public override XdpAction Run(ref XdpContext context)
+        {
+            Func<uint, uint> change = context.RxQueue > 3 ? static x => x + 1 : static x => x * 2;
+            return change(context.RxQueue) > 7 ? XdpAction.Pass : XdpAction.Drop;
+        }
     }
 
     private sealed class NeverCalls : XdpProgram

@@ -10,7 +10,7 @@ namespace Skep.KernelTests.Compiler;
 /// <summary>Runs the same program object shape on the CLR, in the bytecode interpreter and in the kernel and compares verdicts, packets and map contents.</summary>
 internal static class Differential
 {
-    public static void Check<T>(Func<T> create, IEnumerable<byte[]> packets, Func<T, string>? contents = null, Action<T>? prepare = null)
+    public static void Check<T>(Func<T> create, IEnumerable<byte[]> packets, Func<T, string>? contents = null, Action<T>? prepare = null, CompileTarget? target = null)
         where T : XdpProgram
     {
         Kernel.Require();
@@ -20,12 +20,12 @@ internal static class Differential
             using var twin = new TwinEngine();
             twin.Bind(inProcess);
             var inKernel = create();
-            var spec = ProgramCompiler.Compile(inKernel, new CompileTarget { IsaLevel = level });
+            var spec = ProgramCompiler.Compile(inKernel, (target ?? new CompileTarget()) with { IsaLevel = level });
             using var loaded = ProgramLoader.Load(spec);
             var inInterpreter = create();
             using var interpreterTwin = new TwinEngine();
             interpreterTwin.Bind(inInterpreter);
-            var interpreter = new BytecodeInterpreter(ProgramCompiler.Compile(inInterpreter, new CompileTarget { IsaLevel = level }), interpreterTwin);
+            var interpreter = new BytecodeInterpreter(ProgramCompiler.Compile(inInterpreter, (target ?? new CompileTarget()) with { IsaLevel = level }), interpreterTwin);
             foreach (var each in new[] { inProcess, inKernel, inInterpreter })
             {
                 prepare?.Invoke(each);

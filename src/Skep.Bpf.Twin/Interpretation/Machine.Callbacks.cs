@@ -1,0 +1,88 @@
+using Skep.Bpf.Asm;
+using Skep.Bpf.Maps;
+
+namespace Skep.Bpf.Twin.Interpretation;
+
+/// <summary>Helpers that call functions of the program.</summary>
+internal sealed unsafe partial class Machine
+{
+    private const ulong FunctionTag = 0x00FA_0000_0000_0000;
+
+    private readonly PinnedMemory _keys = new(MaxFrames * StackSize);
+
+    /// <summary>Runs the function at an address with these arguments, in a frame on top of the current one, and gives what it returns.</summary>
+    public ulong CallBack(ulong address, ReadOnlySpan<ulong> arguments)
+    {
+        var slot = _slot;
+        if (address - FunctionTag >= (ulong)_code.Length)
+        {
+            Fault("the function to call back is none of the program");
+        }
+
+        if (_depth == MaxFrames)
+        {
+            Fault("more than 8 nested calls");
+        }
+
+        // A frame whose caller has no slot to return to ends the inner loop.
+        _returns[_depth - 1] = new Return(-1, _r[Register.R6], _r[Register.R7], _r[Register.R8], _r[Register.R9]);
+        EnterFrame();
+        Array.Fill(_r, Poison, 0, 10);
+        arguments.CopyTo(_r.AsSpan(Register.R1));
+        Execute((int)(address - FunctionTag));
+        _slot = slot;
+        return _r[Register.R0];
+    }
+
+    /// <summary><c>bpf_loop</c> (kernel/bpf/bpf_iter.c).</summary>
+    private ulong RunLoop()
+    {
+        var (rounds, body, state, flags) = ((uint)_r[Register.R1], _r[Register.R2], _r[Register.R3], _r[Register.R4]);
+        if (flags != 0)
+        {
+            return unchecked((ulong)-Errno.Invalid);
+        }
+
+        if (rounds > MostRounds)
+        {
+            return unchecked((ulong)-Errno.TooBig);
+        }
+
+        for (ulong i = 0; i < rounds; i++)
+        {
+            if (CallBack(body, [i, state]) != 0)
+            {
+                return i + 1;
+            }
+        }
+
+        return rounds;
+    }
+
+    /// <summary><c>bpf_for_each_map_elem</c> (kernel/bpf/map_iter.c).</summary>
+    private ulong VisitEntries()
+    {
+        var map = MapIn(1);
+        var (mapAddress, visit, state, flags) = (_r[Register.R1], _r[Register.R2], _r[Register.R3], _r[Register.R4]);
+        RequireKeys(map);
+        if (flags != 0)
+        {
+            return unchecked((ulong)-Errno.Invalid);
+        }
+
+        // Programs see the key of the entry that is visited; loops over maps may nest.
+        var key = _keys.Address + ((_depth - 1) * StackSize);
+        var walk = new MapWalk(map.Storage, new Span<byte>(key, map.KeySize), new byte[map.KeySize]);
+        ulong visited = 0;
+        while (walk.MoveNext())
+        {
+            visited++;
+            if (CallBack(visit, [mapAddress, (ulong)key, Remember(map, walk.Value), state]) != 0)
+            {
+                break;
+            }
+        }
+
+        return visited;
+    }
+}
