@@ -13,7 +13,20 @@ internal static class Finding
             writer.Write(0, packet);
         }
 
-        Console.Error.WriteLine($"{where}: packet {number} of seed {options.Seed}, kept in {path}");
+        Say(options, where, number, "packet", path, what);
+    }
+
+    /// <summary>As above, for a file.</summary>
+    public static void Report(FuzzOptions options, string where, long number, byte[] file, string what)
+    {
+        var path = Path.Combine(options.Directory, $"fuzz-{where.Replace(' ', '-')}-{options.Seed}-{number}.bin");
+        File.WriteAllBytes(path, file);
+        Say(options, where, number, "file", path, what);
+    }
+
+    private static void Say(FuzzOptions options, string where, long number, string thing, string path, string what)
+    {
+        Console.Error.WriteLine($"{where}: {thing} {number} of seed {options.Seed}, kept in {path}");
         Console.Error.WriteLine(what);
     }
 }

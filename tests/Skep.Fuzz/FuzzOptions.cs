@@ -10,26 +10,31 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
     public const string Usage = """
         Skep.Fuzz twin   [--count N] [--seed S] [--program NAME] [--directory DIR]
         Skep.Fuzz kernel [--count N] [--seed S] [--program NAME] [--directory DIR]
+        Skep.Fuzz files  [--count N] [--seed S] [--program NAME] [--directory DIR]
 
         twin    mutated packets through the programs in the process: none may throw or leave its frame
         kernel  the same packets through BPF_PROG_TEST_RUN and the twin: same verdicts, bytes and map contents (root)
+        files   damaged files through a parser (elf, link, btf, pcap, pcapng): each is read, or refused by the documented exception
 
-        --count      packets per program, 1 to 1000000000; 1000000 for the twin, 100000 for the kernel unless told otherwise
+        --count      packets or files per program, 1 to 1000000000; 1000000 unless told otherwise, 100000 for the kernel
         --seed       the same seed makes the same packets; 1 unless told otherwise
         --program    one program only
-        --directory  where a packet that makes a difference is written as pcap; the current one unless told otherwise
+        --directory  where a packet that makes a difference is written as pcap, or a file as it is; the current one unless told otherwise
         """;
+
+    /// <summary>What the engine can be run on.</summary>
+    public IEnumerable<string> Names => Engine == "files" ? FileTarget.All.Select(t => t.Name) : FuzzTarget.Names;
 
     /// <summary>Reads the arguments; null and a reason when they make no sense.</summary>
     public static FuzzOptions? Parse(string[] arguments, out string problem)
     {
-        problem = "Say 'twin' or 'kernel'.";
-        if (arguments.Length == 0 || arguments[0] is not ("twin" or "kernel"))
+        problem = "Say 'twin', 'kernel' or 'files'.";
+        if (arguments.Length == 0 || arguments[0] is not ("twin" or "kernel" or "files"))
         {
             return null;
         }
 
-        var options = new FuzzOptions(arguments[0], arguments[0] == "twin" ? 1_000_000 : 100_000, 1, null, ".");
+        var options = new FuzzOptions(arguments[0], arguments[0] == "kernel" ? 100_000 : 1_000_000, 1, null, ".");
         for (var i = 1; i < arguments.Length; i += 2)
         {
             if (i + 1 == arguments.Length)
@@ -48,7 +53,7 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
                 case "--seed" when ulong.TryParse(value, CultureInfo.InvariantCulture, out var seed):
                     options = options with { Seed = seed };
                     break;
-                case "--program" when FuzzTarget.Names.Contains(value):
+                case "--program" when options.Names.Contains(value):
                     options = options with { Program = value };
                     break;
                 case "--directory" when System.IO.Directory.Exists(value):

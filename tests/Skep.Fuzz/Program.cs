@@ -13,7 +13,7 @@ if (options is null)
 
 try
 {
-    return FuzzTarget.Names.Where(n => options.Program is null || n == options.Program).All(Run) ? 0 : 1;
+    return options.Names.Where(n => options.Program is null || n == options.Program).All(Run) ? 0 : 1;
 }
 catch (Skep.Bpf.BpfException refused)
 {
@@ -23,4 +23,9 @@ catch (Skep.Bpf.BpfException refused)
     return refused.ErrorNumber == Skep.Bpf.Errno.Permission && Environment.GetEnvironmentVariable("SKEP_REQUIRE_KERNEL") != "1" ? Skipped : 1;
 }
 
-bool Run(string name) => options.Engine == "twin" ? TwinFuzz.Run(name, options) : KernelFuzz.Run(name, options);
+bool Run(string name) => options.Engine switch
+{
+    "twin" => TwinFuzz.Run(name, options),
+    "kernel" => KernelFuzz.Run(name, options),
+    _ => FileFuzz.Run(name, options),
+};

@@ -4,12 +4,12 @@ using System.Globalization;
 namespace Skep.Fuzz;
 
 /// <summary>Says once a second how far a run is, and at the end how fast it was.</summary>
-internal sealed class Progress(string what, long total)
+internal sealed class Progress(string what, long total, string things = "packets")
 {
     private readonly long _start = Stopwatch.GetTimestamp();
     private long _last = Stopwatch.GetTimestamp();
 
-    /// <summary>To be called now and then with the packets done.</summary>
+    /// <summary>To be called now and then with what is done.</summary>
     public void Report(long done)
     {
         if (Stopwatch.GetElapsedTime(_last) >= TimeSpan.FromSeconds(1))
@@ -29,6 +29,6 @@ internal sealed class Progress(string what, long total)
     private void Write(long done)
     {
         var rate = done / Math.Max(Stopwatch.GetElapsedTime(_start).TotalSeconds, 1e-6);
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what}: {done} of {total} packets, {rate:0} packets/s"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{what}: {done} of {total} {things}, {rate:0} {things}/s"));
     }
 }

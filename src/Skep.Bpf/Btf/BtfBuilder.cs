@@ -9,7 +9,20 @@ public sealed class BtfBuilder
     private readonly List<byte> _types = [];
     private readonly List<byte> _strings = [0];
     private readonly Dictionary<string, uint> _stringOffsets = new() { [""] = 0 };
+    private readonly uint _firstString;
     private uint _lastId;
+
+    /// <summary>Begins BTF of its own.</summary>
+    public BtfBuilder()
+    {
+    }
+
+    /// <summary>Begins BTF that goes on where other BTF ends, as that of a kernel module does where the kernel's ends.</summary>
+    public BtfBuilder(BtfFile baseTypes)
+    {
+        ArgumentNullException.ThrowIfNull(baseTypes);
+        (_lastId, _firstString) = ((uint)baseTypes.Count - 1, baseTypes.EndOfStrings);
+    }
 
     /// <summary>Stores a string and gives its offset.</summary>
     public uint AddString(string text)
@@ -17,7 +30,7 @@ public sealed class BtfBuilder
         ArgumentNullException.ThrowIfNull(text);
         if (!_stringOffsets.TryGetValue(text, out var offset))
         {
-            offset = (uint)_strings.Count;
+            offset = _firstString + (uint)_strings.Count;
             _strings.AddRange(Encoding.UTF8.GetBytes(text.Replace('\0', ' ')));
             _strings.Add(0);
             _stringOffsets.Add(text, offset);

@@ -10,7 +10,8 @@ namespace Skep.Bpf.Elf;
 /// <param name="Type">Type in the object.</param>
 /// <param name="Access">Path below the type: numbers separated by colons.</param>
 /// <param name="Kind">What is asked.</param>
-internal readonly record struct FieldRelocation(int Slot, uint Type, string Access, FieldQuestion Kind);
+/// <param name="AccessOffset">Where the path is in the strings of the types.</param>
+internal readonly record struct FieldRelocation(int Slot, uint Type, string Access, FieldQuestion Kind, uint AccessOffset);
 
 /// <summary>A source line as it stands in the file: <c>0 insn_off:4  4 file_name_off:4  8 line_off:4  12 line:22 column:10</c>.</summary>
 /// <param name="Slot">First slot in the section.</param>
@@ -45,6 +46,9 @@ internal sealed class BtfExt
     private readonly Dictionary<(string Section, int Slot), uint> _functions = [];
 
     private BtfExt(BtfFile types, int offset) => (_types, _offset) = (types, offset);
+
+    /// <summary>Types of functions, by section and slot.</summary>
+    internal IEnumerable<(string Section, int Slot, uint Type)> Functions => _functions.Select(f => (f.Key.Section, f.Key.Slot, f.Value));
 
     /// <summary>Source lines by section, ordered by slot.</summary>
     internal Dictionary<string, List<ObjectLine>> Lines { get; } = [];
@@ -128,7 +132,7 @@ internal sealed class BtfExt
 
     private void AddRelocation(string section, ReadOnlySpan<byte> record) =>
         ListOf(FieldRelocations, section).Add(
-            new FieldRelocation(Slot(record), U32(record, 4), TextAt(U32(record, 8), LongestAccess), (FieldQuestion)U32(record, 12)));
+            new FieldRelocation(Slot(record), U32(record, 4), TextAt(U32(record, 8), LongestAccess), (FieldQuestion)U32(record, 12), U32(record, 8)));
 
     private string TextAt(uint offset, int longest)
     {

@@ -74,6 +74,23 @@ public class KernelBtfTests
         Assert.Equal(Kernel.FindField("tcp_sock", "snd_cwnd"), copy.FindField("tcp_sock", "snd_cwnd"));
     }
 
+    [KernelFact]
+    public void Types_rewritten_for_older_kernels_are_taken_by_this_one()
+    {
+        foreach (var missing in Enum.GetValues<BtfFeatures>().Append((BtfFeatures)0xff))
+        {
+            using var types = new ObjectBtf(BtfDowngrade.Apply(Skep.Bpf.Tests.Btf.SampleTypes.Everything(), missing));
+            Assert.True(types.Open() is not null, $"without {missing}: {types.Problem}");
+        }
+    }
+
+    [KernelFact]
+    public void This_kernel_knows_the_kinds_that_its_version_has()
+    {
+        var expected = Environment.OSVersion.Version >= new Version(6, 9) ? BtfFeatures.None : BtfDowngrade.Missing();
+        Assert.Equal(expected, BtfDowngrade.Missing());
+    }
+
     private static (int Offset, int Size)? Place(string structName, string path) =>
         Kernel.FindField(structName, path) is { } field ? (field.Offset, field.Size) : null;
 }
