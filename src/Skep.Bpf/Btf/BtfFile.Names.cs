@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Skep.Bpf.Btf;
@@ -65,6 +66,8 @@ public sealed unsafe partial class BtfFile
         return result;
     }
 
+    // Optimised at once: it runs a single time, over all types of a kernel.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private (int[] Heads, int[] Next) IndexNames()
     {
         var own = _count - (int)_firstId;

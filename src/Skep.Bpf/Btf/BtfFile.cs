@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Text;
 
 namespace Skep.Bpf.Btf;
@@ -148,6 +149,7 @@ public sealed unsafe partial class BtfFile : IDisposable
         return at < (uint)_stringsLength;
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private int Index(int length, ref uint[] offsets)
     {
         var (position, count) = (0, 1);

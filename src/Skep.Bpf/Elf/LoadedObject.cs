@@ -83,7 +83,11 @@ public sealed partial class LoadedObject : IDisposable
         using var binding = new MapBinding(options with { PinMap = m => m is UntypedMap { PinnedByName: true } && (options.PinMap?.Invoke(m) ?? true) });
         binding.Bind(map);
         var storage = (KernelMapStorage)map.Storage;
-        if (!map.InitialValue.IsEmpty && map.StructOps is null)
+        if (map.Kind == MapKind.Arena)
+        {
+            CopyTo(storage, map.InitialValue.Span);
+        }
+        else if (!map.InitialValue.IsEmpty)
         {
             BpfException.ThrowIfFailed(storage.Write(BitConverter.GetBytes(0), map.InitialValue.Span, 0), $"Filling map '{map.Name}' failed");
         }
@@ -94,6 +98,12 @@ public sealed partial class LoadedObject : IDisposable
         }
 
         binding.Commit();
+    }
+
+    private static unsafe void CopyTo(KernelMapStorage arena, ReadOnlySpan<byte> value)
+    {
+        // SAFETY: the arena is mapped as a whole, and the value was checked not to be larger.
+        value.CopyTo(new Span<byte>(arena.Memory, value.Length));
     }
 
     private LoadedObjectProgram LoadProgram(ObjectProgram program, LoadOptions options)

@@ -9,6 +9,9 @@ internal sealed class ObjectMaps
 {
     private const int MostMaps = 4096, LegacySize = 20;
 
+    // Where clang puts variables that lie in an arena (address space 1).
+    private const string ArenaSection = ".addr_space.1";
+
     private readonly List<UntypedMap> _all = [];
     private readonly Dictionary<(int Section, ulong Offset), UntypedMap> _bySymbol = [];
     private readonly Dictionary<int, UntypedMap> _data = [];
@@ -56,6 +59,11 @@ internal sealed class ObjectMaps
                 default:
                     break;
             }
+        }
+
+        if (elf.Find(ArenaSection) is { Size: > 0 } variables)
+        {
+            maps.AddArenaData(elf, variables);
         }
 
         return maps;
@@ -169,6 +177,19 @@ internal sealed class ObjectMaps
         };
         _data.Add(section.Index, map);
         _all.Add(map);
+    }
+
+    /// <summary>Variables in an arena are its first bytes.</summary>
+    private void AddArenaData(ElfFile elf, ElfSection section)
+    {
+        var arenas = _all.Where(m => m.Kind == MapKind.Arena).ToArray();
+        if (arenas.Length != 1 || section.Size > (long)arenas[0].MaxEntries * Environment.SystemPageSize)
+        {
+            throw new ElfFormatException($"Variables in an arena ({section.Size} bytes), but {arenas.Length} arenas, or one that is too small", section.Offset);
+        }
+
+        arenas[0].InitialValue = elf.Contents(section);
+        _data.Add(section.Index, arenas[0]);
     }
 
     private void Add(UntypedMap map, ElfSection section, ulong offset)

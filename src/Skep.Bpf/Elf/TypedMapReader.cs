@@ -11,7 +11,7 @@ namespace Skep.Bpf.Elf;
 /// </summary>
 internal sealed class TypedMapReader(BtfFile types, ObjectBtf btf, int offset)
 {
-    private const int MostMembers = 64, PinByName = 1;
+    private const int MostMembers = 64, PinByName = 1, External = 2;
 
     /// <summary>Entries a kind gets: a ring is whole pages and a power of two, an array of perf events has one entry per CPU unless told.</summary>
     internal static uint EntriesFor(MapKind kind, uint wanted) => kind switch
@@ -38,6 +38,12 @@ internal sealed class TypedMapReader(BtfFile types, ObjectBtf btf, int offset)
             if (type.Kind != BtfKind.Variable)
             {
                 throw new ElfFormatException($"Type {variable} in '{section}' is {type.Kind}, no variable", offset);
+            }
+
+            // One that is only declared is another object's.
+            if (types.LinkageOf(variable) == External)
+            {
+                continue;
             }
 
             yield return (type.Name, Read(type.Name, type.SizeOrType, isInner: false));

@@ -31,8 +31,8 @@ public sealed class UntypedMap : BpfMap
     /// <summary>Extra argument that some kinds take (<c>map_extra</c>).</summary>
     public ulong Extra { get; init; }
 
-    /// <summary>The first value at load; empty for zeros.</summary>
-    public ReadOnlyMemory<byte> InitialValue { get; init; }
+    /// <summary>The first value at load, or what an arena begins with; empty for zeros.</summary>
+    public ReadOnlyMemory<byte> InitialValue { get; internal set; }
 
     /// <summary>Types of key and value, which the kernel needs for locks, timers and pointers of its own in values.</summary>
     internal MapTypes? Types { get; init; }
