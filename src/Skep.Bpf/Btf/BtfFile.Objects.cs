@@ -49,6 +49,9 @@ public sealed unsafe partial class BtfFile
         return result;
     }
 
+    /// <summary>Whether there is a string at an offset.</summary>
+    internal bool HasString(uint offset) => TryStringAt(offset, out _);
+
     /// <summary>The string at an offset, cut to a length in bytes.</summary>
     internal string StringAt(uint offset, int longest)
     {

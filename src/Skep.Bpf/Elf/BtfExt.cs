@@ -136,6 +136,12 @@ internal sealed class BtfExt
 
     private string TextAt(uint offset, int longest)
     {
+        if (!_types.HasString(offset))
+        {
+            // Only a source line is missed, which is looked at when something else went wrong; the kernel will say if it minds.
+            return "";
+        }
+
         if (!_texts.TryGetValue((offset, longest), out var text))
         {
             _texts[(offset, longest)] = text = _types.StringAt(offset, longest);

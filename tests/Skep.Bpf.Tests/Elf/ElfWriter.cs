@@ -51,6 +51,16 @@ internal sealed class ElfWriter
         entries.Add(((ulong)slot * 8, type, symbol));
     }
 
+    /// <summary>The file with a section of zeros that only its header knows, as large as told.</summary>
+    public byte[] Build(string zerosOf, int size)
+    {
+        var index = Section(zerosOf, [], zeros: true);
+        var file = Build();
+        var headers = (int)BinaryPrimitives.ReadUInt64LittleEndian(file.AsSpan(40));
+        BinaryPrimitives.WriteInt64LittleEndian(file.AsSpan(headers + (index * 64) + 32), size);
+        return file;
+    }
+
     public byte[] Build()
     {
         var strings = new List<byte> { 0 };

@@ -1,4 +1,8 @@
+using System.Buffers.Binary;
+using Skep.Bpf.Btf;
 using Skep.Bpf.Elf;
+using Skep.Bpf.Elf.Linking;
+using Skep.Fuzz;
 
 namespace Skep.Bpf.Tests.Elf;
 
@@ -61,6 +65,38 @@ public sealed class HostileObjectTests
         Assert.Equal(40, ObjectSpec.Read(elf.Build()).Programs.Count);
         elf.Function(new string('b', 5000), elf.Code("tc", new Bpf.Asm.Instruction(0x95, 0, 0, 0, 0)), 0, 1);
         Assert.Throws<ElfFormatException>(() => ObjectSpec.Read(elf.Build()));
+    }
+
+    [Fact]
+    public void Source_lines_whose_texts_are_nowhere_are_lines_without_text()
+    {
+        var file = FileCorpus.Objects[1].ToArray();
+        var ext = ElfFile.Parse(file).Find(".BTF.ext")!;
+
+        // Header of 32 bytes, 20 of functions, then: size of a record, section, number of records, and the first: slot, file, text, position.
+        BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(ext.Offset + 32 + 20 + 12 + 4), 0xfffffff0);
+        var line = ObjectSpec.Read(file, new ObjectOptions { KernelTypes = new KernelTypes(BtfFile.Parse(FileCorpus.KernelTypes()), []) }).Program("main").Lines[0];
+        Assert.Equal(("", "return 0;", 1), (line.File, line.Text, line.Line));
+    }
+
+    [Fact]
+    public void Zeros_that_are_not_in_the_file_take_no_memory_when_linked()
+    {
+        var elf = new ElfWriter();
+        elf.Function("pass", elf.Code("xdp", new Bpf.Asm.Instruction(0xb7, 0, 0, 0, 2), new Bpf.Asm.Instruction(0x95, 0, 0, 0, 0)), 0, 2);
+        var file = elf.Build(zerosOf: ".bss", size: 1 << 30);
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var linked = ObjectLinker.Link([("zeros.o", file)]);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 20);
+        Assert.Equal(1 << 30, ElfFile.Parse(linked).Find(".bss")!.Size);
+    }
+
+    [Fact]
+    public void An_object_for_the_other_byte_order_is_told_how_to_be_compiled()
+    {
+        var file = SampleObject.Build();
+        file[5] = 2;
+        Assert.Contains("-target bpfel", Assert.Throws<ElfFormatException>(() => ObjectSpec.Read(file)).Message, StringComparison.Ordinal);
     }
 
     private static bool ReadOrRefuse(byte[] bytes)

@@ -49,6 +49,9 @@ public static class ObjectLinker
 
         internal List<byte> Contents { get; } = [];
 
+        /// <summary>Bytes, of which zeros at the end need not be in the contents.</summary>
+        internal int Size { get; set; }
+
         internal List<(ulong Offset, uint Type, int Symbol)> Relocations { get; } = [];
     }
 
@@ -57,7 +60,7 @@ public static class ObjectLinker
 
     private sealed class Linking
     {
-        private const int Alignment = 16, LargestSection = 1 << 28;
+        private const int Alignment = 16, LargestContents = 1 << 24;
 
         private readonly List<Merged> _sections = [];
         private readonly List<Input> _inputs = [];
@@ -91,7 +94,7 @@ public static class ObjectLinker
             foreach (var section in _sections)
             {
                 var zeros = section.Type == ElfSectionType.NoBits;
-                writer.Add(section.Name, section.Type, section.Flags, zeros ? [] : [.. section.Contents], section.Contents.Count);
+                writer.Add(section.Name, section.Type, section.Flags, zeros ? [] : [.. section.Contents], section.Size);
             }
 
             AddTypes(writer);
@@ -113,23 +116,28 @@ public static class ObjectLinker
             }
 
             var (merged, contents) = (_sections[at], input.Elf.Contents(section).ToArray());
-            if (section.Name is "license" or "version" && merged.Contents.Count > 0)
+            if (section.Name is "license" or "version" && merged.Size > 0)
             {
                 return merged.Contents.ToArray().AsSpan().SequenceEqual(contents) ? (at, 0u)
                     : throw new ElfFormatException($"'{input.Name}' has another {section.Name} than the objects before it", section.Offset);
             }
 
-            merged.Type = section.Type == ElfSectionType.ProgramBits ? section.Type : merged.Type;
-
             // Instructions follow without a gap; data lies as aligned as any variable may ask for.
-            var start = section.IsCode ? merged.Contents.Count : (merged.Contents.Count + Alignment - 1) & ~(Alignment - 1);
-            if ((long)start + section.Size > LargestSection)
+            var start = section.IsCode ? merged.Size : (int)Math.Min(((long)merged.Size + Alignment - 1) & ~(Alignment - 1), int.MaxValue);
+            var holds = section.Type == ElfSectionType.ProgramBits || merged.Type == ElfSectionType.ProgramBits;
+            if ((long)start + section.Size > (holds ? LargestContents : int.MaxValue))
             {
-                throw new ElfFormatException($"Section '{section.Name}' of the result would have more than {LargestSection} bytes", section.Offset);
+                throw new ElfFormatException($"Section '{section.Name}' of the result would have {(long)start + section.Size} bytes", section.Offset);
             }
 
-            merged.Contents.AddRange(new byte[start - merged.Contents.Count]);
-            merged.Contents.AddRange(section.Type == ElfSectionType.NoBits ? new byte[section.Size] : contents);
+            if (holds)
+            {
+                merged.Type = ElfSectionType.ProgramBits;
+                merged.Contents.AddRange(new byte[start - merged.Contents.Count]);
+                merged.Contents.AddRange(section.Type == ElfSectionType.NoBits ? new byte[section.Size] : contents);
+            }
+
+            merged.Size = start + section.Size;
             return (at, (uint)start);
         }
 
@@ -210,7 +218,7 @@ public static class ObjectLinker
             }
 
             var extBytes = exts.Build(types);
-            var bytes = types.Build(name => (uint)(_sections.Find(s => s.Name == name)?.Contents.Count ?? 0));
+            var bytes = types.Build(name => (uint)(_sections.Find(s => s.Name == name)?.Size ?? 0));
             writer.Add(".BTF", ElfSectionType.ProgramBits, 0, bytes, bytes.Length);
             if (extBytes is not null)
             {
