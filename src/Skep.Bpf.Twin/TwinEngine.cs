@@ -123,21 +123,50 @@ public sealed class TwinEngine : IDisposable
     /// <summary>Runs <paramref name="program"/> on one event with the given 64-bit arguments; pointers among them must point to memory that stays.</summary>
     public unsafe void Run(RawTracepointProgram program, ReadOnlySpan<ulong> arguments)
     {
+        fixed (ulong* words = arguments)
+        {
+            var context = new RawTracepointContext(words);
+            Run(program, ref context);
+        }
+    }
+
+    /// <summary>
+    /// Runs a program of any kind on a context that the caller fills in and reads afterwards; pointers in it must point to memory that stays.
+    /// </summary>
+    /// <returns>The verdict.</returns>
+    /// <exception cref="NotSupportedException">The program asks what only the kernel can answer.</exception>
+    public TVerdict Run<TContext, TVerdict>(BpfProgram<TContext, TVerdict> program, ref TContext context)
+    {
         lock (_gate)
         {
             EnsureBound(program);
-            fixed (ulong* words = arguments)
+            var previous = KernelEnvironment.Exchange(Environment);
+            try
             {
-                var context = new RawTracepointContext(words);
-                var previous = KernelEnvironment.Exchange(Environment);
-                try
-                {
-                    program.Run(ref context);
-                }
-                finally
-                {
-                    KernelEnvironment.Exchange(previous);
-                }
+                return program.Run(ref context);
+            }
+            finally
+            {
+                KernelEnvironment.Exchange(previous);
+            }
+        }
+    }
+
+    /// <summary>As the other, for programs without a verdict.</summary>
+    /// <exception cref="NotSupportedException">The program asks what only the kernel can answer.</exception>
+    public void Run<TContext>(EventProgram<TContext> program, ref TContext context)
+    {
+        lock (_gate)
+        {
+            EnsureBound(program);
+            var previous = KernelEnvironment.Exchange(Environment);
+            try
+            {
+                program.Run(ref context);
+            }
+            finally
+            {
+                KernelEnvironment.Exchange(previous);
             }
         }
     }

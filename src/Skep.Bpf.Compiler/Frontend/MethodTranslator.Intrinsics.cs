@@ -14,15 +14,18 @@ internal sealed partial class MethodTranslator
 {
     private bool Intrinsic(MethodBase method, Entry[] arguments)
     {
-        foreach (var attribute in method.GetCustomAttributes(false))
+        var attributes = method.GetCustomAttributes(false);
+        if (attributes.OfType<OnlyForAttribute>().FirstOrDefault() is { } only && !only.Types.Contains(_translator.Kind.Type))
+        {
+            Fail(
+                Rule.WrongKind,
+                $"'{method.DeclaringType!.Name}.{method.Name}' cannot be used in programs of kind {_translator.Kind.Name}; only in those of type {string.Join(", ", only.Types)}");
+        }
+
+        foreach (var attribute in attributes)
         {
             switch (attribute)
             {
-                case OnlyForAttribute only when !only.Types.Contains(_translator.Kind.Type):
-                    Fail(
-                        Rule.WrongKind,
-                        $"'{method.DeclaringType!.Name}.{method.Name}' cannot be used in programs of kind {_translator.Kind.Name}; only in those of type {string.Join(", ", only.Types)}");
-                    break;
                 case KernelHelperAttribute helper:
                     CallHelper((MethodInfo)method, helper, arguments);
                     return true;

@@ -24,16 +24,17 @@ internal class KernelLink(KernelHandle handle) : Attachment
 
     internal override int InterfaceIndex => Info is { Type: LinkType.Xdp or LinkType.Tcx } info ? (int)info.Interface : 0;
 
-    /// <summary>Attaches by <c>BPF_LINK_CREATE</c>. 0 and the link, or a negative errno.</summary>
-    internal static int Create(
-        LoadedProgram program, int target, AttachType attachType, uint flags, out KernelLink link)
+    /// <summary>Attaches by <c>BPF_LINK_CREATE</c>; the program is filled in. 0 and the link, or a negative errno.</summary>
+    internal static int Create(LoadedProgram program, ref LinkCreateAttributes attributes, out KernelLink link)
     {
         using var lease = program.Handle.Borrow();
-        var attributes = new LinkCreateAttributes { Program = lease.Descriptor, Target = target, AttachType = attachType, Flags = flags };
+        attributes.Program = lease.Descriptor;
         var status = BpfSyscall.LinkCreate(ref attributes, out var handle);
         link = new KernelLink(handle);
         return status;
     }
+
+    internal KernelHandle.Lease Borrow() => Handle.Borrow();
 
     internal KernelHandle Release() => Handle;
 

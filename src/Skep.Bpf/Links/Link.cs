@@ -13,7 +13,7 @@ public abstract class Link : IDisposable
 
     private protected Link(Attachment attachment) => Attachment = attachment;
 
-    /// <summary>Number of the link in the kernel; 0 when the program was attached by netlink.</summary>
+    /// <summary>Number of the link in the kernel; 0 when the program was attached by netlink, a socket option or to a map.</summary>
     public uint Id => Attachment.LinkId;
 
     /// <summary>Number of the program that is attached now.</summary>
@@ -26,7 +26,7 @@ public abstract class Link : IDisposable
     public int InterfaceIndex => Attachment.InterfaceIndex;
 
     /// <summary>Whether the program was attached by netlink, because the kernel has no link for this hook or because it was asked for.</summary>
-    public bool UsesNetlink => Attachment.LinkId == 0;
+    public bool UsesNetlink => Attachment is NetlinkAttachment or RouteAttachment;
 
     /// <summary>Path of the pin, null when there is none.</summary>
     public string? PinPath => Attachment.PinPath;
@@ -140,6 +140,20 @@ public abstract class Link : IDisposable
                 return new TcxLink(attachment);
             case LinkType.Cgroup:
                 return new CgroupLink(attachment);
+            case LinkType.Netns:
+                return new NetnsLink(attachment);
+            case LinkType.Netfilter:
+                return new NetfilterLink(attachment);
+            case LinkType.Iter:
+                return new IteratorLink(attachment);
+            case LinkType.PerfEvent:
+                return new PerfEventLink(attachment);
+            case LinkType.UprobeMulti:
+                return new UprobeLink(attachment);
+            case LinkType.KprobeMulti:
+                return new KprobeLink(attachment);
+            case LinkType.Sockmap:
+                return new SocketMapLink(attachment);
             case LinkType.Tracing or LinkType.RawTracepoint:
                 return new RawTracepointLink(new TracingLink(attachment.Release()) { PinPath = path });
             case var other:

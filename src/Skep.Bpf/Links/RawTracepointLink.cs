@@ -2,7 +2,10 @@ using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Links;
 
-/// <summary>A program on a raw tracepoint with typed arguments (<c>tp_btf</c>, kernel 5.5).</summary>
+/// <summary>
+/// A program on a raw tracepoint (typed <c>tp_btf</c>, kernel 5.5; untyped <c>raw_tp</c>, 4.17), on a kernel function (fentry, fexit, fmod_ret)
+/// or on a security hook.
+/// </summary>
 public sealed class RawTracepointLink : Link
 {
     internal RawTracepointLink(TracingLink link)
@@ -10,8 +13,8 @@ public sealed class RawTracepointLink : Link
     {
     }
 
-    /// <summary>Attaches a program to the tracepoint it was loaded for.</summary>
-    /// <exception cref="BpfException">The kernel refused.</exception>
+    /// <summary>Attaches a program to the tracepoint or function that its section names.</summary>
+    /// <exception cref="BpfException">The kernel refused; ENOENT when it has no such tracepoint.</exception>
     public static RawTracepointLink Attach(LoadedProgram program)
     {
         ArgumentNullException.ThrowIfNull(program);

@@ -1,3 +1,4 @@
+using Skep.Bpf.Kernel;
 using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Links;
@@ -11,20 +12,9 @@ public enum TcDirection
     Egress,
 }
 
-/// <summary>Place among the programs of a hook.</summary>
-public enum TcOrder
-{
-    /// <summary>After those that are there.</summary>
-    Last,
-    /// <summary>Before those that are there.</summary>
-    First,
-}
-
 /// <summary>A TC program on an interface (tcx links kernel 6.6, clsact by netlink before).</summary>
 public sealed class TcxLink : Link
 {
-    private const uint Before = 1 << 3, After = 1 << 4;
-
     internal TcxLink(Attachment attachment)
         : base(attachment)
     {
@@ -34,13 +24,15 @@ public sealed class TcxLink : Link
     /// <param name="program">A TC program (<see cref="ProgramType.SchedCls"/>).</param>
     /// <param name="interfaceIndex">Index of the interface.</param>
     /// <param name="direction">Ingress or egress.</param>
-    /// <param name="order">Before or after the programs that are there; only tcx keeps to it, clsact goes after.</param>
+    /// <param name="anchor">The place among the programs that are there, after them when null; only tcx keeps to it, clsact goes after.</param>
     /// <exception cref="BpfException">ENODEV; EINVAL when the program is of another type.</exception>
-    public static TcxLink Attach(LoadedProgram program, int interfaceIndex, TcDirection direction, TcOrder order = TcOrder.Last)
+    public static TcxLink Attach(LoadedProgram program, int interfaceIndex, TcDirection direction, LinkAnchor? anchor = null)
     {
         ArgumentNullException.ThrowIfNull(program);
         var attachType = direction == TcDirection.Ingress ? AttachType.TcxIngress : AttachType.TcxEgress;
-        var status = KernelLink.Create(program, interfaceIndex, attachType, order == TcOrder.First ? Before : After, out var link);
+        var place = anchor ?? LinkAnchor.Last;
+        var attributes = new LinkCreateAttributes { Target = interfaceIndex, AttachType = attachType, Flags = place.Flags, Relative = place.Id };
+        var status = KernelLink.Create(program, ref attributes, out var link);
         if (status == 0)
         {
             return new TcxLink(link);

@@ -8,11 +8,22 @@ internal sealed class TracingLink(KernelHandle handle) : KernelLink(handle)
 {
     internal static unsafe KernelHandle Open(LoadedProgram program)
     {
+        // Programs with types said at load what they attach to, the others say it here.
+        var isTyped = program.Type is ProgramType.Tracing or ProgramType.Lsm;
+        var target = program.Spec?.AttachTarget;
+        if (!isTyped && target is null)
+        {
+            throw new ArgumentException($"Program '{program.Name}' does not say which tracepoint it is for; say it in its section name.", nameof(program));
+        }
+
         using var lease = program.Handle.Borrow();
-        var attributes = new RawTracepointOpenAttributes { Program = lease.Descriptor };
-        BpfException.ThrowIfFailed(
-            BpfSyscall.RawTracepointOpen(ref attributes, out var handle), $"Attaching program '{program.Name}' to its raw tracepoint failed");
-        return handle;
+        fixed (byte* name = isTyped ? null : BpfSyscall.NullTerminated(target!))
+        {
+            var attributes = new RawTracepointOpenAttributes { Program = lease.Descriptor, Name = name };
+            BpfException.ThrowIfFailed(
+                BpfSyscall.RawTracepointOpen(ref attributes, out var handle), $"Attaching program '{program.Name}' to {target ?? "its tracepoint"} failed");
+            return handle;
+        }
     }
 
     internal override void Update(LoadedProgram program)

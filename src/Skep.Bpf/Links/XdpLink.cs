@@ -1,3 +1,4 @@
+using Skep.Bpf.Kernel;
 using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Links;
@@ -24,7 +25,8 @@ public sealed class XdpLink : Link
         var status = 0;
         foreach (var candidate in Candidates(mode))
         {
-            status = KernelLink.Create(program, interfaceIndex, AttachType.Xdp, (uint)candidate, out var link);
+            var attributes = new LinkCreateAttributes { Target = interfaceIndex, AttachType = AttachType.Xdp, Flags = (uint)candidate };
+            status = KernelLink.Create(program, ref attributes, out var link);
             if (status == 0)
             {
                 return new XdpLink(link, candidate);

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Skep.Bpf.Programming;
+using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Maps;
 
@@ -113,6 +114,7 @@ public sealed class SockMap(uint maxEntries, string? name = null) : SocketMap<ui
     private static int RedirectMessage(ref SkMsgContext message, SockMap map, uint key, ulong flags) => throw KernelEnvironment.NotInTwin("bpf_msg_redirect_map");
 
     [KernelHelper(52, Since = "4.14")]
+    [OnlyFor(ProgramType.SkSkb)]
     private static int RedirectData(ref SkbContext data, SockMap map, uint key, ulong flags) => throw KernelEnvironment.NotInTwin("bpf_sk_redirect_map");
 
     [KernelHelper(53, Since = "4.14")]
@@ -138,6 +140,7 @@ public sealed class SockHash<TKey>(uint maxEntries, string? name = null) : Socke
     private static int RedirectMessage(ref SkMsgContext message, SockHash<TKey> map, in TKey key, ulong flags) => throw KernelEnvironment.NotInTwin("bpf_msg_redirect_hash");
 
     [KernelHelper(72, Since = "4.18")]
+    [OnlyFor(ProgramType.SkSkb)]
     private static int RedirectData(ref SkbContext data, SockHash<TKey> map, in TKey key, ulong flags) => throw KernelEnvironment.NotInTwin("bpf_sk_redirect_hash");
 
     [KernelHelper(70, Since = "4.18")]

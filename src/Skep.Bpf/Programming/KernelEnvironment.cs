@@ -41,4 +41,10 @@ public abstract class KernelEnvironment
 
     /// <summary>Name of the running task, at most 15 bytes and a NUL, as in <c>/proc/PID/comm</c>.</summary>
     public abstract ReadOnlySpan<byte> Comm { get; }
+
+    /// <summary>Number of the control group of the running task.</summary>
+    public virtual ulong CgroupId => 1;
+
+    /// <summary>Group id in the upper 32 bits, user id in the lower.</summary>
+    public virtual ulong UidGid => 0;
 }

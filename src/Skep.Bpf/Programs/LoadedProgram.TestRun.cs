@@ -55,6 +55,22 @@ public sealed unsafe partial class LoadedProgram
         }
     }
 
+    /// <summary>Runs a syscall program (kernel 5.14): it reads and writes the struct of the caller.</summary>
+    /// <typeparam name="TArguments">The struct the program takes.</typeparam>
+    /// <returns>What the program returned.</returns>
+    /// <exception cref="BpfException">EINVAL when the program is of another type or reads more than the struct has.</exception>
+    public int Call<TArguments>(ref TArguments arguments)
+        where TArguments : unmanaged
+    {
+        using var lease = _handle.Borrow();
+        fixed (TArguments* context = &arguments)
+        {
+            var attributes = new ProgTestRunAttributes { Program = lease.Descriptor, ContextIn = context, ContextSizeIn = (uint)sizeof(TArguments) };
+            BpfException.ThrowIfFailed(BpfSyscall.ProgTestRun(ref attributes), $"Calling program '{Name}' ({Type}) failed");
+            return (int)attributes.ReturnValue;
+        }
+    }
+
     private int FillContext(Span<byte> context, int packetLength, TestRunOptions options)
     {
         context.Clear();

@@ -237,7 +237,7 @@ public sealed class KernelDatapath : IDatapath
     {
         HookKind.Xdp => XdpLink.Attach(program, hook.InterfaceIndex),
         // What comes in is seen before, what goes out after the programs of others changed it: both as on the wire.
-        HookKind.TcIngress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Ingress, TcOrder.First),
+        HookKind.TcIngress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Ingress, LinkAnchor.First),
         HookKind.TcEgress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Egress),
         _ => RawTracepointLink.Attach(program),
     };

@@ -8,6 +8,7 @@ using static Skep.Bpf.Asm.Register;
 
 namespace Skep.KernelTests.Links;
 
+[Collection(ThreadCgroup.Collection)]
 public class CgroupLinkTests
 {
     [KernelFact]

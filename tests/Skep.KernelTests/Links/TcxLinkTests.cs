@@ -98,7 +98,7 @@ public class TcxLinkTests
         using var passer = ProgramLoader.Load(DatagramProgram.Tc("passer", passed, Next));
         using var dropper = ProgramLoader.Load(DatagramProgram.Tc("dropper", dropped, Shot));
         using var passerLink = path.Right.Run(() => TcxLink.Attach(passer, path.RightInterface, TcDirection.Ingress));
-        using var dropperLink = path.Right.Run(() => TcxLink.Attach(dropper, path.RightInterface, TcDirection.Ingress, TcOrder.First));
+        using var dropperLink = path.Right.Run(() => TcxLink.Attach(dropper, path.RightInterface, TcDirection.Ingress, LinkAnchor.First));
 
         path.Send(1);
         Eventually.True(() => dropped.Value == 1, "the datagram was dropped");

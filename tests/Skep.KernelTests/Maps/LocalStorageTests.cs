@@ -14,6 +14,7 @@ using Skep.KernelTests.Surroundings;
 
 namespace Skep.KernelTests.Maps;
 
+[Collection(ThreadCgroup.Collection)]
 public class LocalStorageTests
 {
     [KernelFact]

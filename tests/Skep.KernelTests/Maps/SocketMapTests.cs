@@ -13,6 +13,7 @@ using Skep.KernelTests.Surroundings;
 
 namespace Skep.KernelTests.Maps;
 
+[Collection(ThreadCgroup.Collection)]
 public class SocketMapTests
 {
     [KernelTheory]

@@ -15,6 +15,7 @@ using static Skep.Bpf.Asm.Register;
 
 namespace Skep.KernelTests.Maps;
 
+[Collection(ThreadCgroup.Collection)]
 public class TracingMapTests
 {
     [KernelFact]

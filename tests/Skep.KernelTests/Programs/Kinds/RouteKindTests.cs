@@ -1,0 +1,100 @@
+using System.Net;
+using System.Net.Sockets;
+using Skep.Bpf.Compiler;
+using Skep.Bpf.Links;
+using Skep.Bpf.Programming;
+using Skep.Bpf.Programs;
+using Skep.KernelTests.Surroundings;
+using Skep.Samples.Programs;
+
+namespace Skep.KernelTests.Programs.Kinds;
+
+public class RouteKindTests
+{
+    [KernelTheory]
+    [InlineData("lwt_out")]
+    [InlineData("lwt_xmit")]
+    public void A_route_counts_its_packets_and_drops_UDP(string section)
+    {
+        using var path = new UdpPath();
+        var program = new DropOnRoute(section);
+        using var receiver = path.Right.Run(() => new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 10_000 });
+        path.Right.Run(() => receiver.Bind(new IPEndPoint(IPAddress.Parse("10.77.0.2"), 0)));
+        path.Left.Run(() =>
+        {
+            // A more specific route than that of the interface's address.
+            using (var link = program.Attach(IPNetwork.Parse("10.77.0.2/32"), path.LeftInterface))
+            {
+                Assert.True(link.UsesNetlink);
+                using var sender = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+                for (var i = 0; i < 3; i++)
+                {
+                    TrySend(sender, [1], receiver.LocalEndPoint!);
+                }
+
+                Assert.Equal(3ul, program.Packets.Value);
+            }
+
+            using var later = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            later.SendTo([2], receiver.LocalEndPoint!);
+        });
+        var buffer = new byte[1];
+        receiver.Receive(buffer);
+        Assert.Equal(2, buffer[0]);
+        Assert.Equal(3ul, program.Packets.Value);
+    }
+
+    [KernelFact]
+    public void A_flow_dissector_finds_ports_and_there_is_one_for_a_namespace()
+    {
+        using var inside = new TestNamespace();
+        inside.Run(() =>
+        {
+            using var link = new DissectPorts().Attach();
+            var refusal = Assert.Throws<Skep.Bpf.BpfException>(() => new DissectPorts().Attach());
+            Assert.Equal(Skep.Bpf.Errno.TooBig, refusal.ErrorNumber);
+        });
+
+        using var program = ProgramLoader.Load(ProgramCompiler.Compile(new DissectPorts()));
+        var packet = new byte[64];
+        packet[12] = 8;
+        packet[14] = 0x45;
+        packet[23] = 17;
+        new byte[] { 10, 0, 0, 1, 10, 0, 0, 2, 0x12, 0x34, 0x00, 0x35 }.CopyTo(packet, 26);
+        var result = program.TestRun(packet);
+
+        Assert.Equal((int)FlowDissectorVerdict.Ok, result.ReturnValue);
+        var keys = System.Runtime.InteropServices.MemoryMarshal.Read<FlowKeys>(result.Output);
+        Assert.Equal((17, 0x3412, 0x3500), (keys.Protocol, keys.SourcePort, keys.DestinationPort));
+        packet[23] = 6;
+        Assert.Equal((int)FlowDissectorVerdict.Continue, program.TestRun(packet).ReturnValue);
+    }
+
+    [KernelFact]
+    public void XDP_and_TC_samples_see_traffic()
+    {
+        using var path = new UdpPath();
+        var packets = new CountPackets();
+        var marks = new MarkPackets(7);
+        using var xdp = path.Right.Run(() => packets.Attach(path.RightInterface));
+        using var tc = path.Left.Run(() => marks.Attach(path.LeftInterface));
+
+        Assert.Equal(9, path.SendAndReceive(9));
+
+        Assert.True(marks.Marked.Value >= 1, "no packet was marked");
+        var values = new ulong[Environment.ProcessorCount * 8];
+        Assert.True(packets.Packets.TryGet(0, values) && values.Any(v => v > 0), "no packet was counted");
+    }
+
+    // What an output hook drops, the sender may be told as an error.
+    private static void TrySend(Socket socket, byte[] data, EndPoint target)
+    {
+        try
+        {
+            socket.SendTo(data, target);
+        }
+        catch (SocketException)
+        {
+        }
+    }
+}
