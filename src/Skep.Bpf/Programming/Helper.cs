@@ -1,5 +1,3 @@
-using Skep.Bpf.Programs;
-
 namespace Skep.Bpf.Programming;
 
 /// <summary>
@@ -54,34 +52,23 @@ public static unsafe class Helper
         return 0;
     }
 
-    /// <summary>Reads memory of the running process without faulting (<c>bpf_probe_read_user</c>).</summary>
+    /// <summary>Reads memory of the running process without faulting (<c>bpf_probe_read_user</c>; in networking programs on newer kernels only).</summary>
     /// <param name="target">Where to write; on the stack or in a map value.</param>
     /// <param name="size">Bytes to read; bounded.</param>
     /// <param name="source">Address in the process.</param>
     /// <returns>0, or a negative errno (the target is then zeroed).</returns>
     [KernelHelper(112, Since = "5.5")]
-    [OnlyFor(
-        ProgramType.Kprobe, ProgramType.Tracepoint, ProgramType.RawTracepoint, ProgramType.RawTracepointWritable, ProgramType.PerfEvent,
-        ProgramType.Tracing, ProgramType.Lsm)]
     public static int ProbeReadUser(void* target, uint size, void* source)
     {
         Buffer.MemoryCopy(source, target, size, size);
         return 0;
     }
 
-    /// <summary>Number of the control group of the running task, as its directory's inode (<c>bpf_get_current_cgroup_id</c>).</summary>
+    /// <summary>Number of the control group of the running task, as its directory's inode (<c>bpf_get_current_cgroup_id</c>; in networking programs on newer kernels only).</summary>
     [KernelHelper(80)]
-    [OnlyFor(
-        ProgramType.Kprobe, ProgramType.Tracepoint, ProgramType.RawTracepoint, ProgramType.RawTracepointWritable, ProgramType.PerfEvent,
-        ProgramType.Tracing, ProgramType.Lsm, ProgramType.CgroupSockAddr, ProgramType.CgroupSock, ProgramType.CgroupSockopt,
-        ProgramType.CgroupSysctl, ProgramType.CgroupDevice)]
     public static ulong GetCurrentCgroupId() => KernelEnvironment.Current.CgroupId;
 
-    /// <summary>Group id of the running task in the upper 32 bits, user id in the lower (<c>bpf_get_current_uid_gid</c>).</summary>
+    /// <summary>Group id of the running task in the upper 32 bits, user id in the lower (<c>bpf_get_current_uid_gid</c>; in networking programs on newer kernels only).</summary>
     [KernelHelper(15)]
-    [OnlyFor(
-        ProgramType.Kprobe, ProgramType.Tracepoint, ProgramType.RawTracepoint, ProgramType.RawTracepointWritable, ProgramType.PerfEvent,
-        ProgramType.Tracing, ProgramType.Lsm, ProgramType.CgroupSockAddr, ProgramType.CgroupSock, ProgramType.CgroupSockopt,
-        ProgramType.CgroupSysctl, ProgramType.CgroupDevice)]
     public static ulong GetCurrentUidGid() => KernelEnvironment.Current.UidGid;
 }

@@ -99,7 +99,6 @@ public unsafe struct Sequence
     /// <summary>Writes bytes (<c>bpf_seq_write</c>, kernel 5.7).</summary>
     /// <returns>0, or a negative errno: EOVERFLOW when they do not fit.</returns>
     [KernelHelper(127, Since = "5.7")]
-    [OnlyFor(Programs.ProgramType.Tracing)]
     public static long Write(Sequence* sequence, void* data, uint size)
     {
         if (size > sequence->_end - sequence->_next)

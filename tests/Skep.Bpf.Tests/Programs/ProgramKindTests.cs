@@ -39,7 +39,7 @@ public class ProgramKindTests
     public void A_section_of_no_kind_is_refused() => Refused(new NoSection(), "'cgroup/connet4'");
 
     [Fact]
-    public void A_helper_of_another_kind_is_refused_with_those_that_have_it() => Refused(new WrongHelper(), "SKEP0013", "ProbeReadUser", "TC", "Kprobe");
+    public void A_helper_of_another_kind_is_refused_with_those_that_have_it() => Refused(new WrongHelper(), "SKEP0013", "PullData", "socket filter", "SkSkb");
 
     [Fact]
     public void A_field_of_another_kind_is_refused() => Refused(new WrongField(), "SKEP0013", "Mark", "sk_skb");
@@ -67,13 +67,9 @@ public class ProgramKindTests
         public override CgroupVerdict Run(ref CgroupSockAddrContext context) => CgroupVerdict.Allow;
     }
 
-    private sealed unsafe class WrongHelper : TcProgram
+    private sealed class WrongHelper : SocketFilterProgram
     {
-        public override TcAction Run(ref TcContext context)
-        {
-            var value = 0;
-            return Helper.ProbeReadUser(&value, 4, context.Data) == 0 ? TcAction.Ok : TcAction.Shot;
-        }
+        public override uint Run(ref SkbContext context) => (uint)context.PullData(20);
     }
 
     private sealed class WrongField : SkSkbProgram
