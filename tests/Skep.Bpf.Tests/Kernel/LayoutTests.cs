@@ -22,7 +22,7 @@ public class LayoutTests
         Assert.Equal(16, Unsafe.SizeOf<ObjAttributes>());
         Assert.Equal(16, Unsafe.SizeOf<ObjInfoAttributes>());
         Assert.Equal(12, Unsafe.SizeOf<IdAttributes>());
-        Assert.Equal(48, Unsafe.SizeOf<LinkCreateAttributes>());
+        Assert.Equal(64, Unsafe.SizeOf<LinkCreateAttributes>());
         Assert.Equal(16, Unsafe.SizeOf<LinkUpdateAttributes>());
         Assert.Equal(24, Unsafe.SizeOf<RawTracepointOpenAttributes>());
         Assert.Equal(32, Unsafe.SizeOf<BtfInfo>());

@@ -45,6 +45,43 @@ public class RouteKindTests
     }
 
     [KernelFact]
+    public void A_route_sees_what_comes_in_by_it()
+    {
+        using var path = new UdpPath();
+        var program = new DropOnRoute("lwt_in");
+        using var incoming = path.Right.Run(() =>
+        {
+            // The right side says that it has the network behind it, and forwards into the route with the program.
+            File.WriteAllText("/proc/sys/net/ipv4/ip_forward", "1");
+            File.WriteAllText("/proc/sys/net/ipv4/conf/right/proxy_arp", "1");
+            return program.Attach(IPNetwork.Parse("10.88.0.0/24"), RtNetlink.IndexOf("lo"));
+        });
+        path.Left.Run(() =>
+        {
+            using var outgoing = new DropOnRoute("lwt_out").Attach(IPNetwork.Parse("10.88.0.0/24"), path.LeftInterface);
+            using var client = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false };
+            Assert.Throws<SocketException>(() => client.Connect(IPAddress.Parse("10.88.0.1"), 80));
+            Eventually.True(() => program.Packets.Value > 0, "the SYN came in by the route");
+        });
+    }
+
+    [KernelFact]
+    public void A_segment_route_takes_its_program_and_no_other()
+    {
+        using var inside = new TestNamespace();
+        inside.Run(() =>
+        {
+            var segment = IPNetwork.Parse("fc00:77::1/128");
+            var lo = RtNetlink.IndexOf("lo");
+            using var link = new DropOnRoute("lwt_seg6local").Attach(segment, lo);
+            Assert.NotEqual(0u, link.ProgramId);
+            Assert.Equal(Skep.Bpf.Errno.Exists, Assert.Throws<Skep.Bpf.BpfException>(() => new DropOnRoute("lwt_seg6local").Attach(segment, lo)).ErrorNumber);
+            link.Detach();
+            new DropOnRoute("lwt_seg6local").Attach(segment, lo).Dispose();
+        });
+    }
+
+    [KernelFact]
     public void A_flow_dissector_finds_ports_and_there_is_one_for_a_namespace()
     {
         using var inside = new TestNamespace();
