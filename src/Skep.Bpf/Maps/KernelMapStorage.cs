@@ -161,7 +161,11 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
     private byte* Map(nuint length)
     {
         using var lease = _handle.Borrow();
-        var memory = LibC.mmap(null, length, LibC.PROT_READ | LibC.PROT_WRITE, LibC.MAP_SHARED, lease.Descriptor, 0);
+
+        // An arena may ask for its address in the process (map_extra): nothing that is there already is replaced.
+        var address = Kind == MapKind.Arena ? (void*)_info.Extra : null;
+        var flags = LibC.MAP_SHARED | (address is null ? 0 : LibC.MAP_FIXED_NOREPLACE);
+        var memory = LibC.mmap(address, length, LibC.PROT_READ | LibC.PROT_WRITE, flags, lease.Descriptor, 0);
         if (memory == LibC.MAP_FAILED)
         {
             // Frozen maps, and those only programs may not write (constants of other people's objects), can be looked at.

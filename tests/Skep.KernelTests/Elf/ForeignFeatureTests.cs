@@ -271,6 +271,23 @@ public sealed class ForeignFeatureTests
     }
 
     [KernelFact]
+    public void An_arena_lies_where_its_author_wants_it()
+    {
+        // __ulong: a number of 64 bits is the value of an enumerator.
+        using var loaded = Load("""
+            struct { __uint(type, 33); __uint(map_flags, 1024); __uint(max_entries, 2); enum { address = 1ULL << 44 } map_extra; } arena SEC(".maps");
+            SEC("tc") int pass(void *ctx) { return lookup == 0; }
+            """);
+        var arena = Assert.Single(loaded.Maps).Map;
+        Assert.Equal((MapKind.Arena, 1UL << 44), (arena.Kind, arena.Extra));
+        unsafe
+        {
+            Assert.Equal(1UL << 44, (ulong)arena.Storage.Memory);
+            arena.Storage.Memory[0] = 1;
+        }
+    }
+
+    [KernelFact]
     public void A_map_that_asks_for_it_is_pinned_and_shared_by_name()
     {
         const string source = """
