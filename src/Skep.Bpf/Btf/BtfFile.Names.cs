@@ -70,6 +70,7 @@ public sealed unsafe partial class BtfFile
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private (int[] Heads, int[] Next) IndexNames()
     {
+        ObjectDisposedException.ThrowIf(_memory.IsClosed, this);
         var own = _count - (int)_firstId;
         var heads = new int[System.Numerics.BitOperations.RoundUpToPowerOf2((uint)Math.Max(own, 16))];
         var next = new int[own + 1];
@@ -77,20 +78,44 @@ public sealed unsafe partial class BtfFile
         // Backwards, so that each chain has its types in ascending order.
         for (var at = own; at > 0; at--)
         {
-            var name = Record(_firstId + (uint)at - 1)[0];
-            if (name != 0 && TryStringAt(name, out var tail) && tail[0] != 0)
+            // SAFETY: Index checked that every record noted lies in the type section; the memory was open at the beginning and is kept alive.
+            var name = *(uint*)(_types + _offsets[at]);
+            if (name == 0 || !TryBeginningAt(name, out var beginning))
             {
-                var beginning = tail[..Math.Min(tail.Length, HashedLength)];
-                var end = beginning.IndexOf((byte)0);
+                continue;
+            }
+
+            var end = beginning.IndexOf((byte)0);
+            if (end != 0)
+            {
                 ref var head = ref heads[Hash(end < 0 ? beginning : beginning[..end]) & (uint)(heads.Length - 1)];
                 next[at] = head;
                 head = at;
             }
         }
 
+        GC.KeepAlive(_memory);
         return (heads, next);
     }
 
+    /// <summary>As much of the string at an offset as names are told apart by, and what may follow it.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private bool TryBeginningAt(uint offset, out ReadOnlySpan<byte> beginning)
+    {
+        var at = offset - _firstString;
+        if (offset >= _firstString && at < (uint)_stringsLength)
+        {
+            beginning = new ReadOnlySpan<byte>(_strings + at, Math.Min(_stringsLength - (int)at, HashedLength));
+            return true;
+        }
+
+        // The name of a module's type may be a string of the kernel.
+        var found = TryStringAt(offset, out var tail);
+        beginning = tail[..Math.Min(tail.Length, HashedLength)];
+        return found;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static uint Hash(ReadOnlySpan<byte> name)
     {
         var hash = s_seed;

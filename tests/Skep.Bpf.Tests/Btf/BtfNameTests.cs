@@ -53,4 +53,19 @@ public sealed class BtfNameTests
         Assert.Equal("int", module[module.Members(own)[0].Type].Name);
         Assert.Empty(module.FindAll("shared", BtfKind.Struct));
     }
+
+    [Fact]
+    public void A_modules_type_may_have_its_name_among_the_kernels_strings()
+    {
+        var core = new BtfBuilder();
+        core.AddInt("name", 4, true);
+        using var kernel = BtfFile.Parse(core.Build());
+        var bytes = new BtfBuilder(kernel).Build();
+
+        // One record behind the header of 24 bytes: a struct of no members whose name is that of the kernel's first type.
+        byte[] record = [.. BitConverter.GetBytes(kernel.NameOffsetOf(1)), .. BitConverter.GetBytes((uint)BtfKind.Struct << 24), 0, 0, 0, 0];
+        byte[] file = [.. bytes.AsSpan(0, 12), .. BitConverter.GetBytes(12), .. BitConverter.GetBytes(12), .. bytes.AsSpan(20, 4), .. record, .. bytes.AsSpan(24)];
+        using var module = BtfFile.Parse(file, kernel);
+        Assert.Equal(2u, module.Find("name", BtfKind.Struct));
+    }
 }
