@@ -25,9 +25,18 @@ public partial class PageTests
 
             using var help = Repository.Skep(verb, "--help");
             Assert.True(await help.EndsAsync(TimeSpan.FromSeconds(60)) == 0, $"{page}: '{line}': there is no verb '{verb}'");
+
+            // A verb may have verbs of its own, with options of their own.
+            var own = rest is [var inner, ..] && Regex.IsMatch(help.Output, $@"^\s+{Regex.Escape(inner)}\s", RegexOptions.Multiline) ? Repository.Skep(verb, inner, "--help") : null;
+            using (own)
+            {
+                Assert.True(own is null || await own.EndsAsync(TimeSpan.FromSeconds(60)) == 0, $"{page}: '{line}': '{verb}' has no verb of that name");
+            }
+
+            var text = own?.Output ?? help.Output;
             foreach (var option in rest.Where(w => w.StartsWith('-')))
             {
-                Assert.True(Regex.IsMatch(help.Output, $@"(^|[\s,]){Regex.Escape(option)}([\s,]|$)"), $"{page}: '{line}': '{verb}' has no option '{option}'\n{help.Output}");
+                Assert.True(Regex.IsMatch(text, $@"(^|[\s,]){Regex.Escape(option)}([\s,]|$)"), $"{page}: '{line}': '{verb}' has no option '{option}'\n{text}");
             }
         }
     }
