@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Skep.Bpf.Kernel;
@@ -50,6 +51,23 @@ internal static partial class RtNetlink
             .Attribute(LocalAddress, address.GetAddressBytes())
             .Attribute(Address, address.GetAddressBytes());
         socket.Require(message, $"Adding {address} to interface {index} failed");
+    }
+
+    /// <summary>Says once and for all which hardware address an address has.</summary>
+    public static void AddNeighbour(int index, IPAddress address, PhysicalAddress hardware)
+    {
+        const ushort permanent = 0x80;
+        using var socket = new NetlinkSocket();
+        var family = address.AddressFamily == AddressFamily.InterNetwork ? 2u : 10u;
+
+        // ndmsg: family:1 padding:3 index:4 state:2 flags:1 type:1; then NDA_DST and NDA_LLADDR
+        var message = new NetlinkMessage(NetlinkMessage.NewNeighbour, NetlinkMessage.Create | NetlinkMessage.Replace)
+            .Add(family)
+            .Add((uint)index)
+            .Add(permanent)
+            .Attribute(1, address.GetAddressBytes())
+            .Attribute(2, hardware.GetAddressBytes());
+        socket.Require(message, $"Adding the neighbour {address} to interface {index} failed");
     }
 
     public static int IndexOf(string name) => (int)if_nametoindex(name) is > 0 and var index

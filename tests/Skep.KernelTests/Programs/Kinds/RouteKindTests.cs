@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Skep.Bpf.Compiler;
 using Skep.Bpf.Links;
@@ -78,6 +79,27 @@ public class RouteKindTests
             Assert.Equal(Skep.Bpf.Errno.Exists, Assert.Throws<Skep.Bpf.BpfException>(() => new DropOnRoute("lwt_seg6local").Attach(segment, lo)).ErrorNumber);
             link.Detach();
             new DropOnRoute("lwt_seg6local").Attach(segment, lo).Dispose();
+        });
+    }
+
+    [KernelFact]
+    public void A_segment_is_seen_by_the_program_of_its_route()
+    {
+        using var path = new UdpPath();
+        var program = new DropOnRoute("lwt_seg6local");
+        var (segment, next) = (IPAddress.Parse("fc00:77::1"), IPAddress.Parse("fc00:77::2"));
+        using var route = path.Right.Run(() => program.Attach(new IPNetwork(segment, 128), path.RightInterface));
+        var hardware = path.Right.Run(() => NetworkInterface.GetAllNetworkInterfaces().Single(i => i.Name == "right").GetPhysicalAddress());
+        path.Left.Run(() =>
+        {
+            RtNetlink.AddAddress(path.LeftInterface, IPAddress.Parse("fc00:77::9"), 64);
+            RtNetlink.AddNeighbour(path.LeftInterface, segment, hardware);
+            using var sender = new Socket(AddressFamily.InterNetworkV6, SocketType.Raw, ProtocolType.IPv6RoutingHeader);
+
+            // RFC 8754: next header (none), length in 8 bytes beyond the first 8, routing type 4, segments left, last entry, flags, tag; then the
+            // segments, the last first.
+            sender.SendTo([59, 4, 4, 1, 1, 0, 0, 0, .. next.GetAddressBytes(), .. segment.GetAddressBytes()], new IPEndPoint(segment, 0));
+            Eventually.True(() => program.Packets.Value == 1, "the segment was seen");
         });
     }
 
