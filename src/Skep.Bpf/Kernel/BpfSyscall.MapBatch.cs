@@ -24,10 +24,11 @@ internal unsafe struct MapBatchAttributes
 
 internal static unsafe partial class BpfSyscall
 {
-    /// <summary>What the kernel gives when a map kind has no batch call; the number is not part of errno.h (<c>ENOTSUPP</c>).</summary>
-    internal const int NoSuchOperation = 524;
-
     internal static int MapLookupBatch(ref MapBatchAttributes attributes) => Call(BpfCommand.MapLookupBatch, ref attributes);
+
+    internal static int MapLookupAndDeleteBatch(ref MapBatchAttributes attributes) => Call(BpfCommand.MapLookupAndDeleteBatch, ref attributes);
+
+    internal static int MapDeleteBatch(ref MapBatchAttributes attributes) => Call(BpfCommand.MapDeleteBatch, ref attributes);
 
     internal static int MapUpdateBatch(ref MapBatchAttributes attributes) => Call(BpfCommand.MapUpdateBatch, ref attributes);
 }

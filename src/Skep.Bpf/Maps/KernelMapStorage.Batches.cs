@@ -17,12 +17,63 @@ public sealed unsafe partial class KernelMapStorage
     /// <inheritdoc/>
     public override int ReadBatch(ref ulong cursor, Span<byte> keys, Span<byte> values, int capacity, out bool done)
     {
+        var status = Batch(take: false, ref cursor, keys, values, capacity, out done);
+        return status == -NoSuchOperation ? WalkKeys(ref cursor, keys, values, capacity, out done) : status;
+    }
+
+    /// <inheritdoc/>
+    public override int TakeBatch(ref ulong cursor, Span<byte> keys, Span<byte> values, int capacity, out bool done)
+    {
+        var status = Batch(take: true, ref cursor, keys, values, capacity, out done);
+        return status == -NoSuchOperation ? base.TakeBatch(ref cursor, keys, values, capacity, out done) : status;
+    }
+
+    /// <inheritdoc/>
+    public override int RemoveBatch(ReadOnlySpan<byte> keys, int count)
+    {
+        Check(keys.Length, checked(count * KeySize), nameof(keys));
+        var (done, removed) = (0, 0);
+        while (done < count)
+        {
+            int status;
+            uint deleted;
+            using (var lease = _handle.Borrow())
+            {
+                fixed (byte* k = keys)
+                {
+                    var attributes = new MapBatchAttributes { Keys = k + (done * KeySize), Count = (uint)(count - done), Map = lease.Descriptor };
+                    status = BpfSyscall.MapDeleteBatch(ref attributes);
+                    deleted = attributes.Count;
+                }
+            }
+
+            if (status == -NoSuchOperation)
+            {
+                return base.RemoveBatch(keys, count);
+            }
+
+            // A key that is not there ends the call; the next one goes on behind it.
+            if (status is not 0 and not -Errno.NoEntry)
+            {
+                return status;
+            }
+
+            removed += (int)deleted;
+            done += (int)deleted + (status == 0 ? 0 : 1);
+        }
+
+        return removed;
+    }
+
+    private int Batch(bool take, ref ulong cursor, Span<byte> keys, Span<byte> values, int capacity, out bool done)
+    {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(capacity);
         Check(keys.Length, checked(capacity * KeySize), nameof(keys));
         Check(values.Length, checked(capacity * _valueBytes), nameof(values));
         if (Kind == MapKind.LpmTrie || (cursor & ByKeys) != 0)
         {
-            return WalkKeys(ref cursor, keys, values, capacity, out done);
+            done = false;
+            return -NoSuchOperation;
         }
 
         using var lease = _handle.Borrow();
@@ -39,10 +90,11 @@ public sealed unsafe partial class KernelMapStorage
                 Count = (uint)capacity,
                 Map = lease.Descriptor,
             };
-            var status = BpfSyscall.MapLookupBatch(ref attributes);
-            if (status == -BpfSyscall.NoSuchOperation)
+            var status = take ? BpfSyscall.MapLookupAndDeleteBatch(ref attributes) : BpfSyscall.MapLookupBatch(ref attributes);
+            if (status == -NoSuchOperation)
             {
-                return WalkKeys(ref cursor, keys, values, capacity, out done);
+                done = false;
+                return status;
             }
 
             cursor = Started | to;
@@ -77,7 +129,7 @@ public sealed unsafe partial class KernelMapStorage
         return status switch
         {
             0 => count,
-            -BpfSyscall.NoSuchOperation => base.WriteBatch(keys, values, count, mode),
+            -NoSuchOperation => base.WriteBatch(keys, values, count, mode),
             _ => status,
         };
     }

@@ -73,6 +73,16 @@ public abstract unsafe partial class KeyedMap<TKey, TValue> : BpfMap
     }
 
     /// <summary>
+    /// User side: removes the entries that are there of many, by one call where the kernel has batches (hash tables, 5.6); returns how many there were.
+    /// </summary>
+    /// <exception cref="BpfException">The kernel refused; some of the entries may be gone.</exception>
+    public int RemoveAll(ReadOnlySpan<TKey> keys)
+    {
+        var status = Storage.RemoveBatch(MemoryMarshal.AsBytes(keys), keys.Length);
+        return status >= 0 ? status : throw BpfException.ForMap(this, "batch delete", status);
+    }
+
+    /// <summary>
     /// User side: all keys present now; entries that come or go meanwhile may be missed or repeated. Ends after <see cref="BpfMap.MaxEntries"/>
     /// keys at the latest: one that was removed meanwhile sends the kernel back to the first.
     /// </summary>

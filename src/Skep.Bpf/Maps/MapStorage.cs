@@ -103,6 +103,40 @@ public abstract unsafe class MapStorage : IDisposable
         return count;
     }
 
+    /// <summary>
+    /// User side: read and remove many entries at once, as <see cref="ReadBatch"/>. In one step where the kernel can; else what a program
+    /// writes to an entry between the two is lost with it.
+    /// </summary>
+    public virtual int TakeBatch(ref ulong cursor, Span<byte> keys, Span<byte> values, int capacity, out bool done)
+    {
+        var read = ReadBatch(ref cursor, keys, values, capacity, out done);
+        if (read > 0)
+        {
+            var removed = RemoveBatch(keys[..(keys.Length / capacity * read)], read);
+            return removed < 0 ? removed : read;
+        }
+
+        return read;
+    }
+
+    /// <summary>User side: remove <paramref name="count"/> entries. The number of those that were there, or a negative errno.</summary>
+    public virtual int RemoveBatch(ReadOnlySpan<byte> keys, int count)
+    {
+        var removed = 0;
+        for (var i = 0; i < count; i++)
+        {
+            var status = Remove(keys.Slice(i * (keys.Length / count), keys.Length / count));
+            if (status is not 0 and not -Errno.NoEntry)
+            {
+                return status;
+            }
+
+            removed += status == 0 ? 1 : 0;
+        }
+
+        return removed;
+    }
+
     /// <summary>User side: the memory of a mapped array or arena, or null.</summary>
     public virtual byte* Memory => null;
 

@@ -87,16 +87,58 @@ public abstract class PerCpuMap<TKey, TValue> : KeyedMap<TKey, TValue>
     public int ReadAll(PerCpuVisitor<TKey, TValue> visit, int batch = 256)
     {
         ArgumentNullException.ThrowIfNull(visit);
-        var perCpu = new TValue[Storage.ValuesPerEntry];
-        var entryBytes = checked(Stride * perCpu.Length);
-        return ReadBatches(batch, entryBytes, (keys, values) =>
+        using var batches = Batches(batch);
+        var total = 0;
+        while (batches.Read())
         {
-            for (var i = 0; i < keys.Length; i++)
+            for (var i = 0; i < batches.Count; i++)
             {
-                Unpack(values.Slice(i * entryBytes, entryBytes), perCpu);
-                visit(in keys[i], perCpu);
+                visit(in batches.Keys[i], batches.Values(i));
             }
-        });
+
+            total += batches.Count;
+        }
+
+        return total;
+    }
+
+    /// <summary>User side: begins to read all entries in batches of about that many. To read again and again, keep it and restart it.</summary>
+    public PerCpuBatches<TKey, TValue> Batches(int capacity = 256) => new(this, Stride, capacity, take: false);
+
+    /// <summary>User side: begins to read and remove all entries in batches, by one call each where the kernel can (hash tables, 5.6).</summary>
+    public PerCpuBatches<TKey, TValue> TakeBatches(int capacity = 256) => new(this, Stride, capacity, take: true);
+
+    /// <summary>User side: sets the values of all CPUs of many entries, by one call where the kernel has batches (arrays 5.13, hash tables 5.6).</summary>
+    /// <param name="keys">The keys.</param>
+    /// <param name="perCpu">The values: those of the first key for all possible CPUs in order, then those of the second, and so on.</param>
+    /// <exception cref="BpfException">The kernel refused; some of the entries may be in. E2BIG means that the map is full.</exception>
+    public void SetAll(ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> perCpu)
+    {
+        var cpus = Storage.ValuesPerEntry;
+        if (perCpu.Length != checked(keys.Length * cpus))
+        {
+            throw new ArgumentException($"There are {keys.Length} keys, {cpus} possible CPUs and {perCpu.Length} values.", nameof(perCpu));
+        }
+
+        var buffer = ArrayPool<byte>.Shared.Rent(checked(Stride * perCpu.Length));
+        try
+        {
+            var bytes = buffer.AsSpan(0, Stride * perCpu.Length);
+            for (var i = 0; i < perCpu.Length; i++)
+            {
+                MemoryMarshal.Write(bytes[(i * Stride)..], in perCpu[i]);
+            }
+
+            var status = Storage.WriteBatch(MemoryMarshal.AsBytes(keys), bytes, keys.Length, (ulong)UpdateMode.Any);
+            if (status < 0)
+            {
+                throw BpfException.ForMap(this, "batch update", status);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     private static void Unpack(ReadOnlySpan<byte> strides, Span<TValue> perCpu)

@@ -54,14 +54,44 @@ public abstract class ValueMap<TKey, TValue> : KeyedMap<TKey, TValue>
     public int ReadAll(Action<TKey, TValue> visit, int batch = 1024)
     {
         ArgumentNullException.ThrowIfNull(visit);
-        return ReadBatches(batch, ValueSize, (keys, values) =>
+        using var batches = Batches(batch);
+        var total = 0;
+        while (batches.Read())
         {
-            var typed = MemoryMarshal.Cast<byte, TValue>(values);
+            var keys = batches.Keys;
+            var values = batches.Values;
             for (var i = 0; i < keys.Length; i++)
             {
-                visit(keys[i], typed[i]);
+                visit(keys[i], values[i]);
             }
-        });
+
+            total += keys.Length;
+        }
+
+        return total;
+    }
+
+    /// <summary>User side: begins to read all entries in batches of about that many. To read again and again, keep it and restart it.</summary>
+    public ValueBatches<TKey, TValue> Batches(int capacity = 1024) => new(this, capacity, take: false);
+
+    /// <summary>
+    /// User side: begins to read and remove all entries in batches of about that many, by one call each where the kernel can (hash tables, 5.6).
+    /// Then nothing that a program adds meanwhile is lost: it is in this batch, in a later one, or stays.
+    /// </summary>
+    public ValueBatches<TKey, TValue> TakeBatches(int capacity = 1024) => new(this, capacity, take: true);
+
+    /// <summary>User side: reads a value and removes the entry, in one step where the kernel can (hash tables, 5.14); false when the key is absent.</summary>
+    /// <exception cref="BpfException">The kernel refused.</exception>
+    public bool TryTake(in TKey key, out TValue value)
+    {
+        value = default;
+        var status = Storage.Take(Bytes(in key), WritableBytes(ref value));
+        return status switch
+        {
+            0 => true,
+            -Errno.NoEntry => false,
+            _ => throw BpfException.ForMap(this, "lookup and delete", status),
+        };
     }
 
     private void Check(int status)

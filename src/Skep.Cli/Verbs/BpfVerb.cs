@@ -1,9 +1,16 @@
 using System.CommandLine;
+using Skep.Cli.Verbs.Bpf;
 
 namespace Skep.Cli.Verbs;
 
-/// <summary><c>skep bpf</c>: objects that other people compiled.</summary>
+/// <summary><c>skep bpf</c>: what is loaded in the kernel, and objects that other people compiled.</summary>
 internal static class BpfVerb
 {
-    public static Command Build() => new VerbCommand("bpf", "Work with BPF objects that other people compiled.", "skep bpf load probe.o") { BpfLoadVerb.Build(), BpfLinkVerb.Build(), BpfConformanceVerb.Build() };
+    public static Command Build() => new VerbCommand(
+        "bpf", "Look at programs, maps, links and types in the kernel; load and link objects that other people compiled.",
+        "skep bpf prog list", "skep bpf map dump flows", "skep bpf load probe.o")
+    {
+        BpfProgVerb.Build(), BpfMapVerb.Build(), BpfAttachmentVerbs.AddTo(BpfLinkVerb.Build()), BpfBtfVerb.Build(), BpfFeaturesVerb.Build(),
+        BpfLoadVerb.Build(), BpfConformanceVerb.Build(),
+    };
 }

@@ -38,6 +38,65 @@ public class AllocationTests
     }
 
     [KernelFact]
+    public void Walking_in_batches_allocates_nothing_at_all()
+    {
+        using var map = Bound(new HashMap<uint, ulong>(Entries, "numbers"));
+        using var perCpu = Bound(new PerCpuHashMap<uint, ulong>(Entries, "counts"));
+        var keys = Enumerable.Range(0, Entries).Select(i => (uint)i).ToArray();
+        var values = keys.Select(k => (ulong)k).ToArray();
+        var cpuValues = keys.SelectMany(k => Enumerable.Repeat((ulong)k, perCpu.Storage.ValuesPerEntry)).ToArray();
+        map.SetAll(keys, values);
+        perCpu.SetAll(keys, cpuValues);
+        using var batches = map.Batches();
+        using var perCpuBatches = perCpu.Batches();
+        using var takes = map.TakeBatches();
+        using var perCpuTakes = perCpu.TakeBatches();
+
+        Assert.Equal(0, Allocated(() => Walk(batches)));
+        Assert.Equal(0, Allocated(() => Walk(perCpuBatches)));
+        Assert.Equal(0, Allocated(() => map.SetAll(keys, values)));
+        Assert.Equal(0, Allocated(() => perCpu.SetAll(keys, cpuValues)));
+        Assert.Equal(0, Allocated(() => Walk(takes), () => map.SetAll(keys, values)));
+        Assert.Equal(0, Allocated(() => Walk(perCpuTakes), () => perCpu.SetAll(keys, cpuValues)));
+        Assert.Equal(0, Allocated(() => map.RemoveAll(keys), () => map.SetAll(keys, values)));
+        Assert.Empty(map.Keys);
+    }
+
+    private static void Walk(ValueBatches<uint, ulong> batches)
+    {
+        batches.Restart();
+        var count = 0;
+        while (batches.Read())
+        {
+            foreach (var value in batches.Values)
+            {
+                s_sum += (long)value;
+            }
+
+            count += batches.Count;
+        }
+
+        Assert.True(count == Entries);
+    }
+
+    private static void Walk(PerCpuBatches<uint, ulong> batches)
+    {
+        batches.Restart();
+        var count = 0;
+        while (batches.Read())
+        {
+            for (var i = 0; i < batches.Count; i++)
+            {
+                s_sum += (long)batches.Values(i)[0];
+            }
+
+            count += batches.Count;
+        }
+
+        Assert.True(count == Entries);
+    }
+
+    [KernelFact]
     public void Reading_a_ring_buffer_allocates_nothing_per_record()
     {
         using var ring = new RingBuffer<ulong>(65536, "events");
