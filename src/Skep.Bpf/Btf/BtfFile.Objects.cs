@@ -21,7 +21,7 @@ public sealed unsafe partial class BtfFile
     /// <summary>Where the strings begin in the file, and their length, in bytes.</summary>
     internal (int Start, int Length) Strings => ((int)(_strings - _memory.Address), _stringsLength);
 
-    /// <summary>The offset of a string that were added, those of the base counted.</summary>
+    /// <summary>Where a further string would begin, those of the base counted.</summary>
     internal uint EndOfStrings => _firstString + (uint)_stringsLength;
 
     /// <summary>Where the name of a type is in the strings.</summary>
