@@ -2,7 +2,7 @@ namespace Skep.Bpf.Programming;
 
 /// <summary>
 /// A program on a tracepoint with stable fields (kernel 4.7). <typeparamref name="TEvent"/> is laid out as its <c>format</c> file says, the
-/// eight common bytes included; the link checks it.
+/// eight common bytes included; <see cref="Links.TracepointFormat.Mismatches"/> checks it.
 /// </summary>
 /// <typeparam name="TEvent">The event, a struct with the fields of the tracepoint.</typeparam>
 public abstract class TracepointProgram<TEvent> : EventProgram<TEvent>

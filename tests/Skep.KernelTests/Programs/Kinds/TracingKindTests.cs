@@ -118,7 +118,6 @@ public sealed partial class TracingKindTests
         var program = new CountCalls();
         using (program.Attach(LibC, "getpriority"))
         {
-    
             using var child = Start("python3", "-c", "import os\nfor i in range(9): os.getpriority(os.PRIO_PROCESS, 0)");
             Assert.Equal(9ul, program.Calls.Value);
         }
