@@ -14,6 +14,9 @@ public static unsafe class ProgramLoader
     private const int FirstLog = 1 << 20, LargestLog = 1 << 24;
     private const uint EveryState = 2;
 
+    /// <summary>For tests: hears of every program that the kernel accepts.</summary>
+    internal static Action<ProgramSpec>? Accepted { get; set; }
+
     /// <summary>Gives the spec's maps their storage, patches the references to them, and has the kernel verify and load the code.</summary>
     /// <exception cref="VerifierException">The verifier rejects the program.</exception>
     /// <exception cref="MapMismatchException">A pinned map does not fit the program's.</exception>
@@ -92,6 +95,7 @@ public static unsafe class ProgramLoader
 
             if (status >= 0)
             {
+                Accepted?.Invoke(spec);
                 return new LoadedProgram(handle, spec, log);
             }
 

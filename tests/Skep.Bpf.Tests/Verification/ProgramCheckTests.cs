@@ -1,0 +1,71 @@
+using Skep.Bpf.Asm.Notation;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programs;
+using Skep.Bpf.Verification;
+using Skep.Corpus;
+
+namespace Skep.Bpf.Tests.Verification;
+
+/// <summary>Our own verifier finds what the kernel's finds, under the same rule, and has nothing against sound programs.</summary>
+public class ProgramCheckTests
+{
+    [Fact]
+    public void What_the_kernel_rejects_is_rejected_for_the_same_rule()
+    {
+        List<string> wrong = [];
+        var count = 0;
+        foreach (var (title, rule, spec) in RejectedCorpus.Read().Where(p => !p.Title.StartsWith("kernel only", StringComparison.Ordinal)))
+        {
+            count++;
+            var check = ProgramCheck.Run(spec);
+            if (check.Failure?.RuleId != rule)
+            {
+                wrong.Add($"{title}: {check.Failure?.RuleId ?? "accepted"} instead of {rule}: {check.Failure?.Detail}");
+            }
+        }
+
+        Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+        Assert.True(count > 60, $"only {count} programs");
+    }
+
+    private static ProgramCheck Check(string text, ProgramType type = ProgramType.Xdp) =>
+        ProgramCheck.Run(AsmReader.Read(text, "probe.s").Build("probe", type, name => name == "values" ? new HashMap<ulong, ulong>(4, "values") : null));
+
+    [Theory]
+    [InlineData("r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\nr4 = r2\nr4 += 14\nif r4 > r3 goto out\nr0 = *(u16 *)(r2 + 12)\nout:\nr0 = 2\nexit")]
+    [InlineData("r2 = *(u32 *)(r1 + 0)\nr3 = *(u32 *)(r1 + 4)\nif r2 >= r3 goto out\nr0 = *(u8 *)(r2 + 0)\nout:\nr0 = 2\nexit")]
+    [InlineData("r6 = 0\nr0 = 0\nagain:\nr0 += r6\nr6 += 1\nif r6 != 100 goto again\nexit")]
+    [InlineData("r2 = *(u32 *)(r1 + 12)\nr4 = r2\nif r2 > 7 goto out\nr3 = r10\nr3 += -8\nr3 += r4\n*(u8 *)(r3 + 0) = 1\nout:\nr0 = 2\nexit")]
+    [InlineData("r2 = *(u32 *)(r1 + 12)\n*(u64 *)(r10 - 16) = r2\nif r2 > 7 goto out\nr4 = *(u64 *)(r10 - 16)\nr3 = r10\nr3 += -8\nr3 += r4\n*(u8 *)(r3 + 0) = 1\nout:\nr0 = 2\nexit")]
+    [InlineData("*(u64 *)(r10 - 8) = 1\nr1 = map[values]\nr2 = r10\nr2 += -8\ncall 1\nif r0 == 0 goto out\nlock *(u64 *)(r0 + 0) += r0\nout:\nr0 = 2\nexit")]
+    [InlineData("r1 = 5\ncall twice\nexit\ntwice:\nr0 = r1\nr0 += r1\nexit")]
+    public void Sound_programs_are_accepted(string text)
+    {
+        var check = Check(text);
+        Assert.True(check.Failure is null, check.Failure?.ToString());
+        Assert.True(check.IsComplete);
+    }
+
+    [Fact]
+    public void A_failure_reads_like_one_of_a_compiler()
+    {
+        var failure = Check("r2 = *(u32 *)(r1 + 0)\n  r0 = *(u8 *)(r2 + 12)\nexit").Failure!;
+        Assert.Equal(
+            """
+            probe.s(2,3): error SKEP1001: 1 bytes at offset 12 are accessed, and no comparison with the end of the packet shows that they exist
+              source: r0 = *(u8 *)(r2 + 12)
+              at:     1: r0 = *(u8 *)(r2 +12)
+              known:  R2 is a pointer into the packet, of which 0 bytes from its start are known to exist
+            """,
+            string.Join('\n', failure.ToString().Split('\n')[..4]));
+        Assert.Contains("DataEnd", failure.Rule);
+        Assert.Contains("mend:", failure.ToString());
+    }
+
+    [Fact]
+    public void A_program_with_too_many_paths_is_not_judged()
+    {
+        var text = string.Join('\n', Enumerable.Range(0, 14).Select(n => $"call 7\nif r0 == {n} goto +1\nr6 += {1 << n}")).Insert(0, "r6 = 0\nagain:\n") + "\nif r6 != 1 goto again\nr0 = 2\nexit";
+        Assert.Null(Check(text).Failure);
+    }
+}
