@@ -117,7 +117,7 @@ internal sealed partial record VerifierLog
     }
 
     // Behind a branch the kernel goes on in the same line: with the state at the target, or with the complaint that it was one too many.
-    [GeneratedRegex(@"^(?<slot>\d+): \([0-9a-f]{2}\) (?<text>.*?)(\s*; (?<state>.*)| \d+: (?<state>(R\d|fp-|frame\d).*)| (?<over>BPF program is too large.*))?$")]
+    [GeneratedRegex(@"^(?<slot>\d+): \([0-9a-f]{2}\) (?<text>.*?)(\s*; (?<state>.*)| \d+: (?<state>(R\d|fp-|frame\d).*)| (?<over>(BPF program is too large|infinite loop detected|The sequence of).*))?$")]
     private static partial Regex InstructionLine();
 
     [GeneratedRegex(@"^(from \d+ to )?\d+:( safe)? (frame\d+: )?(?<state>(R\d|fp-).*)$")]

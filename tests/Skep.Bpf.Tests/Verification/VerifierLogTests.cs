@@ -45,6 +45,14 @@ public class VerifierLogTests
             processed 1000001 insns (limit 1000000) max_states_per_insn 4 total_states 20413 peak_states 20413 mark_read 0
             """);
 
+        var endless = VerifierLog.Parse(
+            """
+            1: (56) if w0 != 0x7 goto pc-2 infinite loop detected at insn 0
+            cur state: R0=scalar() R10=fp0
+            old state: R0=scalar() R10=fp0
+            """);
+
+        Assert.Equal("infinite loop detected at insn 0", endless.Complaint);
         Assert.Equal("R0=scalar(umax=0xffff,var_off=(0x0; 0xffff)) R1=pkt_end() R2=pkt(r=0) R10=fp0", atTarget.Registers);
         Assert.Equal("if r7 < r8 goto pc-5", oneTooMany.Instruction);
         Assert.Equal("BPF program is too large. Processed 1000001 insn", oneTooMany.Complaint);

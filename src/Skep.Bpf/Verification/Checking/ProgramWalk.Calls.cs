@@ -57,6 +57,12 @@ internal sealed partial class ProgramWalk
             throw new Violation(VerifierRule.Reference, "what was acquired on this path is not released at its end");
         }
 
+        // The kernel's types tell which functions of a struct_ops give nothing.
+        if (_spec.Type == ProgramType.StructOps)
+        {
+            return -1;
+        }
+
         var result = Used(Register.R0);
         var isBounded = _spec.Type is ProgramType.CgroupSkb or ProgramType.CgroupSock or ProgramType.CgroupDevice or ProgramType.CgroupSysctl or ProgramType.CgroupSockAddr;
         if (isBounded && result.Kind == ValueKind.Number && result.Number.Low.UMax > 3)
