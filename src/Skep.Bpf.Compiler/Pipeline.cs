@@ -34,6 +34,7 @@ internal static class Pipeline
             changed |= Apply(new StackSplitting());
             changed |= Apply(new JumpThreading());
             changed |= Apply(new Promotion(readByHelpers: true));
+            changed |= Apply(new BoundsChecks());
             if (!changed)
             {
                 break;
@@ -50,6 +51,8 @@ internal static class Pipeline
             Apply(new DeadCode());
         }
 
+        Apply(new StackAlignment());
+        Apply(new ConstantPool());
         target.Dump?.Invoke("optimised", IrPrinter.Print(function));
 
         bool Apply(IPass pass)

@@ -64,6 +64,10 @@ public sealed class TwinEngine : IDisposable
             {
                 map.Bind(TwinMapStorage.Create(map, Environment, _gate));
                 _owned.Add(map);
+                if (map is UntypedMap { InitialValue.IsEmpty: false } data)
+                {
+                    data.Storage.Write(BitConverter.GetBytes(0), data.InitialValue.Span, 0);
+                }
             }
             else if (map.Storage is not TwinMapStorage storage)
             {

@@ -8,11 +8,15 @@ public sealed class CompileException : Exception
         : base($"{position}: error {id}: {text}")
     {
         Id = id;
+        Text = text;
         Position = position;
     }
 
     /// <summary>Number of the rule, for example <c>SKEP0003</c>; the documentation has a paragraph on each.</summary>
     public string Id { get; }
+
+    /// <summary>What is wrong and what to write instead, without file and number.</summary>
+    public string Text { get; }
 
     /// <summary>Where in the C# source; unknown for code without debug information.</summary>
     public SourcePosition Position { get; }

@@ -27,24 +27,6 @@ internal sealed partial class Selection
         _current.Successors.Add(other);
     }
 
-    private void SelectSwitch(Node node)
-    {
-        var value = Use(node.Operands[0]);
-        var last = node.Targets[^1];
-        for (var i = 0; i < node.Targets.Count - 1; i++)
-        {
-            // Cases that do what the default does need no test.
-            if (node.Targets[i] != last)
-            {
-                JumpIf(OpCodes.ClassJmp | OpCodes.Jeq, value, MachineInstruction.None, i, EdgeTo(node.Block!, node.Targets[i]));
-            }
-        }
-
-        var other = EdgeTo(node.Block!, last);
-        Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
-        _current.Successors.Add(other);
-    }
-
     /// <summary><c>may_goto</c> (kernel 6.9): falls through as long as the function may go on.</summary>
     private void SelectMayLoop(Node node)
     {

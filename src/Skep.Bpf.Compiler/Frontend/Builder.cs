@@ -6,6 +6,9 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// <summary>Appends instructions to the current block, simplifying each at once so that code behind constant conditions is never translated.</summary>
 internal sealed class Builder
 {
+    private readonly Dictionary<Block, Block> _before = [];
+    private readonly HashSet<Node> _exposed = [];
+
     public Builder(Function function)
     {
         Function = function;
@@ -43,10 +46,40 @@ internal sealed class Builder
         bytes == 0 ? address : Binary(Op.Add, IrType.Pointer, address, Node.Const(IrType.I64, bytes));
 
     public Node Load(Node address, long displacement, int size, IrType type) =>
-        Emit(new Node(Op.Load, type) { Size = size, Immediate = displacement }.With(address));
+        StraightLine.Recall(this, address, displacement, size, type) ?? Emit(new Node(Op.Load, type) { Size = size, Immediate = displacement }.With(address));
 
-    public void Store(Node address, long displacement, int size, Node value) =>
+    /// <summary>The block that is certain to be the only one before <paramref name="block"/>, or null.</summary>
+    public Block? OnlyPredecessor(Block block) => _before.GetValueOrDefault(block);
+
+    public void Forget(Block block) => _before.Remove(block);
+
+    /// <summary>Promises that <paramref name="block"/> is reached from the current block only.</summary>
+    public void Continue(Block block)
+    {
+        if (IsReachable)
+        {
+            _before[block] = Current;
+        }
+    }
+
+    public void Store(Node address, long displacement, int size, Node value)
+    {
+        var stored = value;
+        while (stored.Op is Op.Add or Op.Subtract)
+        {
+            stored = stored.Operands[0];
+        }
+
+        if (stored.Op == Op.Alloca)
+        {
+            _exposed.Add(stored);
+        }
+
         Emit(new Node(Op.Store, IrType.Void) { Size = size, Immediate = displacement }.With(address, value));
+    }
+
+    /// <summary>Whether the address of a slot was stored anywhere, so that a pointer of unknown origin may be it.</summary>
+    public bool IsExposed(Node slot) => _exposed.Contains(slot);
 
     public Node ZeroExtend(Node value) => value.Type == IrType.I32 ? Emit(new Node(Op.ZeroExtend, IrType.I64).With(value)) : value;
 
@@ -75,6 +108,20 @@ internal sealed class Builder
 
     /// <summary>The outcome of a branch when it is known now.</summary>
     public static bool? Decide(Condition condition, Node a, Node b) => Simplifier.Decide(condition, a, b);
+
+    /// <summary>The state to which <see cref="Reset"/> can go back.</summary>
+    public (Block Block, int Nodes, int Blocks, int Allocas, SourcePosition Position) Mark() =>
+        (Current, Current.Nodes.Count, Function.Blocks.Count, Function.Allocas.Count, Position);
+
+    /// <summary>Forgets everything built since <paramref name="mark"/>.</summary>
+    public void Reset((Block Block, int Nodes, int Blocks, int Allocas, SourcePosition Position) mark)
+    {
+        Current = mark.Block;
+        Position = mark.Position;
+        Current.Nodes.RemoveRange(mark.Nodes, Current.Nodes.Count - mark.Nodes);
+        Function.Blocks.RemoveRange(mark.Blocks, Function.Blocks.Count - mark.Blocks);
+        Function.Allocas.RemoveRange(mark.Allocas, Function.Allocas.Count - mark.Allocas);
+    }
 
     /// <summary>Ends the block with an error that counts only if optimisation leaves it reachable.</summary>
     public void Trap(string rule, string message) =>

@@ -10,12 +10,15 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// <summary>Values that are known because the object they stand in is frozen.</summary>
 internal static class Frozen
 {
+    private static readonly object s_null = new();
+    private static readonly object s_followed = new();
+
     /// <summary>The value of a CLR object as an IR leaf: constants for scalars and null, otherwise a frozen reference or struct.</summary>
     public static Node ToNode(object? value, Type type)
     {
         if (value is null)
         {
-            return Node.Const(IrType.Pointer, 0);
+            return Null();
         }
 
         if (TypeLayout.ScalarOf(type) is { } scalar)
@@ -34,10 +37,53 @@ internal static class Frozen
             : new Node(Op.FrozenObject, IrType.Pointer) { Payload = value };
     }
 
+    /// <summary>The null reference: a constant, but one that takes part in what is known at translation, as objects do.</summary>
+    public static Node Null() => new(Op.Constant, IrType.Pointer) { Payload = s_null };
+
+    /// <summary>Whether a value is an object, a frozen struct, or no object for certain.</summary>
+    public static bool IsKnown(Node node) => node.IsFrozen || ReferenceEquals(node.Payload, s_null);
+
+    /// <summary>Whether a constant is the current number of a variable that is followed at translation.</summary>
+    public static bool IsFollowed(Node node) => ReferenceEquals(node.Payload, s_followed);
+
+    /// <summary>A constant as a followed variable of the type would hold it.</summary>
+    public static Node Constant(Type type, long value)
+    {
+        var bits = 64 - (TypeLayout.SizeOf(type) * 8);
+        value = TypeLayout.IsSigned(type) ? value << bits >> bits : (long)((ulong)value << bits >> bits);
+        var node = Node.Const(TypeLayout.ScalarOf(type)!.Value, value);
+        node.Payload = s_followed;
+        return node;
+    }
+
+    /// <summary>Whether two frozen values cannot be told apart: the same object, or structs of the same values.</summary>
+    public static bool IsSame(object? a, object? b)
+    {
+        if (ReferenceEquals(a, b))
+        {
+            return true;
+        }
+
+        if (a is null || b is null || a.GetType() != b.GetType())
+        {
+            return false;
+        }
+
+        if (a is ArrayCursor or MemberInfo)
+        {
+            return a.Equals(b);
+        }
+
+        var type = a.GetType();
+        return type.IsPrimitive || type.IsEnum
+            ? a.Equals(b)
+            : type.IsValueType && type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).All(f => IsSame(f.GetValue(a), f.GetValue(b)));
+    }
+
     /// <summary>Reads a field of a frozen object or boxed struct.</summary>
     public static Node Field(object owner, FieldInfo field, SourcePosition position)
     {
-        if (!field.IsInitOnly && !owner.GetType().IsValueType)
+        if (!field.IsInitOnly && !owner.GetType().IsValueType && !CapturedParameters.IsReadOnly(field))
         {
             throw new CompileException(
                 Rule.MutableState,

@@ -186,6 +186,7 @@ internal sealed partial class MethodTranslator
             return;
         }
 
+        TrackBound(a, b);
         Push(_builder.Compare(condition, Materialize(a), Materialize(b)));
     }
 

@@ -102,6 +102,13 @@ internal sealed partial class MethodTranslator
             return;
         }
 
+        if (TypeLayout.HoldsObjects(type))
+        {
+            Fail(Rule.NotFrozen, $"a {type.Name} is made, which holds objects; objects exist only at compile time: keep it in a readonly field, or pass its parts");
+            Push(Frozen.Null());
+            return;
+        }
+
         var memory = _builder.Function.NewAlloca(TypeLayout.SizeOf(type), type.Name);
         Zero(memory, type);
         arguments[0] = new Entry(memory);

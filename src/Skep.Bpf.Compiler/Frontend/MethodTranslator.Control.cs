@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Reflection.Metadata;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
@@ -8,18 +9,24 @@ namespace Skep.Bpf.Compiler.Frontend;
 internal sealed partial class MethodTranslator
 {
     private readonly Dictionary<int, IlBlock> _blocks = [];
+    private readonly Dictionary<int, bool> _neverReturns = [];
 
     private void TranslateBlocks()
     {
         FindBlocks();
         var first = _blocks[0];
-        GoTo(first);
-        foreach (var block in ReversePostorder(first))
+        var order = ReversePostorder(first);
+        for (var i = 0; i < order.Count; i++)
         {
-            if (block.IsReached)
-            {
-                Translate(block);
-            }
+            order[i].Order = i;
+        }
+
+        FindLiveSlots(order);
+        FindSingleEntries(order, first);
+        GoTo(first);
+        while (_work.TryDequeue(out var version, out _))
+        {
+            Translate(version);
         }
     }
 
@@ -39,7 +46,7 @@ internal sealed partial class MethodTranslator
                 starts.Add((int)instruction.Operand);
                 starts.Add(instruction.Next);
             }
-            else if (code is ILOpCode.Ret or ILOpCode.Throw)
+            else if (code is ILOpCode.Ret or ILOpCode.Throw || NeverReturns(instruction))
             {
                 starts.Add(instruction.Next);
             }
@@ -86,12 +93,26 @@ internal sealed partial class MethodTranslator
         return order;
     }
 
+    /// <summary>Calls of the class library's throw helpers: without them its checks would join the code they guard.</summary>
+    private bool NeverReturns(IlInstruction il)
+    {
+        if (il.Code != System.Reflection.Emit.OpCodes.Call || _method.Module != typeof(object).Module)
+        {
+            return false;
+        }
+
+        return _neverReturns.TryGetValue((int)il.Operand, out var known)
+            ? known
+            : _neverReturns[(int)il.Operand] = ResolveMethod(il).IsDefined(typeof(DoesNotReturnAttribute), false);
+    }
+
     private List<int> SuccessorsOf(IlBlock block)
     {
         var last = _il[block.First + block.Count - 1];
         return last.Code.FlowControl switch
         {
             _ when last.Targets is { } targets => [.. targets, last.Next],
+            _ when NeverReturns(last) => [],
             System.Reflection.Emit.FlowControl.Branch => [(int)last.Operand],
             System.Reflection.Emit.FlowControl.Cond_Branch => [last.Next, (int)last.Operand],
             System.Reflection.Emit.FlowControl.Return or System.Reflection.Emit.FlowControl.Throw => [],
@@ -99,20 +120,35 @@ internal sealed partial class MethodTranslator
         };
     }
 
-    private void Translate(IlBlock block)
+    private void Translate(Version version)
     {
-        block.IsDone = true;
-        _builder.Current = block.Ir!;
-        Restore(block);
+        var block = version.Block;
+        _builder.Current = version.Ir;
+        Restore(version);
+        _translator.Spend(block.Count, _builder.Position);
         for (var i = block.First; i < block.First + block.Count; i++)
         {
             var instruction = _il[i];
             UpdatePosition(instruction.Offset);
-            Translate(instruction);
+            try
+            {
+                Translate(instruction);
+            }
+            catch (CompileException e) when (e.Position.Line == 0 && _builder.Position.Line > 0 && e.Id != Rule.Internal)
+            {
+                throw new CompileException(e.Id, e.Text, _builder.Position);
+            }
+
             if (!_builder.IsReachable)
             {
                 return;
             }
+        }
+
+        if (NeverReturns(_il[block.First + block.Count - 1]))
+        {
+            _builder.Trap(Rule.Internal, $"'{_method.Name}' goes on after a call that does not return");
+            return;
         }
 
         // Falls through.
@@ -157,6 +193,8 @@ internal sealed partial class MethodTranslator
             GoTo(_blocks[known ? target : next]);
             return;
         }
+
+        TrackBound(a, b);
 
         a = Materialize(a);
         b = Materialize(b);
@@ -212,131 +250,15 @@ internal sealed partial class MethodTranslator
             }
         }
 
-        _builder.Jump(_exit);
-    }
-
-    /// <summary>Records what is known on this edge and returns the target's IR block.</summary>
-    private Block Enter(IlBlock target)
-    {
-        target.Ir ??= _builder.Function.NewBlock();
-        if (!_builder.IsReachable)
+        if (_returns++ == 0)
         {
-            return target.Ir;
-        }
-
-        var slots = _locals.Concat(_arguments).ToArray();
-        if (!target.IsReached)
-        {
-            target.IsReached = true;
-            target.Known = [.. slots.Select(static s => s.Known)];
-            target.Conflicts = [.. slots.Select(static s => s.Conflict)];
-            foreach (var entry in _stack)
-            {
-                target.Stack.Add(new StackSlot(entry));
-            }
+            _builder.Continue(_exit);
         }
         else
         {
-            for (var i = 0; i < slots.Length; i++)
-            {
-                if (!Same(target.Known[i], slots[i].Known))
-                {
-                    if (target.IsDone && target.Known[i] is not null)
-                    {
-                        Fail(Rule.NotFrozen, $"a variable of type {slots[i].Type.Name} changes its object inside a loop; kernel loops cannot iterate over objects");
-                        return target.Ir;
-                    }
-
-                    target.Known[i] = null;
-                    target.Conflicts[i] = true;
-                }
-            }
+            _builder.Forget(_exit);
         }
 
-        for (var i = 0; i < _stack.Count; i++)
-        {
-            var slot = target.Stack[i];
-            var entry = _stack[i];
-            if (slot.Frozen is { } frozen)
-            {
-                if (!Same(frozen, entry))
-                {
-                    Fail(Rule.NotFrozen, "an expression gives different objects on different paths; call each object in its own branch");
-                    return target.Ir;
-                }
-
-                continue;
-            }
-
-            slot.Memory ??= _builder.Function.NewAlloca(slot.Struct is { } type ? TypeLayout.SizeOf(type) : 8, "stack");
-            if (slot.Struct is not null)
-            {
-                StoreStruct(slot.Memory, entry, slot.Struct);
-            }
-            else
-            {
-                var value = Materialize(entry.Node);
-                value = slot.Type == IrType.I32 ? _builder.Truncate(value) : value.Type == IrType.I32 ? _builder.SignExtend(value, 32, IrType.I64) : value;
-                _builder.Store(slot.Memory, 0, slot.Type == IrType.I32 ? 4 : 8, value);
-            }
-        }
-
-        return target.Ir;
-    }
-
-    private void Restore(IlBlock block)
-    {
-        for (var i = 0; i < block.Known.Length; i++)
-        {
-            var slot = i < _locals.Length ? _locals[i] : _arguments[i - _locals.Length];
-            slot.Known = block.Known[i];
-            slot.Conflict = block.Conflicts[i];
-        }
-
-        _stack.Clear();
-        foreach (var slot in block.Stack)
-        {
-            _stack.Add(slot.Frozen ?? (slot.Struct is not null
-                ? new Entry(slot.Memory!, slot.Struct)
-                : new Entry(_builder.Load(slot.Memory!, 0, slot.Type == IrType.I32 ? 4 : 8, slot.Type))));
-        }
-    }
-
-    private static bool Same(Entry? a, Entry? b) =>
-        a is null || b is null
-            ? a is null && b is null
-            : a.Value.Node == b.Value.Node
-                || (a.Value.Node.IsFrozen && b.Value.Node.IsFrozen && ReferenceEquals(a.Value.Node.Payload, b.Value.Node.Payload))
-                || (a.Value.Node.IsConstant && b.Value.Node.IsConstantValue(a.Value.Node.Immediate));
-
-    private sealed class IlBlock(int first)
-    {
-        public int First { get; } = first;
-
-        public int Count { get; set; }
-
-        public Block? Ir { get; set; }
-
-        public bool IsReached { get; set; }
-
-        public bool IsDone { get; set; }
-
-        public Entry?[] Known { get; set; } = [];
-
-        public bool[] Conflicts { get; set; } = [];
-
-        public List<StackSlot> Stack { get; } = [];
-    }
-
-    /// <summary>An evaluation stack entry that crosses a block boundary: through memory, or as a frozen value.</summary>
-    private sealed class StackSlot(Entry entry)
-    {
-        public Entry? Frozen { get; } = entry.Node.IsFrozen ? entry : null;
-
-        public Type? Struct { get; } = entry.Struct;
-
-        public IrType Type { get; } = entry.Node.Type;
-
-        public Node? Memory { get; set; }
+        _builder.Jump(_exit);
     }
 }

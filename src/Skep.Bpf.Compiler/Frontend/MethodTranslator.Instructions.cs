@@ -48,7 +48,7 @@ internal sealed partial class MethodTranslator
                 break;
 
             case ILOpCode.Ldnull:
-                Push(Node.Const(IrType.Pointer, 0));
+                Push(Frozen.Null());
                 break;
             case >= ILOpCode.Ldc_i4_m1 and <= ILOpCode.Ldc_i4_8:
                 Push(Node.Const(IrType.I32, (int)code - (int)ILOpCode.Ldc_i4_0));
@@ -183,7 +183,7 @@ internal sealed partial class MethodTranslator
                 LoadFieldAddress(ResolveField(il));
                 break;
             case ILOpCode.Ldsflda:
-                LoadStaticField(ResolveField(il));
+                LoadStaticFieldAddress(ResolveField(il));
                 break;
             case ILOpCode.Stfld:
                 StoreField(ResolveField(il));
@@ -203,16 +203,19 @@ internal sealed partial class MethodTranslator
                 break;
             case ILOpCode.Ldelem or ILOpCode.Ldelem_ref or ILOpCode.Ldelem_i or ILOpCode.Ldelema
                 or (>= ILOpCode.Ldelem_i1 and <= ILOpCode.Ldelem_r8):
-                LoadElement();
+                LoadElement(code == ILOpCode.Ldelema);
                 break;
             case ILOpCode.Ldtoken when _method.Module.ResolveMember((int)il.Operand, _typeArguments, _methodArguments) is Type type:
                 Push(new Node(Op.FrozenObject, IrType.Pointer) { Payload = type });
+                break;
+            case ILOpCode.Ldtoken when _method.Module.ResolveMember((int)il.Operand, _typeArguments, _methodArguments) is FieldInfo field:
+                Push(new Node(Op.FrozenObject, IrType.Pointer) { Payload = field });
                 break;
             case ILOpCode.Isinst:
             {
                 var entry = Pop();
                 var type = ResolveType(il);
-                Push(entry.Node.Op != Op.FrozenObject || type.IsInstanceOfType(entry.Node.Payload) ? entry.Node : Node.Const(IrType.Pointer, 0));
+                Push(entry.Node.Op != Op.FrozenObject || type.IsInstanceOfType(entry.Node.Payload) ? entry.Node : Frozen.Null());
                 break;
             }
 
@@ -227,6 +230,23 @@ internal sealed partial class MethodTranslator
             case ILOpCode.Newarr:
                 Fail(Rule.Unsupported, "an array is allocated; kernel programs cannot allocate: use stackalloc, an inline array, or a map");
                 break;
+            case ILOpCode.Box when ResolveType(il) is { IsValueType: true } boxed && Nullable.GetUnderlyingType(boxed) is null && IsNullTest(il.Next):
+                // Generic code asks whether a value is null: it is not.
+                Pop();
+                Push(new Node(Op.FrozenObject, IrType.Pointer) { Payload = boxed });
+                break;
+            case ILOpCode.Box when _il.Find(i => i.Offset == il.Next) is { Code.Name: "unbox.any" } unbox && ResolveType(unbox) == ResolveType(il):
+                // (T)(object)value where T is the value's own type: generic code that asked for the type before.
+                break;
+            case ILOpCode.Unbox_any when _stack[^1].Node.Op != Op.FrozenObject && ResolveType(il).IsValueType:
+                break;
+            case ILOpCode.Unbox_any when ResolveType(il) is var unboxed && unboxed.IsInstanceOfType(_stack[^1].Node.Payload):
+            {
+                var value = unboxed.IsValueType ? Frozen.ToNode(Pop().Node.Payload, unboxed) : Pop().Node;
+                _stack.Add(new Entry(value, value.Op == Op.FrozenStruct ? unboxed : null));
+                break;
+            }
+
             case ILOpCode.Box:
                 Fail(Rule.Unsupported, $"a {ResolveType(il).Name} is boxed; kernel programs cannot allocate: use generics with a struct constraint instead of object or an interface");
                 break;
@@ -242,6 +262,9 @@ internal sealed partial class MethodTranslator
                 break;
         }
     }
+
+    private bool IsNullTest(int offset) =>
+        _il.Find(i => i.Offset == offset).Code.Name is "brtrue" or "brtrue.s" or "brfalse" or "brfalse.s";
 
     private void Push(Node node) => _stack.Add(new Entry(node));
 
@@ -280,34 +303,6 @@ internal sealed partial class MethodTranslator
         }
 
         Push(memory);
-    }
-
-    private void LoadLength()
-    {
-        var array = Pop().Node;
-        if (array is { Op: Op.FrozenObject, Payload: Array frozen })
-        {
-            Push(Node.Const(IrType.I64, frozen.LongLength));
-            return;
-        }
-
-        Fail(Rule.NotFrozen, "the length of an array that is not frozen");
-    }
-
-    private void LoadElement()
-    {
-        var index = Pop().Node;
-        var array = Pop().Node;
-        if (array is { Op: Op.FrozenObject, Payload: Array frozen } && index.IsConstant && index.Immediate < frozen.LongLength)
-        {
-            var element = frozen.GetType().GetElementType()!;
-            var value = Frozen.ToNode(frozen.GetValue(index.Immediate), element);
-            _stack.Add(new Entry(value, value.Op == Op.FrozenStruct ? element : null));
-            return;
-        }
-
-        Fail(Rule.NotConstant, "an array is indexed; kernel programs see arrays only through constant indices: use an ArrayMap");
-        Push(Node.Const(IrType.I64, 0));
     }
 
     private Type ResolveType(IlInstruction il) => _method.Module.ResolveType((int)il.Operand, _typeArguments, _methodArguments);

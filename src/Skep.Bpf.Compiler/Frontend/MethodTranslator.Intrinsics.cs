@@ -57,7 +57,7 @@ internal sealed partial class MethodTranslator
             : owner == typeof(BinaryPrimitives) && method.Name == nameof(BinaryPrimitives.ReverseEndianness) ? ReverseEndianness((MethodInfo)method, arguments)
             : owner == typeof(Math) && method.Name == nameof(Math.Abs) ? AbsoluteValue((MethodInfo)method, arguments)
             : owner == typeof(Type) ? TypeMethod(method, arguments)
-            : owner == typeof(RuntimeHelpers) && method.Name == nameof(RuntimeHelpers.IsReferenceOrContainsReferences) && PushConstant(0);
+            : LibraryMethod(method, arguments);
     }
 
     private bool PushConstant(long value)
@@ -317,6 +317,11 @@ internal sealed partial class MethodTranslator
             {
                 var scale = method.Name.EndsWith("ByteOffset", StringComparison.Ordinal) ? 1 : TypeLayout.SizeOf(generic[0]);
                 var count = arguments[1].Node;
+                if (arguments[0].Node.Op == Op.FrozenStruct && !count.IsConstant)
+                {
+                    arguments[0] = new Entry(Table(ConstantTable.OfStruct(arguments[0].Node.Payload!)));
+                }
+
                 count = count.Type != IrType.I32 ? count : _builder.SignExtend(count, 32, IrType.I64);
                 count = _builder.Binary(Op.Multiply, IrType.I64, count, Node.Const(IrType.I64, scale));
                 Push(_builder.Binary(

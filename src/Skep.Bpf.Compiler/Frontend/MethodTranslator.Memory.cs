@@ -200,6 +200,26 @@ internal sealed partial class MethodTranslator
         _stack.Add(new Entry(value, value.Op == Op.FrozenStruct ? field.FieldType : null));
     }
 
+    private void LoadStaticFieldAddress(FieldInfo field)
+    {
+        if ((field.Attributes & FieldAttributes.HasFieldRVA) != 0)
+        {
+            Push(Table(ConstantTable.OfStatic(field)));
+            return;
+        }
+
+        LoadStaticField(field);
+        var value = Pop();
+        if (!value.Node.IsFrozen && field.FieldType.IsValueType)
+        {
+            var memory = _builder.Function.NewAlloca(TypeLayout.SizeOf(field.FieldType), field.Name);
+            StoreObject(memory, value, field.FieldType);
+            value = new Entry(memory);
+        }
+
+        _stack.Add(new Entry(value.Node));
+    }
+
     private Entry Pop()
     {
         var entry = _stack[^1];

@@ -26,12 +26,15 @@ internal sealed partial class MethodTranslator
     private readonly bool _hasHandlers;
     private readonly bool _singleReturn;
     private Node? _result;
+    private int _returns;
     private Entry? _directResult;
+    private readonly TrackingPlan _plan;
     private Type? _constrained;
 
-    public MethodTranslator(Translator translator, MethodBase method, MethodBody body)
+    public MethodTranslator(Translator translator, MethodBase method, MethodBody body, TrackingPlan plan)
     {
         _translator = translator;
+        _plan = plan;
         _builder = translator.Builder;
         _method = method;
         _typeArguments = method.DeclaringType is { IsGenericType: true } t ? t.GetGenericArguments() : null;
@@ -60,11 +63,26 @@ internal sealed partial class MethodTranslator
             _arguments[i + self] = new Slot(parameters[i].ParameterType);
         }
 
+        for (var i = 0; i < _locals.Length + _arguments.Length; i++)
+        {
+            SlotAt(i).Index = i;
+            SlotAt(i).IsTracked = plan.IsTracked(i);
+        }
+
         foreach (var instruction in _il)
         {
-            if (instruction.Code.Name is "starg" or "starg.s" or "ldarga" or "ldarga.s")
+            switch (instruction.Code.Name)
             {
-                _arguments[(int)instruction.Operand].IsVariable = true;
+                case "starg" or "starg.s":
+                    _arguments[(int)instruction.Operand].IsVariable = true;
+                    break;
+                case "ldarga" or "ldarga.s":
+                    _arguments[(int)instruction.Operand].IsVariable = true;
+                    _arguments[(int)instruction.Operand].IsAddressed = true;
+                    break;
+                case "ldloca" or "ldloca.s":
+                    _locals[(int)instruction.Operand].IsAddressed = true;
+                    break;
             }
         }
 
@@ -98,6 +116,12 @@ internal sealed partial class MethodTranslator
 
         TranslateBlocks();
         _builder.Current = _exit;
+        if (_returns == 0)
+        {
+            _builder.Trap(Rule.Internal, $"'{_method.Name}' never returns");
+            return _translator.Dead(_method);
+        }
+
         if (_returnType == typeof(void))
         {
             return null;
@@ -132,6 +156,14 @@ internal sealed partial class MethodTranslator
     {
         public Type Type { get; } = type;
 
+        /// <summary>Place among the locals, then the arguments.</summary>
+        public int Index { get; set; }
+
+        /// <summary>Whether its numbers are followed at translation (<see cref="TrackingPlan"/>).</summary>
+        public bool IsTracked { get; set; }
+
+        public bool IsAddressed { get; set; }
+
         /// <summary>Whether it is assigned or its address taken.</summary>
         public bool IsVariable { get; set; }
 
@@ -141,10 +173,8 @@ internal sealed partial class MethodTranslator
         /// <summary>The value when it is frozen or never changes; locals: at the current point of translation.</summary>
         public Entry? Known { get; set; }
 
-        /// <summary>Two paths gave it different frozen values.</summary>
-        public bool Conflict { get; set; }
-
-        public bool IsReference => !Type.IsValueType && !Type.IsPointer && !Type.IsByRef;
+        /// <summary>Whether it holds objects, or structs with objects in them: then it has no memory, only a known value.</summary>
+        public bool IsReference { get; } = type.IsFunctionPointer || TypeLayout.HoldsObjects(type);
     }
 
     private void Fail(string rule, string message) => _builder.Trap(rule, message);
@@ -154,6 +184,7 @@ internal sealed partial class MethodTranslator
         if (slot.Memory is null)
         {
             slot.Memory = _builder.Function.NewAlloca(TypeLayout.SizeOf(slot.Type), slot.Type.Name);
+            _translator.Owners[slot.Memory] = (_plan, slot.IsAddressed ? -1 : slot.Index);
         }
 
         return slot.Memory;
@@ -163,6 +194,18 @@ internal sealed partial class MethodTranslator
     {
         if (local.IsReference)
         {
+            return;
+        }
+
+        if (local.IsTracked)
+        {
+            local.Known = new Entry(Frozen.Constant(local.Type, 0));
+            return;
+        }
+
+        if (TypeLayout.IsForbidden(local.Type))
+        {
+            // Library code has locals of every kind in branches that are not taken here.
             return;
         }
 
@@ -179,10 +222,8 @@ internal sealed partial class MethodTranslator
 
         if (slot.IsReference)
         {
-            Fail(Rule.NotFrozen, slot.Conflict
-                ? $"a variable of type {slot.Type.Name} holds different objects on different paths; call each object in its own branch"
-                : $"a variable of type {slot.Type.Name} is used where its object is not known");
-            return new Entry(Node.Const(IrType.Pointer, 0));
+            Fail(Rule.NotFrozen, $"a variable of type {slot.Type.Name} is used where its object is not known at compile time; keep objects in readonly fields and call each in its own branch");
+            return new Entry(Frozen.Null());
         }
 
         if (TypeLayout.ScalarOf(slot.Type) is not null)
@@ -197,11 +238,21 @@ internal sealed partial class MethodTranslator
 
     private void Assign(Slot slot, Entry value)
     {
-        slot.Conflict = false;
         if (slot.IsReference || (slot.Type.IsByRef && value.Node.IsFrozen))
         {
             slot.Known = value;
             return;
+        }
+
+        if (slot.IsTracked)
+        {
+            if (value.Node.IsConstant)
+            {
+                slot.Known = new Entry(Frozen.Constant(slot.Type, value.Node.Immediate));
+                return;
+            }
+
+            TrackSources(value.Node, _plan.IsForObjects(slot.Index));
         }
 
         slot.Known = null;
@@ -222,8 +273,8 @@ internal sealed partial class MethodTranslator
         {
             if (slot.IsReference)
             {
-                // The address of an object variable: only used to call through it (constrained calls).
-                return known.Node;
+                // The address of an object variable is used to call through it (constrained calls), that of a cursor to move it.
+                return known.Node is { Payload: ArrayCursor } ? new Node(Op.FrozenObject, IrType.Pointer) { Payload = slot } : known.Node;
             }
 
             if (known.Struct is not null && known.Node.Op == Op.FrozenStruct)
@@ -235,6 +286,12 @@ internal sealed partial class MethodTranslator
             slot.Known = null;
             Assign(slot, known);
             return memory;
+        }
+
+        if (slot.IsReference)
+        {
+            Fail(Rule.NotFrozen, $"the address of a variable of type {slot.Type.Name} is taken; objects exist only at compile time, keep them in readonly fields");
+            return Frozen.Null();
         }
 
         return Memory(slot);

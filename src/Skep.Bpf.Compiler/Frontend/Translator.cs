@@ -11,12 +11,13 @@ namespace Skep.Bpf.Compiler.Frontend;
 internal sealed class Translator(CompileTarget target, ProgramKind kind, FunctionTable functions, Translator? caller = null)
 {
     /// <summary>Deep enough for any sane call tree; a deeper one is recursion through generics.</summary>
-    private const int DepthLimit = 64;
+    private const int DepthLimit = 200;
 
-    private const int NodeLimit = 2_000_000;
+    /// <summary>IL instructions, those of inlined and unrolled code counted each time: several times what fits a program.</summary>
+    private const int InstructionLimit = 1_000_000;
 
-    private readonly List<MethodBase> _active = [];
-    private int _methods;
+    private readonly List<(MethodBase Method, Entry[] Arguments)> _active = [];
+    private int _instructions;
 
     public CompileTarget Target { get; } = target;
 
@@ -29,7 +30,10 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
     public Builder Builder { get; private set; } = null!;
 
     /// <summary>The methods that are being translated, outermost first.</summary>
-    private IEnumerable<MethodBase> Chain => caller is null ? _active : caller.Chain.Concat(_active);
+    private IEnumerable<MethodBase> Chain => caller is null ? _active.Select(static a => a.Method) : caller.Chain.Concat(_active.Select(static a => a.Method));
+
+    /// <summary>The variable that lives in a stack slot: which plan it belongs to, and its number, -1 when its address is taken.</summary>
+    public Dictionary<Node, (TrackingPlan Plan, int Slot)> Owners { get; } = [];
 
     /// <summary>Translates the entry method of <paramref name="program"/>, everything it calls inlined.</summary>
     public Function Translate(BpfProgram program, MethodInfo entry)
@@ -56,7 +60,7 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
     /// <summary>Translates a call in place. Null for methods that return nothing.</summary>
     public Entry? Inline(MethodBase method, ReadOnlySpan<Entry> arguments)
     {
-        if (_active.Contains(method) || _active.Count >= DepthLimit || ++_methods > NodeLimit)
+        if (_active.Count >= DepthLimit || Recurs(method, arguments))
         {
             return Recursion(method);
         }
@@ -68,16 +72,37 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
             return Dead(method);
         }
 
-        _active.Add(method);
-        var position = Builder.Position;
-        try
+        var depth = _active.Count;
+        _active.Add((method, arguments.ToArray()));
+        var start = Builder.Mark();
+        var plan = new TrackingPlan(depth);
+        while (true)
         {
-            return new MethodTranslator(this, method, body).Run(arguments);
+            try
+            {
+                var result = new MethodTranslator(this, method, body, plan).Run(arguments);
+                _active.RemoveAt(depth);
+                Builder.Position = start.Position;
+                return result;
+            }
+            catch (TranslationRestart restart) when (restart.Plan == plan)
+            {
+                _active.RemoveRange(depth + 1, _active.Count - depth - 1);
+                Builder.Reset(start);
+            }
         }
-        finally
+    }
+
+    /// <summary>Counts translated instructions against what a program may have.</summary>
+    public void Spend(int instructions, SourcePosition position)
+    {
+        _instructions += instructions;
+        if (_instructions > InstructionLimit)
         {
-            Builder.Position = position;
-            _active.RemoveAt(_active.Count - 1);
+            throw new CompileException(
+                Rule.TooLarge,
+                $"the program is more than {InstructionLimit} IL instructions once calls are inlined and loops over objects unrolled; hold fewer objects, or keep their values in an array or a map and loop over that",
+                position);
         }
     }
 
@@ -87,6 +112,33 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
         var chain = string.Join(" -> ", Chain.Append(method).Select(static m => $"{m.DeclaringType?.Name}.{m.Name}"));
         Builder.Trap(Rule.Recursion, $"'{method.DeclaringType?.Name}.{method.Name}' calls itself ({chain}); kernel programs cannot recurse, use a loop with a constant bound");
         return Dead(method);
+    }
+
+    /// <summary>A call inside the same method is recursion unless an object or constant among the arguments differs: a walk down a tree of objects ends.</summary>
+    private bool Recurs(MethodBase method, ReadOnlySpan<Entry> arguments)
+    {
+        foreach (var (active, values) in _active)
+        {
+            if (active != method)
+            {
+                continue;
+            }
+
+            var differs = false;
+            for (var i = 0; i < values.Length && i < arguments.Length; i++)
+            {
+                var (a, b) = (values[i].Node, arguments[i].Node);
+                differs |= (a.IsFrozen && b.IsFrozen && !Frozen.IsSame(a.Payload, b.Payload)) || (a.IsConstant && b.IsConstant && a.Immediate != b.Immediate)
+                    || (Frozen.IsKnown(a) && Frozen.IsKnown(b) && a.Op != b.Op);
+            }
+
+            if (!differs)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     /// <summary>A value for code that cannot be reached.</summary>

@@ -17,6 +17,7 @@ internal readonly record struct Leaf(int Offset, int Size, IrType Type);
 internal sealed class TypeLayout
 {
     private static readonly ConcurrentDictionary<Type, TypeLayout> s_layouts = new();
+    private static readonly ConcurrentDictionary<Type, bool> s_holdsObjects = new();
     private readonly Dictionary<int, int> _offsets = [];
 
     private TypeLayout(int size, int alignment)
@@ -44,6 +45,15 @@ internal sealed class TypeLayout
         var owner = field.DeclaringType!;
         return Of(owner)._offsets[field.MetadataToken];
     }
+
+    /// <summary>Whether no value of the type can exist in a kernel program.</summary>
+    public static bool IsForbidden(Type type) =>
+        (!type.IsValueType && ScalarOf(type) is null) || type == typeof(float) || type == typeof(double) || type == typeof(decimal) || type == typeof(Half);
+
+    /// <summary>Whether values of the type are objects or have objects in them: they exist at translation only.</summary>
+    public static bool HoldsObjects(Type type) => s_holdsObjects.GetOrAdd(type, static t =>
+        !t.IsPointer && !t.IsByRef && !t.IsFunctionPointer && !t.IsPrimitive && !t.IsEnum
+        && (!t.IsValueType || t.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).Any(static f => HoldsObjects(f.FieldType))));
 
     /// <summary>The IR type of a scalar type, or null for structs.</summary>
     public static IrType? ScalarOf(Type type)
@@ -103,7 +113,7 @@ internal sealed class TypeLayout
             return new TypeLayout(size, size) { Leaves = [new Leaf(0, size, scalar)] };
         }
 
-        if (!type.IsValueType || type == typeof(float) || type == typeof(double) || type == typeof(decimal) || type == typeof(Int128) || type == typeof(UInt128))
+        if (IsForbidden(type))
         {
             throw new CompileException(
                 Rule.Layout,
@@ -156,6 +166,12 @@ internal sealed class TypeLayout
             // A fixed buffer: one declared element, the rest is size.
             opaque = fields.Length == 1;
             end = attribute.Size;
+        }
+
+        if (type == typeof(Int128) || type == typeof(UInt128))
+        {
+            // The runtime aligns them as C does __int128.
+            alignment = 16;
         }
 
         var size = Math.Max(1, (end + alignment - 1) & -alignment);

@@ -42,7 +42,7 @@ internal static class IrPrinter
         Op.Parameter => $"p{node.Immediate}",
         Op.FunctionAddress => $"&{((Function)node.Payload!).Name}",
         Op.Map => $"map:{((BpfMap)node.Payload!).Name}",
-        Op.MapValue => $"value:{((BpfMap)node.Payload!).Name}+{node.Immediate}",
+        Op.MapValue => $"value:{(node.Payload is BpfMap map ? map.Name : node.Payload)}+{node.Immediate}",
         Op.FrozenObject or Op.FrozenStruct => $"frozen:{node.Payload?.GetType().Name}",
         Op.Alloca => $"s{node.Id}",
         _ => $"v{node.Id}",

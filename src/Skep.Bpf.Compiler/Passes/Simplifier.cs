@@ -62,6 +62,10 @@ internal static class Simplifier
                 Branch(node);
                 return null;
             case Op.Load:
+                FoldAddress(node);
+                return node.Operands[0] is { Op: Op.MapValue, Payload: ConstantTable table } && node.Type != IrType.Pointer && table.Read(node.Immediate, node.Size) is { } constant
+                    ? Node.Const(node.Type, constant)
+                    : null;
             case Op.Store:
             case Op.Atomic:
                 FoldAddress(node);

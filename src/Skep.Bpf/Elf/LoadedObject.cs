@@ -87,14 +87,9 @@ public sealed partial class LoadedObject : IDisposable
         {
             CopyTo(storage, map.InitialValue.Span);
         }
-        else if (!map.InitialValue.IsEmpty)
+        else if (!map.InitialValue.IsEmpty && !map.IsConstant)
         {
             BpfException.ThrowIfFailed(storage.Write(BitConverter.GetBytes(0), map.InitialValue.Span, 0), $"Filling map '{map.Name}' failed");
-        }
-
-        if (map.IsConstant)
-        {
-            storage.Freeze();
         }
 
         binding.Commit();

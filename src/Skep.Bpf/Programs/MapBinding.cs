@@ -23,8 +23,13 @@ internal sealed class MapBinding(LoadOptions options) : IDisposable
 
         if (!map.IsBound)
         {
-            map.Bind(path is not null && OpenPinned(path, map) is { } adopted ? adopted : KernelMapStorage.Create(map));
+            var adopted = path is not null ? OpenPinned(path, map) : null;
+            map.Bind(adopted ?? KernelMapStorage.Create(map));
             _bound.Add(map);
+            if (adopted is null && map is UntypedMap { IsConstant: true } data)
+            {
+                Fill(data);
+            }
         }
         else if (map.Storage is not KernelMapStorage)
         {
@@ -38,6 +43,18 @@ internal sealed class MapBinding(LoadOptions options) : IDisposable
     }
 
     internal void Commit() => _committed = true;
+
+    /// <summary>Closes the constants that this load created: the program keeps them alive, and nobody else needs them.</summary>
+    internal void ReleaseConstants()
+    {
+        foreach (var map in _bound)
+        {
+            if (map is UntypedMap { IsConstant: true })
+            {
+                map.Dispose();
+            }
+        }
+    }
 
     public void Dispose()
     {
@@ -71,11 +88,19 @@ internal sealed class MapBinding(LoadOptions options) : IDisposable
         }
     }
 
+    /// <summary>Constants get their values and are then frozen, so that the verifier may rely on them.</summary>
+    private static void Fill(UntypedMap map)
+    {
+        var storage = (KernelMapStorage)map.Storage;
+        BpfException.ThrowIfFailed(storage.Write(BitConverter.GetBytes(0), map.InitialValue.Span, 0), $"Filling map '{map.Name}' failed");
+        storage.Freeze();
+    }
+
     private static KernelMapStorage? OpenPinned(string path, BpfMap map) => File.Exists(path) ? KernelMapStorage.OpenPinned(path, map) : null;
 
     private string? PinPath(BpfMap map)
     {
-        if (options.PinDirectory is not { } directory || (options.PinMap is { } choose && !choose(map)))
+        if (options.PinDirectory is not { } directory || map is UntypedMap { IsConstant: true } || (options.PinMap is { } choose && !choose(map)))
         {
             return null;
         }

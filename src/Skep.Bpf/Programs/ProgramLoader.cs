@@ -34,6 +34,7 @@ public static unsafe class ProgramLoader
 
         var loaded = Load(spec, options, Patch(spec));
         binding.Commit();
+        binding.ReleaseConstants();
         return loaded;
     }
 

@@ -1,0 +1,295 @@
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Analyses;
+
+/// <summary>
+/// Which numbers a value can have at a place, as a signed range: from how it is computed, from the branches that lead there, and from the shape of
+/// counting loops. Used to prove that an index is inside of its span; nothing that the verifier relies on is removed with it.
+/// </summary>
+internal sealed class Ranges
+{
+    private const int DepthLimit = 10;
+
+    private readonly Dictionary<Block, Block?> _parents = [];
+    private readonly HashSet<Node> _open = [];
+
+    public Ranges(Function function)
+    {
+        var dominators = new Dominators(function);
+        _parents[function.Entry] = null;
+        for (var i = 0; i < function.Blocks.Count; i++)
+        {
+            foreach (var child in dominators.Children[i])
+            {
+                if (child != i)
+                {
+                    _parents[function.Blocks[child]] = function.Blocks[i];
+                }
+            }
+        }
+    }
+
+    /// <summary>The outcome of a branch, when it is the same for every value that can arrive.</summary>
+    public bool? Decide(Node branch)
+    {
+        var (a, b) = (branch.Operands[0], branch.Operands[1]);
+        if (a.Type == IrType.Pointer || b.Type == IrType.Pointer)
+        {
+            return null;
+        }
+
+        var block = branch.Block!;
+        var (left, right) = (Of(a, block), Of(b, block));
+        return Compare(branch.Condition, left, right) ?? ByOrder(branch.Condition, a, b, left, block);
+    }
+
+    /// <summary>The range of a value at the start of a block and after its branch-free part.</summary>
+    public Range Of(Node node, Block block, int depth = 0)
+    {
+        var range = Refine(node, block, Computed(node, block, depth), depth);
+        return range.Low <= range.High ? range : Range.Full(node.Type);
+    }
+
+    private static bool? Compare(Condition condition, Range a, Range b)
+    {
+        // Unsigned order is signed order where nothing is negative.
+        if (!condition.IsSigned() && condition is not (Condition.Equal or Condition.NotEqual) && (a.Low < 0 || b.Low < 0))
+        {
+            return null;
+        }
+
+        return condition switch
+        {
+            Condition.Equal => a.High < b.Low || b.High < a.Low ? false : a.IsOne && a == b ? true : null,
+            Condition.NotEqual => a.High < b.Low || b.High < a.Low ? true : a.IsOne && a == b ? false : null,
+            Condition.LessSigned or Condition.LessUnsigned => a.High < b.Low ? true : a.Low >= b.High ? false : null,
+            Condition.LessOrEqualSigned or Condition.LessOrEqualUnsigned => a.High <= b.Low ? true : a.Low > b.High ? false : null,
+            Condition.GreaterSigned or Condition.GreaterUnsigned => a.Low > b.High ? true : a.High <= b.Low ? false : null,
+            _ => a.Low >= b.High ? true : a.High < b.Low ? false : null,
+        };
+    }
+
+    /// <summary>A length that is no constant: a branch on the way compared the same two values.</summary>
+    private bool? ByOrder(Condition condition, Node a, Node b, Range left, Block block)
+    {
+        if (left.Low < 0)
+        {
+            return null;
+        }
+
+        foreach (var (fact, x, y) in Facts(block))
+        {
+            var order = x == a && y == b ? fact : x == b && y == a ? fact.Swap() : (Condition?)null;
+            if (order is Condition.LessSigned or Condition.LessUnsigned)
+            {
+                return condition switch
+                {
+                    Condition.LessSigned or Condition.LessUnsigned or Condition.LessOrEqualSigned or Condition.LessOrEqualUnsigned or Condition.NotEqual => true,
+                    _ => false,
+                };
+            }
+        }
+
+        return null;
+    }
+
+    private Range Computed(Node node, Block block, int depth)
+    {
+        var full = Range.Full(node.Type);
+        if (node.IsConstant)
+        {
+            var value = node.Type == IrType.I32 ? (int)node.Immediate : node.Immediate;
+            return new Range(value, value);
+        }
+
+        if (depth > DepthLimit)
+        {
+            return full;
+        }
+
+        var known = KnownBits.PossibleBits(node);
+        if (known <= (ulong)full.High)
+        {
+            full = new Range(0, (long)known);
+        }
+
+        switch (node.Op)
+        {
+            case Op.ZeroExtend:
+                var inner = Of(node.Operands[0], block, depth + 1);
+                return inner.Low >= 0 ? inner : new Range(0, uint.MaxValue);
+            case Op.SignExtend when node.Immediate == 32:
+                return Of(node.Operands[0], block, depth + 1);
+            case Op.Truncate:
+                var wide = Of(node.Operands[0], block, depth + 1);
+                return wide.Low >= int.MinValue && wide.High <= int.MaxValue ? wide : full;
+            case Op.Add:
+                return Sum(node.Type, Of(node.Operands[0], block, depth + 1), Of(node.Operands[1], block, depth + 1), full);
+            case Op.Subtract:
+                var taken = Of(node.Operands[1], block, depth + 1);
+                return taken.Low == long.MinValue ? full : Sum(node.Type, Of(node.Operands[0], block, depth + 1), new Range(-taken.High, -taken.Low), full);
+            case Op.Multiply or Op.ShiftLeft when node.Operands[1].IsConstant:
+                return Scaled(Of(node.Operands[0], block, depth + 1), node, full);
+            case Op.ShiftRightUnsigned or Op.ShiftRightSigned or Op.DivideUnsigned when node.Operands[1] is { IsConstant: true, Immediate: >= 0 and var by }:
+                var dividend = Of(node.Operands[0], block, depth + 1);
+                return dividend.Low < 0 || (node.Op == Op.DivideUnsigned && by == 0) ? full
+                    : node.Op == Op.DivideUnsigned ? new Range(dividend.Low / by, dividend.High / by) : new Range(dividend.Low >> (int)by, dividend.High >> (int)by);
+            case Op.RemainderUnsigned when node.Operands[1] is { IsConstant: true, Immediate: > 0 and var divisor }:
+                return new Range(0, Math.Min(divisor - 1, full.High));
+            case Op.Phi:
+                return Merged(node, depth);
+            default:
+                return full;
+        }
+    }
+
+    private static Range Sum(IrType type, Range a, Range b, Range otherwise)
+    {
+        var (low, high) = ((Int128)a.Low + b.Low, (Int128)a.High + b.High);
+        var limits = Range.Full(type);
+        return low >= limits.Low && high <= limits.High ? new Range((long)low, (long)high) : otherwise;
+    }
+
+    private static Range Scaled(Range a, Node node, Range full)
+    {
+        var by = node.Op == Op.Multiply ? node.Operands[1].Immediate : 1L << (int)(node.Operands[1].Immediate & 63);
+        if (a.Low < 0 || by <= 0)
+        {
+            return full;
+        }
+
+        return (Int128)a.High * by <= Range.Full(node.Type).High ? new Range(a.Low * by, a.High * by) : full;
+    }
+
+    /// <summary>A phi is as wide as what arrives; one that counts is bounded by its start on one side and by the loop's test on the other.</summary>
+    private Range Merged(Node phi, int depth)
+    {
+        var full = Range.Full(phi.Type);
+        if (!_open.Add(phi))
+        {
+            return full;
+        }
+
+        try
+        {
+            Range? whole = null;
+            foreach (var (operand, from) in phi.Operands.Zip(phi.Targets))
+            {
+                if (operand == phi)
+                {
+                    continue;
+                }
+
+                var arriving = OnEdge(operand, from, phi.Block!, depth + 1);
+                if (operand is { Op: Op.Add } step && step.Operands[0] == phi && step.Operands[1].IsConstant)
+                {
+                    // The step cannot wrap when the value before it is bounded, so it only leads away from the start.
+                    var by = phi.Type == IrType.I32 ? (int)step.Operands[1].Immediate : step.Operands[1].Immediate;
+                    var before = Of(phi, step.Block!, depth + 1);
+                    if (by > 0 && before.High <= full.High - by)
+                    {
+                        arriving = new Range(long.MaxValue, Math.Min(arriving.High, before.High + by));
+                    }
+                    else if (by < 0 && before.Low >= full.Low - by)
+                    {
+                        arriving = new Range(Math.Max(arriving.Low, before.Low + by), long.MinValue);
+                    }
+                }
+
+                whole = whole is { } w ? new Range(Math.Min(w.Low, arriving.Low), Math.Max(w.High, arriving.High)) : arriving;
+            }
+
+            return whole is { } all && all.Low <= all.High ? all : full;
+        }
+        finally
+        {
+            _open.Remove(phi);
+        }
+    }
+
+    private Range OnEdge(Node operand, Block from, Block to, int depth)
+    {
+        var range = Of(operand, from, depth);
+        return from.Terminator is { Op: Op.Branch } branch && branch.Targets[0] != branch.Targets[1]
+            ? Narrow(operand, range, branch.Targets[0] == to ? branch.Condition : branch.Condition.Negate(), branch.Operands[0], branch.Operands[1], from, depth)
+            : range;
+    }
+
+    /// <summary>What the branches on the only way to the block say.</summary>
+    private Range Refine(Node node, Block block, Range range, int depth)
+    {
+        if (node.IsConstant)
+        {
+            return range;
+        }
+
+        foreach (var (condition, a, b) in Facts(block))
+        {
+            range = Narrow(node, range, condition, a, b, block, depth);
+        }
+
+        return range;
+    }
+
+    private IEnumerable<(Condition Condition, Node A, Node B)> Facts(Block block)
+    {
+        for (var at = block; at is not null; at = _parents.GetValueOrDefault(at))
+        {
+            if (at.Predecessors.Count == 1 && at.Predecessors[0].Terminator is { Op: Op.Branch } branch && branch.Targets[0] != branch.Targets[1])
+            {
+                yield return (branch.Targets[0] == at ? branch.Condition : branch.Condition.Negate(), branch.Operands[0], branch.Operands[1]);
+            }
+        }
+    }
+
+    private Range Narrow(Node node, Range range, Condition condition, Node a, Node b, Block block, int depth)
+    {
+        if (IsSameNumber(b, node, condition))
+        {
+            (a, b, condition) = (b, a, condition.Swap());
+        }
+        else if (!IsSameNumber(a, node, condition))
+        {
+            return range;
+        }
+
+        var other = b.IsConstant ? Computed(b, block, 0) : depth < DepthLimit ? Computed(b, block, depth + 4) : Range.Full(b.Type);
+        if (!condition.IsSigned() && condition is not (Condition.Equal or Condition.NotEqual))
+        {
+            // Below a number that is not negative: not negative either. Above one says nothing of the sign.
+            if (other.Low < 0 || condition is Condition.GreaterUnsigned or Condition.GreaterOrEqualUnsigned && range.Low < 0)
+            {
+                return range;
+            }
+
+            range = range with { Low = Math.Max(range.Low, 0) };
+        }
+
+        return condition switch
+        {
+            Condition.Equal => new Range(Math.Max(range.Low, other.Low), Math.Min(range.High, other.High)),
+            Condition.NotEqual when other.IsOne && range.Low == other.Low => range with { Low = range.Low + 1 },
+            Condition.NotEqual when other.IsOne && range.High == other.High => range with { High = range.High - 1 },
+            Condition.LessSigned or Condition.LessUnsigned when other.High > long.MinValue => range with { High = Math.Min(range.High, other.High - 1) },
+            Condition.LessOrEqualSigned or Condition.LessOrEqualUnsigned => range with { High = Math.Min(range.High, other.High) },
+            Condition.GreaterSigned or Condition.GreaterUnsigned when other.Low < long.MaxValue => range with { Low = Math.Max(range.Low, other.Low + 1) },
+            Condition.GreaterOrEqualSigned or Condition.GreaterOrEqualUnsigned => range with { Low = Math.Max(range.Low, other.Low) },
+            _ => range,
+        };
+    }
+
+    /// <summary>The compared value is this one, widened perhaps in the way that keeps the comparison's meaning.</summary>
+    private static bool IsSameNumber(Node compared, Node node, Condition condition) =>
+        compared == node
+        || (compared.Op == Op.SignExtend && compared.Immediate == 32 && compared.Operands[0] == node && condition.IsSigned());
+}
+
+/// <summary>All numbers from <paramref name="Low"/> to <paramref name="High"/>, both included.</summary>
+internal readonly record struct Range(long Low, long High)
+{
+    public bool IsOne => Low == High;
+
+    public static Range Full(IrType type) => type == IrType.I32
+        ? new Range(int.MinValue, int.MaxValue)
+        : new Range(long.MinValue, long.MaxValue);
+}

@@ -1,0 +1,36 @@
+using Skep.Bpf.Compiler.Analyses;
+using Skep.Bpf.Compiler.Ir;
+
+namespace Skep.Bpf.Compiler.Passes;
+
+/// <summary>Removes the tests before a throw that can never fail: an index that was bounded by a loop, a mask or a comparison.</summary>
+internal sealed class BoundsChecks : IPass
+{
+    public string Why => "what is proven to be in range need not be tested, and need not be able to throw";
+
+    public bool Run(Function function)
+    {
+        Ranges? ranges = null;
+        var changed = false;
+        foreach (var block in function.Blocks)
+        {
+            if (block.Terminator is not { Op: Op.Branch } branch || branch.Operands[0].IsConstant || !branch.Targets.Exists(EndsInTrap))
+            {
+                continue;
+            }
+
+            ranges ??= new Ranges(function);
+            if (ranges.Decide(branch) is { } known && EndsInTrap(branch.Targets[known ? 1 : 0]))
+            {
+                // ControlFlow folds the branch on two constants.
+                branch.Condition = Condition.Equal;
+                branch.With(Node.Const(IrType.I32, known ? 1 : 0), Node.Const(IrType.I32, 1));
+                changed = true;
+            }
+        }
+
+        return changed;
+    }
+
+    private static bool EndsInTrap(Block block) => block.Terminator.Op == Op.Trap;
+}
