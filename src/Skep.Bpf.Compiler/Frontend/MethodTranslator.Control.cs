@@ -228,9 +228,14 @@ internal sealed partial class MethodTranslator
             var value = Pop();
             if (_singleReturn || value.Node.Op == Op.FrozenObject)
             {
-                if (_directResult is { } other && other.Node.Payload != value.Node.Payload)
+                if (_directResult is { } other && !Same(other, value))
                 {
-                    Fail(Rule.NotFrozen, $"'{_method.Name}' returns different objects on different paths; the object of a call must be known at compile time");
+                    if (!value.Node.IsFrozen && !other.Node.IsFrozen && _plan.ReturnThroughMemory())
+                    {
+                        throw new TranslationRestart(_plan);
+                    }
+
+                    Fail(Rule.NotFrozen, $"'{_method.Name}' returns different objects on different paths; the object of a call must be known at compile time: call each in its own branch");
                     return;
                 }
 
@@ -245,7 +250,7 @@ internal sealed partial class MethodTranslator
                 }
                 else
                 {
-                    Fail(Rule.NotFrozen, $"'{_method.Name}' returns an object that is not known at compile time");
+                    Fail(Rule.NotFrozen, $"'{_method.Name}' returns different objects, or none, on different paths; the object of a call must be known at compile time: call each in its own branch");
                 }
             }
         }

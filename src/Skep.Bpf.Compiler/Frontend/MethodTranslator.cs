@@ -86,7 +86,7 @@ internal sealed partial class MethodTranslator
             }
         }
 
-        _singleReturn = _il.Count(static i => i.Code.Value == System.Reflection.Emit.OpCodes.Ret.Value) == 1;
+        _singleReturn = !plan.ReturnsThroughMemory && _il.Count(static i => i.Code.Value == System.Reflection.Emit.OpCodes.Ret.Value) == 1;
         _exit = _builder.Function.NewBlock();
     }
 

@@ -16,6 +16,17 @@ internal sealed class TrackingPlan(int depth)
 
     public bool IsTracked(int slot) => _tracked.ContainsKey(slot);
 
+    /// <summary>Whether the one return of the body has several versions, whose values meet in memory.</summary>
+    public bool ReturnsThroughMemory { get; private set; }
+
+    /// <summary>Sets <see cref="ReturnsThroughMemory"/>; false when it was set.</summary>
+    public bool ReturnThroughMemory()
+    {
+        var changed = !ReturnsThroughMemory;
+        ReturnsThroughMemory = true;
+        return changed;
+    }
+
     /// <summary>Adds a variable; false when it is there already or was given up.</summary>
     public bool Track(int slot, bool forObjects)
     {

@@ -174,9 +174,10 @@ public unsafe class RejectionTests
 
         public override XdpAction Run(ref XdpContext context)
         {
-            var stage = context.RxQueue > 1 ? _a : _b;
-            return stage.Allows(context.IngressInterface) ? XdpAction.Pass : XdpAction.Drop;
+            return Pick(context.RxQueue).Allows(context.IngressInterface) ? XdpAction.Pass : XdpAction.Drop;
         }
+
+        private Stage Pick(uint queue) => queue > 1 ? _a : _b;
     }
 
     private sealed class UsesNull : XdpProgram

@@ -56,6 +56,10 @@ public unsafe class FrozenObjectTests
         WordsProgram.Check(() => new Finds([new Keyed(1, new Add(5)), new Keyed(2, new Xor(3)), new Keyed(3, new Add(9))]), 200);
 
     [KernelFact]
+    public void A_value_found_in_a_loop_over_objects_is_returned() =>
+        WordsProgram.Check(() => new Lookup([new Keyed(1, new Add(5)), new Keyed(2, new Xor(3))]), 200);
+
+    [KernelFact]
     public void Generic_constraints_are_called_directly() =>
         WordsProgram.Check(() => new Constrained<Add, XorValue>(new Add(11), new XorValue(0xff)), 60);
 
@@ -320,6 +324,44 @@ public unsafe class FrozenObjectTests
             }
 
             return found.Apply(w);
+        }
+    }
+
+    private sealed class Lookup(Keyed[] entries) : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            w[10] = Find(w[0] & 3, w[1]);
+            w[11] = IndexOf(w[2] & 3) is var at and >= 0 ? (ulong)at : 77;
+            return w[10] > 5;
+        }
+
+        private ulong Find(ulong key, ulong otherwise)
+        {
+            var result = otherwise;
+            for (var i = 0; i < entries.Length; i++)
+            {
+                if (entries[i].Key == key)
+                {
+                    result = key * 3;
+                    break;
+                }
+            }
+
+            return result;
+        }
+
+        private int IndexOf(ulong key)
+        {
+            for (var i = 0; i < entries.Length; i++)
+            {
+                if (entries[i].Key == key)
+                {
+                    return i;
+                }
+            }
+
+            return -1;
         }
     }
 
