@@ -1,3 +1,5 @@
+using System.Reflection;
+
 namespace Skep.Bpf.Compiler;
 
 /// <summary>What the compiler may assume of the kernel that will run the program.</summary>
@@ -17,6 +19,12 @@ public sealed record CompileTarget
 
     /// <summary>Called with the name and text of each stage of the compilation, for people who read along.</summary>
     public Action<string, string>? Dump { get; init; }
+
+    /// <summary>IL instructions after which a program counts as too large, those of inlined and unrolled code counted each time.</summary>
+    internal int MostInstructions { get; init; } = 1_000_000;
+
+    /// <summary>Gives other IL than a method's own, or null: for those who test what the compiler makes of damaged code.</summary>
+    internal Func<MethodBase, byte[]?>? BodyOf { get; init; }
 }
 
 /// <summary>Where a field of a kernel struct is.</summary>

@@ -27,6 +27,18 @@ public static class ProgramCompiler
                 Rule.Unsupported, $"{program.GetType()}: section '{program.Section}' is for {section.Kind.Program?.Name ?? "object files only"}", default);
         }
 
+        try
+        {
+            return Compile(program, target, section, entry);
+        }
+        catch (Exception e) when (e is not (CompileException or OutOfMemoryException))
+        {
+            throw new CompileException(Rule.Internal, $"compiler fault in '{program.Name}': {e.Message}; please report it with the program\n{e.StackTrace}", new SourcePosition(program.Name, 0, 0));
+        }
+    }
+
+    private static ProgramSpec Compile(BpfProgram program, CompileTarget target, SectionMatch section, MethodInfo entry)
+    {
         var function = new Translator(target, section.Kind, new FunctionTable(target)).Translate(program, entry);
         Pipeline.Run(function, target);
         var image = ProgramImage.Build(function, target);

@@ -11,8 +11,10 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
         Skep.Fuzz twin   [--count N] [--seed S] [--program NAME] [--directory DIR]
         Skep.Fuzz kernel [--count N] [--seed S] [--program NAME] [--directory DIR]
         Skep.Fuzz files  [--count N] [--seed S] [--program NAME] [--directory DIR]
+        Skep.Fuzz il     [--count N] [--seed S]
 
         twin    mutated packets through the programs in the process: none may throw or leave its frame
+        il      mutated method bodies through the compiler: a program or a named error, nothing else, in bounded time and memory
         kernel  the same packets through BPF_PROG_TEST_RUN and the twin: same verdicts, bytes and map contents (root)
         files   damaged files through a parser (elf, link, btf, pcap, pcapng): each is read, or refused by the documented exception
 
@@ -28,8 +30,8 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
     /// <summary>Reads the arguments; null and a reason when they make no sense.</summary>
     public static FuzzOptions? Parse(string[] arguments, out string problem)
     {
-        problem = "Say 'twin', 'kernel' or 'files'.";
-        if (arguments.Length == 0 || arguments[0] is not ("twin" or "kernel" or "files"))
+        problem = "Say 'twin', 'kernel', 'files' or 'il'.";
+        if (arguments.Length == 0 || arguments[0] is not ("twin" or "kernel" or "files" or "il"))
         {
             return null;
         }

@@ -11,6 +11,11 @@ if (options is null)
     return 2;
 }
 
+if (options.Engine == "il")
+{
+    return IlFuzz.Run(options) ? 0 : 1;
+}
+
 try
 {
     return options.Names.Where(n => options.Program is null || n == options.Program).All(Run) ? 0 : 1;

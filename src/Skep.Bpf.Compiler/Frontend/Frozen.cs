@@ -98,6 +98,11 @@ internal static class Frozen
     public static long Piece(object boxed, Leaf leaf)
     {
         // SAFETY: the object is a box of an unmanaged struct, whose first field stands where RawBox.First does; the leaf lies within its size.
+        if (leaf.Offset + leaf.Size > TypeLayout.SizeOf(boxed.GetType()))
+        {
+            throw new InvalidOperationException($"a {boxed.GetType().Name} is read as a larger struct");
+        }
+
         var bytes = MemoryMarshal.CreateReadOnlySpan(ref Unsafe.As<RawBox>(boxed).First, leaf.Offset + leaf.Size)[leaf.Offset..];
         return leaf.Size switch
         {

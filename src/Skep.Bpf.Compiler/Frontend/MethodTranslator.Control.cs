@@ -171,7 +171,12 @@ internal sealed partial class MethodTranslator
             }
         }
 
-        if (_positions.Count == 0)
+        if (_positions.Count > 0)
+        {
+            // What the compiler made for the start of a method, such as the object of a closure.
+            _builder.Position = _positions[0].Position;
+        }
+        else
         {
             // Library code without debug information keeps the position of the call.
             if (_builder.Position.Line == 0)

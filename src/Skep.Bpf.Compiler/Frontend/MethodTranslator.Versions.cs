@@ -225,7 +225,7 @@ internal sealed partial class MethodTranslator
         {
             case Op.Constant:
                 return true;
-            case Op.Load when node.Immediate == 0 && _translator.Owners.TryGetValue(node.Operands[0], out var owner) && owner.Slot >= 0:
+            case Op.Load when node.Immediate == 0 && _translator.Owners.TryGetValue(node.Operands[0], out var owner) && owner.Slot >= 0 && owner.Plan.IsActive:
                 sources.Add(owner);
                 return true;
             case >= Op.Add and <= Op.Compare when depth < 16:

@@ -39,7 +39,7 @@ internal sealed partial class MethodTranslator
         _method = method;
         _typeArguments = method.DeclaringType is { IsGenericType: true } t ? t.GetGenericArguments() : null;
         _methodArguments = method.IsGenericMethod ? method.GetGenericArguments() : null;
-        _il = DelegateCaches.Remove(IlReader.Read(body.GetILAsByteArray()), method);
+        _il = DelegateCaches.Remove(IlReader.Read(translator.Target.BodyOf?.Invoke(method) ?? body.GetILAsByteArray()), method);
         _positions = SourceMap.Read(method);
         _returnType = (method as MethodInfo)?.ReturnType ?? typeof(void);
         _hasHandlers = body.ExceptionHandlingClauses.Count > 0;
@@ -94,6 +94,7 @@ internal sealed partial class MethodTranslator
     {
         if (_hasHandlers)
         {
+            _builder.Position = _positions.Count > 0 ? _positions[0].Position : _builder.Position;
             Fail(Rule.Exception, $"'{_method.Name}' has try, using, lock or foreach over an enumerator; a kernel program cannot catch: test conditions and return");
             _builder.Current = _exit;
             return _translator.Dead(_method);
@@ -290,6 +291,12 @@ internal sealed partial class MethodTranslator
 
         if (slot.IsReference)
         {
+            if (slot.Type.Name.EndsWith("InterpolatedStringHandler", StringComparison.Ordinal))
+            {
+                Fail(Rule.Unsupported, "a string is made; kernel programs have none: use numbers and enums, and format in the agent");
+                return Frozen.Null();
+            }
+
             Fail(Rule.NotFrozen, $"the address of a variable of type {slot.Type.Name} is taken; objects exist only at compile time, keep them in readonly fields");
             return Frozen.Null();
         }

@@ -9,6 +9,9 @@ internal sealed class TrackingPlan(int depth)
     private readonly Dictionary<int, bool> _tracked = [];
     private readonly HashSet<int> _refused = [];
 
+    /// <summary>Whether the body is still being translated, so that it can begin anew.</summary>
+    public bool IsActive { get; set; } = true;
+
     /// <summary>How many calls deep the body is inlined.</summary>
     public int Depth { get; } = depth;
 

@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
 using Skep.Bpf.Maps;
@@ -12,9 +13,6 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
 {
     /// <summary>Deep enough for any sane call tree; a deeper one is recursion through generics.</summary>
     private const int DepthLimit = 200;
-
-    /// <summary>IL instructions, those of inlined and unrolled code counted each time: several times what fits a program.</summary>
-    private const int InstructionLimit = 1_000_000;
 
     private readonly List<(MethodBase Method, Entry[] Arguments)> _active = [];
     private int _instructions;
@@ -72,6 +70,12 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
             return Dead(method);
         }
 
+        if (method.IsDefined(typeof(StateMachineAttribute), true))
+        {
+            Builder.Trap(Rule.Unsupported, $"'{method.DeclaringType?.Name}.{method.Name}' is async or an iterator; a kernel program can neither wait nor be resumed: return a value, and wait in the agent");
+            return Dead(method);
+        }
+
         var depth = _active.Count;
         _active.Add((method, arguments.ToArray()));
         var start = Builder.Mark();
@@ -82,6 +86,7 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
             {
                 var result = new MethodTranslator(this, method, body, plan).Run(arguments);
                 _active.RemoveAt(depth);
+                plan.IsActive = false;
                 Builder.Position = start.Position;
                 return result;
             }
@@ -90,6 +95,14 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
                 _active.RemoveRange(depth + 1, _active.Count - depth - 1);
                 Builder.Reset(start);
             }
+            catch (Exception e) when (e is not (CompileException or TranslationRestart or OutOfMemoryException))
+            {
+                // No C# compiler writes what makes no sense: an unknown token, a jump into an instruction, an empty stack.
+                throw new CompileException(
+                    Rule.InvalidIl,
+                    $"the IL of '{method.DeclaringType?.Name}.{method.Name}' makes no sense to the compiler ({e.Message.TrimEnd('.')}); build the assembly anew with the C# compiler, and report it if that does not help",
+                    Builder.Position);
+            }
         }
     }
 
@@ -97,11 +110,11 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
     public void Spend(int instructions, SourcePosition position)
     {
         _instructions += instructions;
-        if (_instructions > InstructionLimit)
+        if (_instructions > Target.MostInstructions)
         {
             throw new CompileException(
                 Rule.TooLarge,
-                $"the program is more than {InstructionLimit} IL instructions once calls are inlined and loops over objects unrolled; hold fewer objects, or keep their values in an array or a map and loop over that",
+                $"the program is more than {Target.MostInstructions} IL instructions once calls are inlined and loops over objects unrolled; hold fewer objects, or keep their values in an array or a map and loop over that",
                 position);
         }
     }

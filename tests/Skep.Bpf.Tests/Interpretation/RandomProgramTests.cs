@@ -36,6 +36,7 @@ public class RandomProgramTests
             }
 
             Assert.True(((ReadOnlySpan<byte>)clr.Memory.Value).SequenceEqual(compiled.Memory.Value), $"{type.Name}: the memories differ");
+            Assert.Equal(clr.Shared.Value, compiled.Shared.Value);
             Assert.Equal(clr.Rows(), compiled.Rows());
         }
     }

@@ -22,6 +22,7 @@ internal sealed class ProgramGenerator(int seed)
     private const int Counter = Pointer + 1;
     private const int Pairs = Counter + 3;
     private const int PairCount = 2;
+    private const int Cells = Pairs + PairCount;
 
     private static readonly FieldInfo[] s_fields = typeof(RandomPair).GetFields();
 
@@ -37,6 +38,11 @@ internal sealed class ProgramGenerator(int seed)
     ];
 
     private static readonly OpCode[] s_compares = [OpCodes.Ceq, OpCodes.Cgt, OpCodes.Cgt_Un, OpCodes.Clt, OpCodes.Clt_Un];
+
+    private static readonly MethodInfo[] s_calls = [.. typeof(RandomProgram)
+        .GetMethods(BindingFlags.Public | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly)
+        .Where(static m => (m.ReturnType == typeof(long) || m.ReturnType == typeof(int)) && m.Name is not (nameof(RandomProgram.Mix) or nameof(RandomProgram.Touch)))
+        .OrderBy(static m => m.Name, StringComparer.Ordinal)];
 
     private readonly Random _random = new(seed);
     private ILGenerator _il = null!;
@@ -89,6 +95,8 @@ internal sealed class ProgramGenerator(int seed)
             _il.DeclareLocal(typeof(RandomPair));
         }
 
+        _il.DeclareLocal(typeof(RandomCells));
+
         var inside = _il.DefineLabel();
         _il.Emit(OpCodes.Ldarg_1);
         _il.Emit(OpCodes.Call, typeof(XdpContext).GetProperty("Data")!.GetMethod!);
@@ -129,8 +137,17 @@ internal sealed class ProgramGenerator(int seed)
 
     private void Statement(int depth)
     {
-        switch (_random.Next(depth > 0 ? 13 : 8))
+        switch (_random.Next(-2, depth > 0 ? 13 : 8))
         {
+            case < 0:
+            {
+                // A feature of the language, behind a call.
+                var method = s_calls[_random.Next(s_calls.Length)];
+                Call(method, 2);
+                _il.Emit(OpCodes.Stloc, method.ReturnType == typeof(long) ? _random.Next(Longs) : FirstInt + _random.Next(Ints));
+                break;
+            }
+
             case 4:
             {
                 // A field of a struct.
@@ -234,6 +251,32 @@ internal sealed class ProgramGenerator(int seed)
                 break;
             }
         }
+    }
+
+    private void Call(MethodInfo method, int depth)
+    {
+        if (!method.IsStatic)
+        {
+            _il.Emit(OpCodes.Ldarg_0);
+        }
+
+        foreach (var parameter in method.GetParameters())
+        {
+            if (parameter.ParameterType == typeof(RandomCells).MakeByRefType())
+            {
+                _il.Emit(OpCodes.Ldloca, Cells);
+            }
+            else if (parameter.ParameterType == typeof(RandomPair).MakeByRefType())
+            {
+                _il.Emit(OpCodes.Ldloca, Pairs + _random.Next(PairCount));
+            }
+            else
+            {
+                Expression(parameter.ParameterType == typeof(long), depth - 1);
+            }
+        }
+
+        _il.Emit(OpCodes.Call, method);
     }
 
     private void Condition(Label otherwise)

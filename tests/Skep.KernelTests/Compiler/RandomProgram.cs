@@ -5,7 +5,7 @@ using Skep.Bpf.Programming;
 namespace Skep.KernelTests.Compiler;
 
 /// <summary>Base of the random programs: memory beside the packet, a map, and methods to call.</summary>
-public abstract class RandomProgram : XdpProgram
+public abstract partial class RandomProgram : XdpProgram
 {
     public readonly Global<RandomMemory> Memory = new();
     public readonly HashMap<RandomPair, long> Table = new(8);

@@ -39,6 +39,7 @@ public class RandomProgramTests
         var compiled = create();
         using var memory = compiled.Memory;
         using var table = compiled.Table;
+        using var shared = compiled.Shared;
         var spec = ProgramCompiler.Compile(compiled, new CompileTarget { IsaLevel = level });
         using var interpreterTwin = new TwinEngine();
         var interpretedProgram = create();
@@ -83,6 +84,12 @@ public class RandomProgramTests
             Assert.True(
                 ((ReadOnlySpan<byte>)interpretedProgram.Memory.Value).SequenceEqual(memory.Value),
                 $"{which}: the interpreter's memory differs\n{Differential.Listing(spec)}");
+        }
+
+        if (shared.IsBound)
+        {
+            Assert.Equal(program.Shared.Value, shared.Value);
+            Assert.Equal(interpretedProgram.Shared.Value, shared.Value);
         }
 
         if (table.IsBound)

@@ -1,0 +1,95 @@
+using System.Reflection;
+using Skep.Bpf.Compiler;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Programming;
+
+namespace Skep.Fuzz;
+
+/// <summary>Mutated method bodies through the compiler: a program or a <see cref="CompileException"/>, nothing else, in bounded time and memory.</summary>
+internal static class IlFuzz
+{
+    /// <summary>Allocated by one compilation in all, most of it for moments.</summary>
+    private const long MostBytes = 8L << 30;
+
+    private const int MostInstructions = 5_000;
+
+    /// <summary>A mutant takes milliseconds; whatever takes this long does not end.</summary>
+    private static readonly TimeSpan s_hang = TimeSpan.FromMinutes(2);
+
+    public static bool Run(FuzzOptions options)
+    {
+        var seeds = IlSeeds.All.Select(static p => (Program: p, Bodies: BodiesOf(p))).ToList();
+        var all = seeds.SelectMany(static s => s.Bodies.Values).ToList();
+        var random = new SplitMix(options.Seed);
+        var mutator = new IlMutator(options.Seed + 1, all);
+        var progress = new Progress("il", options.Count);
+        long compiled = 0, refused = 0, faults = 0;
+        Action? describe = null;
+        using var watch = new Timer(_ =>
+        {
+            Console.Error.WriteLine($"il: a compilation does not end; seed {options.Seed}");
+            describe?.Invoke();
+            Environment.Exit(1);
+        });
+        for (long number = 0; number < options.Count; number++)
+        {
+            var (program, bodies) = seeds[random.Below(seeds.Count)];
+            var method = bodies.Keys.ElementAt(random.Below(bodies.Count));
+            var mutant = mutator.Mutate(bodies[method]);
+            var target = new CompileTarget { IsaLevel = 3 + (int)(number & 1), MostInstructions = MostInstructions, BodyOf = m => m == method ? mutant : null };
+            describe = () => Console.Error.WriteLine($"il: {program.Name} {method.DeclaringType}.{method.Name} mutant {number}: {Convert.ToHexString(mutant)}");
+            if ((number & 0xff) == 0)
+            {
+                watch.Change(s_hang, Timeout.InfiniteTimeSpan);
+            }
+
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            try
+            {
+                ProgramCompiler.Compile(program, target);
+                compiled++;
+            }
+            catch (CompileException e)
+            {
+                refused++;
+                faults += e.Id == Rule.Internal ? 1 : 0;
+            }
+            catch (Exception e)
+            {
+                Console.Error.WriteLine(e);
+                describe();
+                return false;
+            }
+
+            if (GC.GetAllocatedBytesForCurrentThread() - before > MostBytes)
+            {
+                Console.Error.WriteLine($"il: more than {MostBytes} bytes for one mutant");
+                describe();
+                return false;
+            }
+
+            if ((number & 0xfff) == 0)
+            {
+                progress.Report(number);
+            }
+        }
+
+        progress.Finish(options.Count, $"{compiled} compiled, {refused} refused, of these {faults} by the compiler's own checks");
+        return true;
+    }
+
+    /// <summary>The bodies that compiling the program reads.</summary>
+    private static Dictionary<MethodBase, byte[]> BodiesOf(BpfProgram program)
+    {
+        var bodies = new Dictionary<MethodBase, byte[]>();
+        ProgramCompiler.Compile(program, new CompileTarget
+        {
+            BodyOf = m =>
+            {
+                bodies[m] = m.GetMethodBody()!.GetILAsByteArray()!;
+                return null;
+            },
+        });
+        return bodies;
+    }
+}
