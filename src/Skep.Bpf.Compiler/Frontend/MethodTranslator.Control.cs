@@ -120,7 +120,7 @@ internal sealed partial class MethodTranslator
         };
     }
 
-    private void Translate(Version version)
+    private void Translate(BlockVersion version)
     {
         var block = version.Block;
         _builder.Current = version.Ir;

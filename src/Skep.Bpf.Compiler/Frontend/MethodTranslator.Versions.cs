@@ -16,7 +16,7 @@ internal sealed partial class MethodTranslator
     /// <summary>The same where the elements are values: then a table in memory is the better code.</summary>
     private const int MostVersionsForValues = 64;
 
-    private readonly PriorityQueue<Version, int> _work = new();
+    private readonly PriorityQueue<BlockVersion, int> _work = new();
 
     /// <summary>Which slots some path may still read at the start of each block: what nobody reads makes no version of its own.</summary>
     private void FindLiveSlots(List<IlBlock> order)
@@ -109,7 +109,7 @@ internal sealed partial class MethodTranslator
         if (version is null)
         {
             Limit(target);
-            version = new Version(target, _builder.Function.NewBlock());
+            version = new BlockVersion(target, _builder.Function.NewBlock());
             for (var i = 0; i < version.Known.Length; i++)
             {
                 version.Known[i] = target.Live[i] ? SlotAt(i).Known : null;
@@ -136,7 +136,7 @@ internal sealed partial class MethodTranslator
 
         return version.Ir;
 
-        bool Fits(Version candidate)
+        bool Fits(BlockVersion candidate)
         {
             for (var i = 0; i < candidate.Known.Length; i++)
             {
@@ -259,7 +259,7 @@ internal sealed partial class MethodTranslator
         _builder.Store(slot.Memory, 0, slot.Type == IrType.I32 ? 4 : 8, value);
     }
 
-    private void Restore(Version version)
+    private void Restore(BlockVersion version)
     {
         for (var i = 0; i < version.Known.Length; i++)
         {
@@ -296,11 +296,11 @@ internal sealed partial class MethodTranslator
         /// <summary>Whether it is entered at most once, from one place.</summary>
         public bool HasSingleEntry { get; set; }
 
-        public List<Version> Versions { get; } = [];
+        public List<BlockVersion> Versions { get; } = [];
     }
 
     /// <summary>One translation of an IL block.</summary>
-    private sealed class Version(IlBlock block, Block ir)
+    private sealed class BlockVersion(IlBlock block, Block ir)
     {
         public IlBlock Block { get; } = block;
 
