@@ -19,7 +19,8 @@ internal static class Page
         - **instructions executed**: counted by the bytecode interpreter over all packets of the algorithm, main paths and rare ones; exact, and the same on every machine.
         - **instructions the verifier walks**: as the kernel reports them after loading; exact for a kernel version.
         - **time per run**: CPU time of the thread around `BPF_PROG_TEST_RUN` with repetitions, mean over the packets that take the same path each time; contenders by turns in rounds
-          of two milliseconds, the shortest of five, median of five loadings. The range is that of the ratio over the loadings: where code lies in memory counts, by chance.
+          of two milliseconds, the shortest of three. All are loaded anew sixteen times, since where code lies in memory counts, by chance:
+          every other loading decides which clang is the better one, the medians of the rest are shown, and the range is that of the ratio over them.
           The last metric is the same without what an empty program costs.
 
 

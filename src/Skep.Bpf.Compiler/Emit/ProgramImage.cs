@@ -31,6 +31,7 @@ internal sealed class ProgramImage
             var position = function.Position;
             var machine = Selection.Run(function, target);
             RegisterAllocator.Run(machine, position);
+            ShortEdges.Run(machine);
             StackLayout.Run(machine, position);
             frames.Add(function, machine.FrameSize + (machine.MayLoop ? MayLoopFrame : 0));
             starts.Add(function, image.Code.Count);

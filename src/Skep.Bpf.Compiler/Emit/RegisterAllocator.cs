@@ -143,12 +143,13 @@ internal sealed class RegisterAllocator
 internal sealed class Liveness
 {
     private readonly Dictionary<MachineBlock, BitSet> _out = [];
+    private readonly Dictionary<MachineBlock, BitSet> _into = [];
 
     public Liveness(MachineFunction function)
     {
         var uses = new Dictionary<MachineBlock, BitSet>();
         var kills = new Dictionary<MachineBlock, BitSet>();
-        var into = new Dictionary<MachineBlock, BitSet>();
+        var into = _into;
         List<int> used = [], defined = [];
         foreach (var block in function.Blocks)
         {
@@ -192,6 +193,9 @@ internal sealed class Liveness
     }
 
     public BitSet Out(MachineBlock block) => _out[block];
+
+    /// <summary>Whether the value a register has at the start of the block is needed there or later.</summary>
+    public bool IsLiveInto(MachineBlock block, int register) => _into[block].Contains(register);
 }
 
 /// <summary>A dense set of small integers.</summary>
