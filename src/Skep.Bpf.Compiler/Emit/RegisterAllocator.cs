@@ -16,6 +16,8 @@ internal sealed class RegisterAllocator
 
     private readonly MachineFunction _function;
     private readonly HashSet<int> _spillTemporaries = [];
+    private readonly HashSet<int> _isCut = [];
+    private readonly Dictionary<int, Node> _slots = [];
 
     private RegisterAllocator(MachineFunction function) => _function = function;
 
@@ -41,45 +43,58 @@ internal sealed class RegisterAllocator
     private void Spill(List<int> spilled)
     {
         var set = spilled.ToHashSet();
-        var slots = spilled.ToDictionary(static r => r, static _ => new Node(Op.Alloca, IrType.Pointer) { Size = 8, Payload = "spill" });
         var recipes = FindRecipes(set);
+        foreach (var register in spilled.Where(r => !recipes.ContainsKey(r)))
+        {
+            _slots.TryAdd(register, new Node(Op.Alloca, IrType.Pointer) { Size = 8, Payload = "spill" });
+        }
+
         var uses = new List<int>();
         var definitions = new List<int>();
         foreach (var block in _function.Blocks)
         {
             var code = new List<MachineInstruction>(block.Code.Count + 16);
+
+            // Registers that hold a spilled value from its definition or reload on, until the next call at most: the first spill only cuts a long life into
+            // short ones. What is spilled a second time lives for one instruction.
+            var held = new Dictionary<int, int>();
             foreach (var instruction in block.Code)
             {
                 uses.Clear();
                 definitions.Clear();
                 instruction.CollectUses(uses);
                 instruction.CollectDefinitions(definitions);
-                if (recipes.Count > 0 && definitions.Count == 1 && recipes.TryGetValue(definitions[0], out var own) && own == instruction)
+                if (definitions.Count == 1 && ((recipes.TryGetValue(definitions[0], out var own) && own == instruction) || IsReload(instruction, set)))
                 {
-                    // Made again at each use.
+                    // Made again, or read again, at each use.
+                    continue;
+                }
+
+                if (instruction.Kind == MachineKind.Store && set.Contains(instruction.Src) && !recipes.ContainsKey(instruction.Src)
+                    && instruction.Slot is { } kept && _slots.GetValueOrDefault(instruction.Src) == kept)
+                {
+                    // The definition, which is another now, stores it.
                     continue;
                 }
 
                 MachineInstruction? store = null;
                 foreach (var register in uses.Concat(definitions).Distinct().Where(set.Contains).ToArray())
                 {
-                    var temporary = _function.NewRegister();
-                    _spillTemporaries.Add(temporary);
-                    if (uses.Contains(register))
+                    var isRecipe = recipes.TryGetValue(register, out var recipe);
+                    if (!held.TryGetValue(register, out var temporary))
                     {
-                        code.Add(recipes.TryGetValue(register, out var recipe)
-                            ? Clone(recipe, temporary, instruction.Position)
-                            : new MachineInstruction(MachineKind.Load)
-                            {
-                                Code = OpCodes.ClassLdx | OpCodes.ModeMem | OpCodes.SizeDw, Dst = temporary, Src = 10, Slot = slots[register], Position = instruction.Position,
-                            });
+                        temporary = Temporary(register, isRecipe, held);
+                        if (uses.Contains(register))
+                        {
+                            code.Add(isRecipe ? Clone(recipe!, temporary, instruction.Position) : Reload(register, temporary, instruction.Position));
+                        }
                     }
 
                     if (definitions.Contains(register))
                     {
                         store = new MachineInstruction(MachineKind.Store)
                         {
-                            Code = OpCodes.ClassStx | OpCodes.ModeMem | OpCodes.SizeDw, Dst = 10, Src = temporary, Slot = slots[register], Position = instruction.Position,
+                            Code = OpCodes.ClassStx | OpCodes.ModeMem | OpCodes.SizeDw, Dst = 10, Src = temporary, Slot = _slots[register], Position = instruction.Position,
                         };
                     }
 
@@ -91,11 +106,42 @@ internal sealed class RegisterAllocator
                 {
                     code.Add(store);
                 }
+
+                if (instruction.Kind == MachineKind.Call)
+                {
+                    held.Clear();
+                }
             }
 
             block.Code = code;
         }
     }
+
+    private int Temporary(int register, bool isRecipe, Dictionary<int, int> held)
+    {
+        var temporary = _function.NewRegister();
+        if (isRecipe || _isCut.Contains(register))
+        {
+            _spillTemporaries.Add(temporary);
+        }
+        else
+        {
+            held.Add(register, temporary);
+            _isCut.Add(temporary);
+            _slots.Add(temporary, _slots[register]);
+        }
+
+        return temporary;
+    }
+
+    private MachineInstruction Reload(int register, int temporary, SourcePosition position) => new(MachineKind.Load)
+    {
+        Code = OpCodes.ClassLdx | OpCodes.ModeMem | OpCodes.SizeDw, Dst = temporary, Src = 10, Slot = _slots[register], Position = position,
+    };
+
+    /// <summary>The reload by which a part of a spilled life began, of which nothing is left when the part is spilled too.</summary>
+    private bool IsReload(MachineInstruction instruction, HashSet<int> set) =>
+        instruction.Kind == MachineKind.Load && set.Contains(instruction.Dst) && instruction.Slot is { } slot && _slots.GetValueOrDefault(instruction.Dst) == slot;
 
     /// <summary>Registers with a single definition that can be repeated anywhere.</summary>
     private Dictionary<int, MachineInstruction> FindRecipes(HashSet<int> spilled)

@@ -36,6 +36,7 @@ internal sealed partial class Selection
     {
         Loops.Annotate(_function);
         FindFolded();
+        FindLoopConstants();
         _machine.Vague.UnionWith(VagueSlots.Find(_function));
         foreach (var block in _function.Blocks)
         {
@@ -68,9 +69,15 @@ internal sealed partial class Selection
         foreach (var block in _function.Blocks)
         {
             _current = _blocks[block];
+            _block = block;
             foreach (var node in block.Nodes)
             {
                 _position = node.Position;
+                if (node.IsTerminator)
+                {
+                    MakeLoopConstants(block);
+                }
+
                 if (node.Op != Op.Phi && !_folded.Contains(node))
                 {
                     Select(node);
@@ -348,6 +355,11 @@ internal sealed partial class Selection
             return register;
         }
 
+        if (LoopConstant(node) is { } made)
+        {
+            return made;
+        }
+
         register = _machine.NewRegister();
         Materialize(node, register);
         return register;
@@ -371,6 +383,12 @@ internal sealed partial class Selection
                 _machine.Pinned.Add(slot);
             }
 
+            return;
+        }
+
+        if (LoopConstant(node) is { } made)
+        {
+            Move(dst, made);
             return;
         }
 
