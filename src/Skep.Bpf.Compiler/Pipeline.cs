@@ -42,6 +42,7 @@ internal static class Pipeline
         }
 
         StalePointers.Check(function);
+        TailCalls.Check(function);
 
         // Undoes what simplification prefers, so it comes last.
         Apply(new AddressReuse());

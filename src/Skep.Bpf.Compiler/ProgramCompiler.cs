@@ -2,6 +2,7 @@ using System.Reflection;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Emit;
 using Skep.Bpf.Compiler.Frontend;
+using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
 
@@ -10,12 +11,21 @@ namespace Skep.Bpf.Compiler;
 /// <summary>Compiles a program object to eBPF.</summary>
 public static class ProgramCompiler
 {
-    /// <summary>Compiles the <c>Run</c> method of <paramref name="program"/>, frozen as it is now.</summary>
+    /// <summary>Compiles the <c>Run</c> method of <paramref name="program"/>, frozen as it is now, and the programs that it reaches by tail calls.</summary>
     /// <exception cref="CompileException">The method uses what a kernel program cannot; the message names file, line and what to write instead.</exception>
     public static ProgramSpec Compile(BpfProgram program, CompileTarget? target = null)
     {
         ArgumentNullException.ThrowIfNull(program);
-        target ??= new CompileTarget();
+        return Compile(program, target ?? new CompileTarget(), new Dictionary<BpfProgram, ProgramSpec>(ReferenceEqualityComparer.Instance));
+    }
+
+    private static ProgramSpec Compile(BpfProgram program, CompileTarget target, Dictionary<BpfProgram, ProgramSpec> done)
+    {
+        if (done.TryGetValue(program, out var known))
+        {
+            return known;
+        }
+
         var entry = program.GetType().GetMethod("Run", BindingFlags.Instance | BindingFlags.Public)
             ?? throw new CompileException(Rule.Unsupported, $"{program.GetType()} has no public Run method", default);
         _ = ProgramGraph.Maps(program);
@@ -29,7 +39,7 @@ public static class ProgramCompiler
 
         try
         {
-            return Compile(program, target, section, entry);
+            return Compile(program, target, section, entry, done);
         }
         catch (Exception e) when (e is not (CompileException or OutOfMemoryException))
         {
@@ -37,12 +47,14 @@ public static class ProgramCompiler
         }
     }
 
-    private static ProgramSpec Compile(BpfProgram program, CompileTarget target, SectionMatch section, MethodInfo entry)
+    private static ProgramSpec Compile(
+        BpfProgram program, CompileTarget target, SectionMatch section, MethodInfo entry, Dictionary<BpfProgram, ProgramSpec> done)
     {
         var function = new Translator(target, section.Kind, new FunctionTable(target)).Translate(program, entry);
         Pipeline.Run(function, target);
         var image = ProgramImage.Build(function, target);
-        return new ProgramSpec
+        var tails = new List<TailTarget>();
+        var spec = new ProgramSpec
         {
             Name = program.Name,
             Type = section.Kind.Type,
@@ -54,7 +66,23 @@ public static class ProgramCompiler
             MapReferences = image.Maps,
             Lines = image.Lines,
             Functions = image.Functions,
+            TailTargets = tails,
         };
+
+        // Known before its targets are compiled: they may call it again.
+        done.Add(program, spec);
+        foreach (var array in spec.Maps.OfType<ProgramArray>())
+        {
+            for (var slot = 0; slot < array.Programs.Count; slot++)
+            {
+                if (array.Programs[slot] is { } next)
+                {
+                    tails.Add(new TailTarget(array, (uint)slot, Compile(next, target, done)));
+                }
+            }
+        }
+
+        return spec;
     }
 
     private static bool IsOfKind(BpfProgram program, ProgramKind kind)

@@ -17,6 +17,7 @@ internal static class Rule
     public const string StalePointer = "SKEP0012";
     public const string WrongKind = "SKEP0013";
     public const string Call = "SKEP0020";
+    public const string TailCall = "SKEP0021";
     public const string OutOfRange = "SKEP0030";
     public const string InvalidIl = "SKEP0031";
     public const string Internal = "SKEP0099";

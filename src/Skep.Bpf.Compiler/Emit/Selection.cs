@@ -297,17 +297,22 @@ internal sealed partial class Selection
     private void SelectCall(Node node)
     {
         var call = (HelperCall)node.Payload!;
-        for (var i = 0; i < node.Operands.Count; i++)
+        var count = call.IsTailCall ? node.Operands.Count - 1 : node.Operands.Count;
+        for (var i = 0; i < count; i++)
         {
             Materialize(node.Operands[i], i + 1);
         }
 
         Emit(new MachineInstruction(MachineKind.Call)
         {
-            Code = OpCodes.CallInstruction, Immediate = node.Immediate, Arguments = node.Operands.Count, Function = call.Target,
+            Code = OpCodes.CallInstruction, Immediate = node.Immediate, Arguments = count, Function = call.Target,
             Slots = [.. node.Operands.Select(Aliasing.BaseOf).Where(static o => o.Op == Op.Alloca)],
         });
-        if (_uses.ContainsKey(node))
+        if (call.IsTailCall)
+        {
+            Materialize(node.Operands[^1], Define(node));
+        }
+        else if (_uses.ContainsKey(node))
         {
             Move(Define(node), 0);
         }

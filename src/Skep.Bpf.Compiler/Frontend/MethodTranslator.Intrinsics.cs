@@ -38,6 +38,9 @@ internal sealed partial class MethodTranslator
                 case TracepointArgumentAttribute:
                     TracepointArgument((MethodInfo)method, arguments);
                     return true;
+                case TailCallAttribute:
+                    TailCall((MethodInfo)method, arguments);
+                    return true;
                 case LoopLoweringAttribute loop:
                     LowerLoop(loop.Way, arguments);
                     return true;

@@ -8,6 +8,9 @@ internal sealed record HelperCall(string Name, HelperArgument[] Arguments)
     /// <summary>The function of the program that is called; null for a helper.</summary>
     public Function? Target { get; init; }
 
+    /// <summary>A call that comes back only when it has failed; its last operand is the result then.</summary>
+    public bool IsTailCall { get; init; }
+
     /// <summary>The call may change fields of the context.</summary>
     public bool WritesContext { get; init; }
 

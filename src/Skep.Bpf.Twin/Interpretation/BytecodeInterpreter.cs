@@ -25,7 +25,7 @@ public sealed class BytecodeInterpreter
     {
         ArgumentNullException.ThrowIfNull(spec);
         ArgumentNullException.ThrowIfNull(twin);
-        foreach (var map in spec.Maps)
+        foreach (var map in spec.Reachable.SelectMany(static s => s.Maps))
         {
             twin.Bind(map);
         }

@@ -78,6 +78,8 @@ internal sealed unsafe partial class Machine
                 return _environment.PidTgid;
             case 16:
                 return (ulong)Helper.GetCurrentComm(Memory(1, (uint)_r[Register.R2]), (uint)_r[Register.R2]);
+            case 12:
+                return TailCall();
             case 164:
                 return VisitEntries();
             case 181:

@@ -29,6 +29,7 @@ internal sealed unsafe partial class Machine
     private PacketView _view = null!;
     private long _stepLimit;
     private int _slot;
+    private bool _endsFrame;
     private int _depth;
 
     public Machine(ProgramSpec spec, TwinEnvironment environment)
@@ -194,9 +195,10 @@ internal sealed unsafe partial class Machine
     /// <summary>A helper by its number, which <c>callx</c> has in a register: no kernel takes that form, other engines do.</summary>
     private int CallNumber(ulong helper)
     {
+        _endsFrame = false;
         _r[Register.R0] = CallHelper(helper > int.MaxValue ? -1 : (int)helper);
         ForgetArguments();
-        return _slot + 1;
+        return _endsFrame ? LeaveFrame() : _slot + 1;
     }
 
     private void EnterFrame()

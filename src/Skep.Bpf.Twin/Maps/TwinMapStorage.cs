@@ -66,6 +66,7 @@ public abstract unsafe class TwinMapStorage : MapStorage
         MapKind.Queue or MapKind.Stack => new TwinQueueStorage(map, environment, gate),
         MapKind.BloomFilter => new TwinBloomStorage(map, map.CreationExtra is 0 ? 5 : (int)map.CreationExtra & 15, environment, gate),
         MapKind.ArrayOfMaps or MapKind.HashOfMaps when map.InnerTemplate is { } template => new TwinMapOfMapsStorage(map, template, environment, gate),
+        MapKind.ProgramArray when map is ProgramArray programs => new TwinProgramStorage(programs, environment, gate),
         MapKind.DevMap or MapKind.DevMapHash or MapKind.CpuMap => new TwinRedirectStorage(map, environment, gate),
         MapKind.SkStorage or MapKind.TaskStorage or MapKind.InodeStorage or MapKind.CgroupStorage
             or MapKind.CgroupStorageDeprecated => new TwinLocalStorage(map, environment, gate),

@@ -99,7 +99,13 @@ public sealed unsafe partial class KernelMapStorage
             throw new InvalidOperationException($"Map '{inner.Name}' lives in the process, under a twin: it cannot stand in a map of the kernel.");
         }
 
-        using var lease = storage._handle.Borrow();
+        return WriteHandle(key, storage._handle, mode);
+    }
+
+    /// <summary>User side: puts a kernel object, by its descriptor, into a map of such.</summary>
+    internal int WriteHandle(ReadOnlySpan<byte> key, KernelHandle handle, ulong mode)
+    {
+        using var lease = handle.Borrow();
         var descriptor = lease.Descriptor;
         return Write(key, new ReadOnlySpan<byte>(&descriptor, sizeof(int)), mode);
     }

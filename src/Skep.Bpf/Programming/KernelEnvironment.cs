@@ -9,6 +9,8 @@ public abstract class KernelEnvironment
     [ThreadStatic]
     private static KernelEnvironment? t_current;
 
+    private int _tailCalls;
+
     /// <summary>The environment of the program that runs on this thread.</summary>
     /// <exception cref="InvalidOperationException">No program runs here under a twin.</exception>
     public static KernelEnvironment Current => t_current ?? throw new InvalidOperationException(
@@ -24,8 +26,16 @@ public abstract class KernelEnvironment
     {
         var previous = t_current;
         t_current = environment;
+        if (environment is not null)
+        {
+            environment._tailCalls = 0;
+        }
+
         return previous;
     }
+
+    /// <summary>Counts a tail call of the run in progress; false when it has made <paramref name="most"/> already.</summary>
+    public bool TryTailCall(int most) => _tailCalls < most && ++_tailCalls > 0;
 
     /// <summary>Monotonic time in nanoseconds (<c>bpf_ktime_get_ns</c>).</summary>
     public abstract ulong KtimeNanoseconds { get; }

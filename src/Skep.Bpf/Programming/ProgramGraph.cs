@@ -17,13 +17,13 @@ public static class ProgramGraph
     /// The maps of <paramref name="program"/> in the order of its fields, base classes first, each once: those in its own fields and in the fields of the
     /// objects, structs, arrays and immutable arrays it holds. A map without a name gets that of the first field it was found in:
     /// <c>_blockList</c> becomes <c>blockList</c>. When two maps of a program would share a name, the later one is prefixed with the
-    /// field of the object that holds it (<c>ingress_entries</c>).
+    /// field of the object that holds it (<c>ingress_entries</c>). Programs in a <see cref="ProgramArray"/> belong to the graph.
     /// </summary>
     public static IReadOnlyList<BpfMap> Maps(BpfProgram program)
     {
         ArgumentNullException.ThrowIfNull(program);
         var walk = new Walk();
-        walk.Fields(program, program.GetType(), "");
+        walk.Program(program);
         return walk.Found;
     }
 
@@ -71,6 +71,14 @@ public static class ProgramGraph
         private readonly HashSet<string> _names = new(StringComparer.Ordinal);
 
         public List<BpfMap> Found { get; } = [];
+
+        public void Program(BpfProgram program)
+        {
+            if (_seen.Add(program))
+            {
+                Fields(program, program.GetType(), "");
+            }
+        }
 
         public void Fields(object holder, Type type, string path)
         {
@@ -141,6 +149,20 @@ public static class ProgramGraph
             }
 
             Found.Add(map);
+            Name(map, name, path);
+
+            // Programs that are called from this one run with it, and use its maps.
+            foreach (var program in (map as ProgramArray)?.Programs ?? [])
+            {
+                if (program is not null)
+                {
+                    Program(program);
+                }
+            }
+        }
+
+        private void Name(BpfMap map, string name, string path)
+        {
             if (map.Name.Length != 0)
             {
                 _names.Add(map.Name);

@@ -17,7 +17,10 @@ public static unsafe class ProgramLoader
     /// <summary>For tests: hears of every program that the kernel accepts.</summary>
     internal static Action<ProgramSpec>? Accepted { get; set; }
 
-    /// <summary>Gives the spec's maps their storage, patches the references to them, and has the kernel verify and load the code.</summary>
+    /// <summary>
+    /// Gives the spec's maps their storage, patches the references to them, and has the kernel verify and load the code. Programs that it reaches by
+    /// tail calls are loaded too and put into their slots, also of an array that was pinned before: there they take the place of what it held.
+    /// </summary>
     /// <exception cref="VerifierException">The verifier rejects the program.</exception>
     /// <exception cref="MapMismatchException">A pinned map does not fit the program's.</exception>
     /// <exception cref="BpfException">The kernel refuses for another reason: EPERM without CAP_BPF and CAP_NET_ADMIN or CAP_PERFMON.</exception>
@@ -27,15 +30,51 @@ public static unsafe class ProgramLoader
         ArgumentNullException.ThrowIfNull(spec);
         options ??= new LoadOptions();
         using var binding = new MapBinding(options);
-        foreach (var map in spec.Maps)
+        var reachable = spec.Reachable;
+        foreach (var map in reachable.SelectMany(static s => s.Maps).Distinct())
         {
             binding.Bind(map);
         }
 
         var loaded = Load(spec, options, Patch(spec));
+        try
+        {
+            FillSlots(reachable, loaded, options);
+        }
+        catch
+        {
+            loaded.Dispose();
+            throw;
+        }
+
         binding.Commit();
         binding.ReleaseConstants();
         return loaded;
+    }
+
+    /// <summary>Loads the programs that are reached by tail calls and puts them into their slots, where the kernel keeps them.</summary>
+    private static void FillSlots(IReadOnlyList<ProgramSpec> reachable, LoadedProgram first, LoadOptions options)
+    {
+        var programs = new Dictionary<ProgramSpec, LoadedProgram> { [reachable[0]] = first };
+        try
+        {
+            foreach (var spec in reachable.Skip(1))
+            {
+                programs.Add(spec, Load(spec, options, Patch(spec)));
+            }
+
+            foreach (var target in reachable.SelectMany(static s => s.TailTargets).Distinct())
+            {
+                target.Array.Set(target.Slot, programs[target.Program]);
+            }
+        }
+        finally
+        {
+            foreach (var program in programs.Values.Where(p => p != first))
+            {
+                program.Dispose();
+            }
+        }
     }
 
     private static LoadedProgram Load(ProgramSpec spec, LoadOptions options, byte[] code)

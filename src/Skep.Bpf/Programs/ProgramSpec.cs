@@ -54,9 +54,33 @@ public sealed class ProgramSpec
     /// <summary>Slots that the verifier refuses unless they are dead code, and why: what they ask for is not in this kernel.</summary>
     internal IReadOnlyDictionary<int, string> Poison { get; init; } = new Dictionary<int, string>();
 
+    /// <summary>What the slots of the program arrays that the code refers to hold. A program may call itself, so specs may form circles.</summary>
+    public IReadOnlyList<TailTarget> TailTargets { get; init; } = [];
+
+    /// <summary>This program, and all that can be reached from it by tail calls, each once.</summary>
+    public IReadOnlyList<ProgramSpec> Reachable
+    {
+        get
+        {
+            var found = new List<ProgramSpec> { this };
+            for (var i = 0; i < found.Count; i++)
+            {
+                found.AddRange(found[i].TailTargets.Select(static t => t.Program).Distinct().Except(found).ToArray());
+            }
+
+            return found;
+        }
+    }
+
     /// <summary>All maps the code refers to, each once.</summary>
     public IReadOnlyList<BpfMap> Maps => [.. MapReferences.Select(r => r.Map).Distinct()];
 }
+
+/// <summary>A program in a slot of a program array.</summary>
+/// <param name="Array">The array.</param>
+/// <param name="Slot">The slot.</param>
+/// <param name="Program">The program.</param>
+public sealed record TailTarget(ProgramArray Array, uint Slot, ProgramSpec Program);
 
 /// <summary>A wide load that takes a map: its descriptor, or the address of a value.</summary>
 /// <param name="Slot">Slot of the first half.</param>

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Compiler;
+using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Tests.Compiler;
@@ -41,6 +42,24 @@ public unsafe class FunctionRejectionTests
 
     [Fact]
     public void A_delegate_that_depends_on_data_is_called_on_each_way() => Assert.Single(ProgramCompiler.Compile(new Chooses()).Functions);
+
+    [Fact]
+    public void Work_after_a_tail_call_is_refused() => Refused(new GoesOn(), "SKEP0021", GoesOn.Line, "return next.Call(...)");
+
+    [Fact]
+    public void The_verdict_of_a_tail_call_cannot_be_tested() => Refused(new Tests(), "SKEP0021", Tests.Line, "changed or tested");
+
+    [Fact]
+    public void A_tail_call_under_a_deep_stack_is_refused() => Refused(new Heavy(), "SKEP0007", 0, "'Next' makes a tail call", "Heavy 264 -> Next 0");
+
+    [Fact]
+    public void A_program_of_another_kind_does_not_fit_into_a_slot()
+    {
+        var array = new ProgramArray<XdpContext, XdpAction>(1);
+        var e = Assert.Throws<ArgumentException>(() => array[0] = new OnTc());
+        Assert.Contains("does not take a XdpContext and return a XdpAction", e.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentOutOfRangeException>(() => array[1] = new GoesOn());
+    }
 
     [Fact]
     public void An_error_in_a_function_that_is_never_called_is_none() => Assert.Single(ProgramCompiler.Compile(new NeverCalls()).Functions);
@@ -201,6 +220,48 @@ public unsafe class FunctionRejectionTests
             Func<uint, uint> change = context.RxQueue > 3 ? static x => x + 1 : static x => x * 2;
             return change(context.RxQueue) > 7 ? XdpAction.Pass : XdpAction.Drop;
         }
+    }
+
+    private sealed class GoesOn : XdpProgram
+    {
+        public static readonly int Line = Here() + 6;
+        private readonly ProgramArray<XdpContext, XdpAction> _next = new(2);
+        private readonly Global<ulong> _count = new();
+
+        public override XdpAction Run(ref XdpContext context)
+        {
+            var verdict = _next.Call(ref context, 0, XdpAction.Pass);
+            _count.Value++;
+            return verdict;
+        }
+    }
+
+    private sealed class Tests : XdpProgram
+    {
+        public static readonly int Line = Here() + 3;
+        private readonly ProgramArray<XdpContext, XdpAction> _next = new(2);
+
+        public override XdpAction Run(ref XdpContext context) => _next.Call(ref context, 0, XdpAction.Pass) == XdpAction.Drop ? XdpAction.Drop : XdpAction.Pass;
+    }
+
+    private sealed class Heavy : XdpProgram
+    {
+        private readonly ProgramArray<XdpContext, XdpAction> _next = new(2);
+
+        public override XdpAction Run(ref XdpContext context)
+        {
+            var buffer = stackalloc uint[66];
+            buffer[context.RxQueue & 63] = 1;
+            return Next(ref context, buffer[3]) == XdpAction.Drop ? XdpAction.Drop : XdpAction.Pass;
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private XdpAction Next(ref XdpContext context, uint slot) => _next.Call(ref context, slot, XdpAction.Pass);
+    }
+
+    private sealed class OnTc : TcProgram
+    {
+        public override TcAction Run(ref TcContext context) => TcAction.Ok;
     }
 
     private sealed class NeverCalls : XdpProgram

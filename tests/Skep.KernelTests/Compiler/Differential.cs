@@ -57,7 +57,7 @@ internal static class Differential
             }
             finally
             {
-                foreach (var map in spec.Maps)
+                foreach (var map in spec.Reachable.SelectMany(static s => s.Maps).Distinct())
                 {
                     map.Dispose();
                 }
