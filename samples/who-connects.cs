@@ -17,7 +17,7 @@ using Skep.Bpf.Programs;
 
 var seconds = args is [var text, ..] ? double.Parse(text) : 5;
 var watch = new ConnectWatch();
-var target = new CompileTarget { KernelFields = (type, path) => BtfFile.Kernel!.FindField(type, path) is { } f ? new(f.Offset, f.Size) : null };
+var target = new CompileTarget { KernelBtf = BtfFile.Kernel };
 using var program = ProgramLoader.Load(ProgramCompiler.Compile(watch, target));
 using var link = RawTracepointLink.Attach(program);
 using var reader = new RingBufferReader<Opened>(watch.Events);
@@ -36,10 +36,10 @@ internal struct Opened { public uint Process, Address, Port; public Name Comm; }
 internal struct Name { private byte _first; }
 
 [KernelStruct("sock")]
-internal struct Sock
+public struct Sock
 {
-    public uint Address { [KernelField("__sk_common.skc_daddr")] get => 0; }
-    public ushort Port { [KernelField("__sk_common.skc_dport")] get => 0; }
+    [KernelField("__sk_common.skc_daddr")] public uint Address;
+    [KernelField("__sk_common.skc_dport")] public ushort Port;
 }
 
 internal sealed unsafe class ConnectWatch : RawTracepointProgram

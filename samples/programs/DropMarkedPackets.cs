@@ -36,6 +36,6 @@ public sealed unsafe class DropMarkedPackets(uint mark) : NetfilterProgram
     [KernelStruct("sk_buff")]
     public struct Packet
     {
-        public uint Mark { [KernelField("mark")] get => 0; }
+        public uint Mark;
     }
 }

@@ -40,8 +40,10 @@ public sealed unsafe class ListTasks : IteratorProgram
     [KernelStruct("task_struct")]
     public struct Task
     {
-        public int Process { [KernelField("tgid")] get => 0; }
+        [KernelField("tgid")]
+        public int Process;
 
-        public int Thread { [KernelField("pid")] get => 0; }
+        [KernelField("pid")]
+        public int Thread;
     }
 }

@@ -1,4 +1,5 @@
 using System.Reflection;
+using Skep.Bpf.Btf;
 
 namespace Skep.Bpf.Compiler;
 
@@ -14,8 +15,8 @@ public sealed record CompileTarget
     /// </summary>
     public Version Kernel { get; init; } = new(5, 15);
 
-    /// <summary>Gives the byte offset of a field of a kernel struct, or null when the kernel has none; absent when there is no BTF.</summary>
-    public Func<string, string, KernelFieldLocation?>? KernelFields { get; init; }
+    /// <summary>Types of the kernel the program is for, usually <see cref="BtfFile.Kernel"/>; null when it has no BTF: its structs then have no known layout.</summary>
+    public BtfFile? KernelBtf { get; init; }
 
     /// <summary>Called with the name and text of each stage of the compilation, for people who read along.</summary>
     public Action<string, string>? Dump { get; init; }
@@ -26,8 +27,3 @@ public sealed record CompileTarget
     /// <summary>Gives other IL than a method's own, or null: for those who test what the compiler makes of damaged code.</summary>
     internal Func<MethodBase, byte[]?>? BodyOf { get; init; }
 }
-
-/// <summary>Where a field of a kernel struct is.</summary>
-/// <param name="Offset">Byte offset from the start of the outermost struct.</param>
-/// <param name="Size">Size in bytes.</param>
-public readonly record struct KernelFieldLocation(int Offset, int Size);

@@ -43,6 +43,11 @@ internal static class Pipeline
 
         StalePointers.Check(function);
         TailCalls.Check(function);
+        References.Check(function);
+        if (target.KernelBtf is { } kernel)
+        {
+            Apply(new KernelReads(kernel));
+        }
 
         // Undoes what simplification prefers, so it comes last.
         Apply(new AddressReuse());

@@ -1,4 +1,5 @@
 using System.Reflection;
+using Skep.Bpf.Btf;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Emit;
 using Skep.Bpf.Compiler.Frontend;
@@ -51,14 +52,24 @@ public static class ProgramCompiler
         BpfProgram program, CompileTarget target, SectionMatch section, MethodInfo entry, Dictionary<BpfProgram, ProgramSpec> done)
     {
         var function = new Translator(target, section.Kind, new FunctionTable(target)).Translate(program, entry);
+        return Finish(function, program, section, program.Name, target, done: done);
+    }
+
+    /// <summary>From the translated function to the program.</summary>
+    internal static ProgramSpec Finish(
+        Ir.Function function, BpfProgram program, SectionMatch section, string name, CompileTarget target, (KernelTypeId Struct, AttachType Member)? table = null,
+        Dictionary<BpfProgram, ProgramSpec>? done = null)
+    {
+        done ??= new Dictionary<BpfProgram, ProgramSpec>(ReferenceEqualityComparer.Instance);
         Pipeline.Run(function, target);
         var image = ProgramImage.Build(function, target);
         var tails = new List<TailTarget>();
         var spec = new ProgramSpec
         {
-            Name = program.Name,
+            Name = name,
             Type = section.Kind.Type,
-            ExpectedAttachType = section.Section.Attach,
+            ExpectedAttachType = table?.Member ?? section.Section.Attach,
+            AttachType = table?.Struct,
             AttachTarget = section.Target,
             Flags = section.Section.Flags,
             License = program.License,

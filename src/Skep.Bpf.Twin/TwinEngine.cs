@@ -175,6 +175,28 @@ public sealed class TwinEngine : IDisposable
         }
     }
 
+    /// <summary>
+    /// Calls functions of <paramref name="table"/> in <paramref name="body"/> as the kernel would: with this twin's maps, clock and task. Pointers given to
+    /// them point to views in memory that stays.
+    /// </summary>
+    public void Call(StructOps table, Action body)
+    {
+        ArgumentNullException.ThrowIfNull(body);
+        lock (_gate)
+        {
+            EnsureBound(table);
+            var previous = KernelEnvironment.Exchange(Environment);
+            try
+            {
+                body();
+            }
+            finally
+            {
+                KernelEnvironment.Exchange(previous);
+            }
+        }
+    }
+
     /// <summary>Disposes of the maps this twin gave storage; their programs may then be bound elsewhere.</summary>
     public void Dispose()
     {

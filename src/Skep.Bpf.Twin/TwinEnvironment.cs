@@ -58,6 +58,12 @@ public sealed class TwinEnvironment : KernelEnvironment
     /// <inheritdoc/>
     public override ReadOnlySpan<byte> Comm => _comm.AsSpan(0, _commLength);
 
+    /// <summary>Address of the running task's struct, a <c>TaskStruct</c> in memory that stays; 0 when programs do not ask.</summary>
+    public nint TaskAddress { get; set; }
+
+    /// <inheritdoc/>
+    public override nint CurrentTask => TaskAddress != 0 ? TaskAddress : base.CurrentTask;
+
     private ulong Task { get; set; }
 
     /// <summary>Moves the clock on by <paramref name="time"/>, which is not negative.</summary>

@@ -31,6 +31,7 @@ internal static class SkepCommand
         ReplayVerb.Build,
         CompileVerb.Build,
         BpfVerb.Build,
+        GenVerb.Build,
         DoctorVerb.Build,
         MetricsVerb.Build,
         SchemaVerb.Build,

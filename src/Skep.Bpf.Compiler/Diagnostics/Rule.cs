@@ -5,6 +5,7 @@ internal static class Rule
 {
     public const string Unsupported = "SKEP0001";
     public const string MutableState = "SKEP0002";
+    public const string Reference = "SKEP0014";
     public const string Exception = "SKEP0003";
     public const string Recursion = "SKEP0004";
     public const string NotFrozen = "SKEP0005";

@@ -306,6 +306,7 @@ internal sealed partial class Selection
         Emit(new MachineInstruction(MachineKind.Call)
         {
             Code = OpCodes.CallInstruction, Immediate = node.Immediate, Arguments = count, Function = call.Target,
+            Src = call.IsKernelFunction ? OpCodes.PseudoKfunc : MachineInstruction.None,
             Slots = [.. node.Operands.Select(Aliasing.BaseOf).Where(static o => o.Op == Op.Alloca)],
         });
         if (call.IsTailCall)

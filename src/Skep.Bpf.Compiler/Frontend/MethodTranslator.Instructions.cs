@@ -170,7 +170,7 @@ internal sealed partial class MethodTranslator
                 Zero(Pop().Node, ResolveType(il));
                 break;
             case ILOpCode.Sizeof:
-                Push(Node.Const(IrType.I32, TypeLayout.SizeOf(ResolveType(il))));
+                Push(Node.Const(IrType.I32, Kernel.SizeOf(ResolveType(il), _builder.Position)));
                 break;
             case ILOpCode.Localloc:
                 LocalAllocate();
@@ -224,6 +224,9 @@ internal sealed partial class MethodTranslator
             case ILOpCode.Throw or ILOpCode.Rethrow:
                 Fail(Rule.Exception, "an exception can be thrown here; a kernel program cannot throw: return a verdict, or make the condition impossible with a check before");
                 break;
+            case ILOpCode.Ldstr when IsNameOfKernelFunction(il):
+                Push(new Node(Op.FrozenObject, IrType.Pointer) { Payload = _method.Module.ResolveString((int)il.Operand) });
+                break;
             case ILOpCode.Ldstr:
                 Fail(Rule.Unsupported, "a string is used; kernel programs have none: use numbers and enums, and format in the agent");
                 break;
@@ -271,7 +274,7 @@ internal sealed partial class MethodTranslator
     private void LoadIndirect(Type type)
     {
         var address = Pop().Node;
-        if (type == typeof(void*) && address.Op == Op.FrozenObject)
+        if (type == typeof(void*) && address is { Op: Op.FrozenObject, Payload: not KernelPlace })
         {
             Push(address);
             return;

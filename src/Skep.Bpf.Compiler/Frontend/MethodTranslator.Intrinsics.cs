@@ -32,8 +32,11 @@ internal sealed partial class MethodTranslator
                 case ContextFieldAttribute field:
                     ContextField((MethodInfo)method, field, arguments);
                     return true;
-                case KernelFieldAttribute field:
-                    KernelField((MethodInfo)method, field, arguments);
+                case KernelFunctionAttribute function:
+                    CallKernelFunction((MethodInfo)method, function, arguments);
+                    return true;
+                case KernelQueryAttribute query:
+                    KernelQuery((MethodInfo)method, query.Query, arguments);
                     return true;
                 case TracepointArgumentAttribute:
                     TracepointArgument((MethodInfo)method, arguments);
@@ -142,7 +145,8 @@ internal sealed partial class MethodTranslator
         {
             Immediate = helper.Id,
             ClobbersPacket = helper.ClobbersPacket || callback is { ClobbersPacket: true },
-            Provenance = isMap ? Provenance.Map : isReference && isValue ? Provenance.MapValue : Provenance.None,
+            Provenance = isMap ? Provenance.Map : isReference && isValue ? Provenance.MapValue
+                : returned.IsPointer && KernelLayouts.IsView(returned.GetElementType()) ? Provenance.Kernel : Provenance.None,
             Payload = new HelperCall(method.Name, details) { WritesContext = callback is { WritesContext: true }, WritesMemory = callback is { WritesMemory: true } },
         }.With(operands));
         if (returned != typeof(void))
@@ -190,37 +194,6 @@ internal sealed partial class MethodTranslator
         Push(type == IrType.I32 && TypeLayout.ScalarOf(method.ReturnType) == IrType.I64 ? _builder.ZeroExtend(value) : value);
     }
 
-    private void KernelField(MethodInfo method, KernelFieldAttribute field, Entry[] arguments)
-    {
-        var structName = method.DeclaringType!.GetCustomAttribute<KernelStructAttribute>()?.Name ?? method.DeclaringType!.Name;
-        if (_translator.Target.KernelFields is not { } resolve)
-        {
-            throw new CompileException(
-                Rule.KernelField, $"'{structName}.{field.Path}' is read, but the kernel has no BTF (/sys/kernel/btf/vmlinux); use a kernel with CONFIG_DEBUG_INFO_BTF", _builder.Position);
-        }
-
-        var location = resolve(structName, field.Path) ?? throw new CompileException(
-            Rule.KernelField, $"this kernel's struct {structName} has no field {field.Path}", _builder.Position);
-        var scalar = TypeLayout.ScalarOf(method.ReturnType) ?? throw new CompileException(
-            Rule.KernelField, $"'{method.Name}' must return an integer or a pointer, not {method.ReturnType.Name}", _builder.Position);
-        if (location.Size is not (1 or 2 or 4 or 8))
-        {
-            if (location.Size > 8 && scalar == IrType.Pointer)
-            {
-                // An embedded struct or array: its address.
-                Push(_builder.Offset(arguments[0].Node, location.Offset));
-                return;
-            }
-
-            throw new CompileException(Rule.KernelField, $"{structName}.{field.Path} has {location.Size} bytes; only 1, 2, 4 and 8 can be read at once", _builder.Position);
-        }
-
-        var loaded = location.Size == 8 ? scalar == IrType.Pointer ? IrType.Pointer : IrType.I64 : IrType.I32;
-        var value = _builder.Emit(new Node(Op.Load, loaded) { Size = location.Size, Immediate = location.Offset, Provenance = scalar == IrType.Pointer ? Provenance.Kernel : Provenance.None }
-            .With(arguments[0].Node));
-        Push(scalar == IrType.I32 ? _builder.Truncate(value) : loaded == IrType.I32 ? _builder.ZeroExtend(value) : value);
-    }
-
     private void TracepointArgument(MethodInfo method, Entry[] arguments)
     {
         if (!arguments[1].Node.IsConstant)
@@ -235,6 +208,7 @@ internal sealed partial class MethodTranslator
             Size = 8,
             Immediate = arguments[1].Node.Immediate * 8,
             Provenance = isPointer ? Provenance.Kernel : Provenance.None,
+            Payload = TypedArgument(method.ReturnType, (int)arguments[1].Node.Immediate),
         }.With(arguments[0].Node)));
     }
 
@@ -301,7 +275,7 @@ internal sealed partial class MethodTranslator
                 _stack.Add(arguments[0]);
                 return true;
             case nameof(Unsafe.SizeOf):
-                return PushConstant(TypeLayout.SizeOf(generic[0]));
+                return PushConstant(Kernel.SizeOf(generic[0], _builder.Position));
             case nameof(Unsafe.NullRef):
                 Push(Node.Const(IrType.Pointer, 0));
                 return true;
@@ -318,7 +292,7 @@ internal sealed partial class MethodTranslator
             case nameof(Unsafe.AddByteOffset):
             case nameof(Unsafe.SubtractByteOffset):
             {
-                var scale = method.Name.EndsWith("ByteOffset", StringComparison.Ordinal) ? 1 : TypeLayout.SizeOf(generic[0]);
+                var scale = method.Name.EndsWith("ByteOffset", StringComparison.Ordinal) ? 1 : Kernel.SizeOf(generic[0], _builder.Position);
                 var count = arguments[1].Node;
                 if (arguments[0].Node.Op == Op.FrozenStruct && !count.IsConstant)
                 {

@@ -56,6 +56,20 @@ internal sealed partial class MethodTranslator
             return memory;
         }
 
+        if (node.Payload is KernelPlace place)
+        {
+            if (place.Where is null)
+            {
+                Missing(place);
+            }
+            else
+            {
+                Fail(Rule.KernelField, $"{Name(place)} has no address of its own in this kernel: it is a bit field, or narrower than in the view; read it into a variable");
+            }
+
+            return Node.Const(IrType.Pointer, 0);
+        }
+
         if (node.Op == Op.FrozenObject)
         {
             Fail(Rule.NotFrozen, $"an object of type {node.Payload!.GetType().Name} is stored or passed to the kernel; objects exist only at compile time");
@@ -73,6 +87,11 @@ internal sealed partial class MethodTranslator
 
     private Entry LoadObject(Node address, Type type)
     {
+        if (address.Payload is KernelPlace place)
+        {
+            return new Entry(ReadPlace(place, type));
+        }
+
         if (!type.IsValueType && !type.IsPointer)
         {
             // An object behind a reference: known only when the reference is to a frozen place, which was resolved already.
@@ -96,6 +115,12 @@ internal sealed partial class MethodTranslator
 
     private void StoreObject(Node address, Entry value, Type type)
     {
+        if (address.Payload is KernelPlace place)
+        {
+            WritePlace(place, type, value.Node);
+            return;
+        }
+
         if (address.IsFrozen)
         {
             Fail(Rule.MutableState, "a frozen object is written; keep changing state in a map or Global<T>");
@@ -117,6 +142,11 @@ internal sealed partial class MethodTranslator
         if (field.IsStatic)
         {
             LoadStaticField(field);
+            return;
+        }
+
+        if (LoadKernelField(field))
+        {
             return;
         }
 
@@ -149,6 +179,11 @@ internal sealed partial class MethodTranslator
 
     private void LoadFieldAddress(FieldInfo field)
     {
+        if (LoadKernelFieldAddress(field))
+        {
+            return;
+        }
+
         var owner = Pop();
         if (owner.Node.IsFrozen)
         {
@@ -176,6 +211,11 @@ internal sealed partial class MethodTranslator
 
     private void StoreField(FieldInfo field)
     {
+        if (StoreKernelField(field))
+        {
+            return;
+        }
+
         var value = Pop();
         var owner = Pop();
         if (owner.Node.IsFrozen)

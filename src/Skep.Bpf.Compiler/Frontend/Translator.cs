@@ -17,6 +17,11 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
     private readonly List<(MethodBase Method, Entry[] Arguments)> _active = [];
     private int _instructions;
 
+    /// <summary>The program that is translated.</summary>
+    public BpfProgram Program { get; private set; } = caller?.Program!;
+
+    public KernelLayouts Kernel { get; } = caller?.Kernel ?? new(target.KernelBtf);
+
     public CompileTarget Target { get; } = target;
 
     /// <summary>What is compiled: it decides which helpers and fields there are.</summary>
@@ -34,10 +39,13 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
     public Dictionary<Node, (TrackingPlan Plan, int Slot)> Owners { get; } = [];
 
     /// <summary>Translates the entry method of <paramref name="program"/>, everything it calls inlined.</summary>
-    public Function Translate(BpfProgram program, MethodInfo entry)
+    public Function Translate(BpfProgram program, MethodInfo entry) => Translate(program, entry, static context => [new Entry(context)], program.Name);
+
+    private Function Translate(BpfProgram program, MethodInfo entry, Func<Node, Entry[]> arguments, string name)
     {
-        var function = new Function(program.Name);
-        Translate(function, () => Inline(entry, [new Entry(Frozen.ToNode(program, program.GetType())), new Entry(function.Context)]));
+        Program = program;
+        var function = new Function(name);
+        Translate(function, () => Inline(entry, [new Entry(Frozen.ToNode(program, program.GetType())), .. arguments(function.Context)]));
         return function;
     }
 
@@ -54,6 +62,10 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
         start.Append(new Node(Op.Jump, IrType.Void)).Targets.Add(function.Blocks[1]);
         function.Normalize();
     }
+
+    /// <summary>Translates a method that the kernel calls with the given parameters, which stand in the context as 64-bit words.</summary>
+    public Function TranslateMember(BpfProgram program, MethodInfo entry, IReadOnlyList<(string Name, uint Type)> passed, string name) =>
+        Translate(program, entry, context => MethodTranslator.UnpackArguments(this, context, entry, passed), name);
 
     /// <summary>Translates a call in place. Null for methods that return nothing.</summary>
     public Entry? Inline(MethodBase method, ReadOnlySpan<Entry> arguments)

@@ -126,6 +126,12 @@ internal sealed class TypeLayout
 
     private static TypeLayout ComputeStruct(Type type)
     {
+        if (KernelLayouts.IsView(type))
+        {
+            throw new CompileException(
+                Rule.KernelField, $"a {type.Name} is copied or declared as a variable; the struct exists only in the kernel: keep a pointer or ref to it", new SourcePosition(type.ToString(), 0, 0));
+        }
+
         var fields = type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);
         Array.Sort(fields, static (a, b) => a.MetadataToken.CompareTo(b.MetadataToken));
         var attribute = type.StructLayoutAttribute!;

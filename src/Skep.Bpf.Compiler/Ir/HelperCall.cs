@@ -5,6 +5,18 @@ namespace Skep.Bpf.Compiler.Ir;
 /// <param name="Arguments">One per operand.</param>
 internal sealed record HelperCall(string Name, HelperArgument[] Arguments)
 {
+    /// <summary>Number of <c>bpf_probe_read_kernel</c>, which the compiler calls by itself too.</summary>
+    public const int ProbeReadKernel = 113;
+
+    /// <summary>The immediate is the number of a kernel function's type, not that of a helper.</summary>
+    public bool IsKernelFunction { get; init; }
+
+    /// <summary>The result must be given back.</summary>
+    public bool Acquires { get; init; }
+
+    /// <summary>The first argument is given back.</summary>
+    public bool Releases { get; init; }
+
     /// <summary>The function of the program that is called; null for a helper.</summary>
     public Function? Target { get; init; }
 

@@ -84,6 +84,9 @@ internal sealed unsafe partial class Machine
                 return VisitEntries();
             case 181:
                 return RunLoop();
+            case 93:
+            case 94:
+                return SpinLock(take: helper == 93);
             case 130:
                 map = MapIn(1);
                 if (map.Kind != MapKind.RingBuffer)
@@ -101,6 +104,19 @@ internal sealed unsafe partial class Machine
         }
 
         return result;
+    }
+
+    private ulong SpinLock(bool take)
+    {
+        // One program runs at a time: a lock that is not free was never given back.
+        var state = (uint*)Memory(1, sizeof(uint));
+        if (*state != (take ? 0u : 1u))
+        {
+            Fault(take ? "a spin lock is taken that is held already" : "a spin lock is given back that is not held");
+        }
+
+        *state = take ? 1u : 0;
+        return 0;
     }
 
     /// <summary>From now on the program may use this map, which it found in another.</summary>

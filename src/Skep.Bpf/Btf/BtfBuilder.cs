@@ -24,6 +24,9 @@ public sealed class BtfBuilder
         (_lastId, _firstString) = ((uint)baseTypes.Count - 1, baseTypes.EndOfStrings);
     }
 
+    /// <summary>Number that the next type will get, for types that refer to each other.</summary>
+    public uint NextId => _lastId + 1;
+
     /// <summary>Stores a string and gives its offset.</summary>
     public uint AddString(string text)
     {
@@ -53,6 +56,19 @@ public sealed class BtfBuilder
         foreach (var (memberName, type, bits) in members)
         {
             Write(AddString(memberName), type, bits);
+        }
+
+        return id;
+    }
+
+    /// <summary>Adds a struct with bit fields. A member is a name, a type, an offset in bits and a width in bits, 0 for whole types.</summary>
+    public uint AddBitFieldStruct(string name, int size, params ReadOnlySpan<(string Name, uint Type, uint BitOffset, uint Width)> members)
+    {
+        // The sign bit is the kind flag: offsets below 2^24, the width above them.
+        var id = Add(name, BtfKind.Struct, members.Length | int.MinValue, (uint)size);
+        foreach (var (memberName, type, bits, width) in members)
+        {
+            Write(AddString(memberName), type, bits | (width << 24));
         }
 
         return id;

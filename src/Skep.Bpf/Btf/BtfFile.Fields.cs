@@ -36,11 +36,12 @@ public sealed unsafe partial class BtfFile
     {
         ArgumentNullException.ThrowIfNull(structName);
         ArgumentNullException.ThrowIfNull(path);
-        if ((Find(structName, BtfKind.Struct) ?? Find(structName, BtfKind.Union)) is not { } type)
-        {
-            return null;
-        }
+        return (Find(structName, BtfKind.Struct) ?? Find(structName, BtfKind.Union)) is { } type ? FindFieldOf(type, path) : null;
+    }
 
+    /// <summary>As <see cref="FindField"/>, below a struct or union given by its number.</summary>
+    internal BtfField? FindFieldOf(uint type, string path)
+    {
         var bits = 0;
         var field = default(BtfMember);
         foreach (var part in path.Split('.'))

@@ -87,6 +87,12 @@ internal sealed class BtfTypeWriter
 
     private uint WriteStruct(Type type)
     {
+        if (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(KernelPointer<>) && type.GetGenericArguments()[0].GetCustomAttribute<KernelStructAttribute>() is { } target)
+        {
+            // The kernel looks for the struct by its name among its own; of ours it wants no members.
+            return _builder.AddPointer(_builder.AddTypeTag("kptr", _builder.AddStruct(target.Name, 0)));
+        }
+
         var size = RuntimeHelpers.SizeOf(type.TypeHandle);
         var fields = type.GetFields(Fields);
         Array.Sort(fields, static (a, b) => a.MetadataToken.CompareTo(b.MetadataToken));

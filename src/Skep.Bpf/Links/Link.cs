@@ -154,6 +154,8 @@ public abstract class Link : IDisposable
                 return new KprobeLink(attachment);
             case LinkType.Sockmap:
                 return new SocketMapLink(attachment);
+            case LinkType.StructOps:
+                return new StructOpsLink(new StructOpsAttachment(attachment.Release()) { PinPath = path });
             case LinkType.Tracing or LinkType.RawTracepoint:
                 return new RawTracepointLink(new TracingLink(attachment.Release()) { PinPath = path });
             case var other:

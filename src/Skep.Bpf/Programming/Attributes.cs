@@ -50,24 +50,6 @@ public sealed class KernelHelperAttribute(int id) : Attribute
     public string Since { get; init; } = "";
 }
 
-/// <summary>Marks a view of a kernel struct; its getters carry <see cref="KernelFieldAttribute"/>.</summary>
-/// <param name="name">Name of the struct in the kernel's BTF.</param>
-[AttributeUsage(AttributeTargets.Struct)]
-public sealed class KernelStructAttribute(string name) : Attribute
-{
-    /// <summary>Name of the struct in the kernel's BTF.</summary>
-    public string Name { get; } = name;
-}
-
-/// <summary>Marks a getter that in the kernel reads a field of a kernel struct at the offset that the running kernel's BTF gives.</summary>
-/// <param name="path">Field path below the struct, parts separated by dots, for example <c>__sk_common.skc_daddr</c>.</param>
-[AttributeUsage(AttributeTargets.Method)]
-public sealed class KernelFieldAttribute(string path) : Attribute
-{
-    /// <summary>Field path below the struct, parts separated by dots.</summary>
-    public string Path { get; } = path;
-}
-
 /// <summary>Marks a type whose by-reference value is a program's context (<c>PTR_TO_CTX</c>).</summary>
 /// <param name="name">Name of the struct in the kernel; empty when it is an array of words.</param>
 [AttributeUsage(AttributeTargets.Struct)]

@@ -1,3 +1,5 @@
+using Skep.Bpf.KernelViews;
+
 namespace Skep.Bpf.Programming;
 
 /// <summary>
@@ -25,6 +27,16 @@ public static unsafe class Helper
     /// <summary>Process id in the upper 32 bits, thread id in the lower (<c>bpf_get_current_pid_tgid</c>).</summary>
     [KernelHelper(14)]
     public static ulong GetCurrentPidTgid() => KernelEnvironment.Current.PidTgid;
+
+    /// <summary>
+    /// The running thread as a struct whose fields are read directly (<c>bpf_get_current_task_btf</c>). On kernels before 5.11 use <see cref="GetCurrentTask"/>.
+    /// </summary>
+    [KernelHelper(158, Since = "5.11")]
+    public static TaskStruct* GetCurrentTaskBtf() => (TaskStruct*)KernelEnvironment.Current.CurrentTask;
+
+    /// <summary>Address of the running thread's struct (<c>bpf_get_current_task</c>). Cast to <c>TaskStruct*</c>, each field is read by a helper.</summary>
+    [KernelHelper(35)]
+    public static ulong GetCurrentTask() => (ulong)KernelEnvironment.Current.CurrentTask;
 
     /// <summary>Copies the name of the running task, NUL-terminated (<c>bpf_get_current_comm</c>).</summary>
     /// <param name="buffer">Where to write.</param>

@@ -49,6 +49,10 @@ public abstract class KernelEnvironment
     /// <summary>Process id in the upper 32 bits, thread id in the lower.</summary>
     public abstract ulong PidTgid { get; }
 
+    /// <summary>Address of the running task's <see cref="KernelViews.TaskStruct"/>, a view over plain memory.</summary>
+    /// <exception cref="NotSupportedException">The environment has none.</exception>
+    public virtual nint CurrentTask => throw new NotSupportedException("This twin has no task struct; give it one in TwinEnvironment.TaskAddress.");
+
     /// <summary>Name of the running task, at most 15 bytes and a NUL, as in <c>/proc/PID/comm</c>.</summary>
     public abstract ReadOnlySpan<byte> Comm { get; }
 

@@ -58,26 +58,25 @@ public unsafe struct IteratorContext
 [KernelStruct("bpf_iter_meta")]
 public unsafe struct IterationMeta
 {
-    private readonly Sequence* _output;
-    private readonly ulong _session;
-    private readonly ulong _number;
+    /// <summary>Where to write.</summary>
+    [KernelField("seq")]
+    public Sequence* Output;
+
+    /// <summary>Number of the iteration.</summary>
+    [KernelField("session_id")]
+    public ulong Session;
+
+    /// <summary>Number of the object, from 0.</summary>
+    [KernelField("seq_num")]
+    public ulong Number;
 
     /// <summary>In the process: an iteration that writes to <paramref name="output"/>.</summary>
     public IterationMeta(Sequence* output, ulong session = 0, ulong number = 0)
     {
-        _output = output;
-        _session = session;
-        _number = number;
+        Output = output;
+        Session = session;
+        Number = number;
     }
-
-    /// <summary>Where to write.</summary>
-    public readonly Sequence* Output { [KernelField("seq")] get => _output; }
-
-    /// <summary>Number of the iteration.</summary>
-    public readonly ulong Session { [KernelField("session_id")] get => _session; }
-
-    /// <summary>Number of the object, from 0.</summary>
-    public readonly ulong Number { [KernelField("seq_num")] get => _number; }
 }
 
 /// <summary>The kernel's <c>struct seq_file</c>; in the process a buffer.</summary>

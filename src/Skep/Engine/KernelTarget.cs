@@ -16,8 +16,6 @@ public static class KernelTarget
     {
         Kernel = FeatureProbe.RunningKernel,
         IsaLevel = FeatureProbe.IsAvailable(KernelFeatures.Isa4) ? 4 : 3,
-        KernelFields = BtfFile.Kernel is { } btf
-            ? (type, path) => btf.FindField(type, path) is { } field ? new KernelFieldLocation(field.Offset, field.Size) : null
-            : null,
+        KernelBtf = BtfFile.Kernel,
     };
 }

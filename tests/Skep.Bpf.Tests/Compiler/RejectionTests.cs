@@ -224,9 +224,12 @@ public unsafe class RejectionTests
     }
 
     [KernelStruct("sk_buff")]
-    private readonly struct Buffer
+    private struct Buffer
     {
-        public uint Length { [KernelField("len")] get => throw new NotSupportedException(); }
+#pragma warning disable CS0649 // the field is the kernel's
+        [KernelField("len")]
+        public uint Length;
+#pragma warning restore CS0649
     }
 
     private sealed class ReadsKernel : RawTracepointProgram

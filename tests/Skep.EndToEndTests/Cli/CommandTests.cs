@@ -28,6 +28,12 @@ public class CommandTests
     [InlineData("apply -f /no/such/file --instance no-such-agent", 1, "/no/such/file:1:1: no-such-file")]
     [InlineData("replay /no/such/file", 1, "/no/such/file")]
     [InlineData("compile edg", 2, "did you mean 'edge'?")]
+    [InlineData("gen types", 2, "name")]
+    [InlineData("gen types tcp_congestion_op", 2, "it has tcp_congestion_ops")]
+    [InlineData("gen types tcp_sock --namespace 1x", 2, "is no namespace")]
+    [InlineData("gen types tcp_sock --btf /no/such/file", 1, "cannot be read as BTF")]
+    [InlineData("gen types ack_sample --namespace My.Views", 0, "public uint PktsAcked;")]
+    [InlineData("gen types --help", 0, "skep gen types tcp_sock --namespace Probes --out TcpSock.cs")]
     [InlineData("completion bash", 0, "complete -o default -F _skep skep")]
     [InlineData("[suggest:3] blo", 0, "block")]
     public async Task A_command_says_what_is_wrong_and_ends_with_the_right_code(string line, int code, string text)

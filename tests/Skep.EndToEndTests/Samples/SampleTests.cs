@@ -57,6 +57,15 @@ public class SampleTests
         Assert.InRange(CountIn(sample.Output, "NO_SOCKET"), 10, long.MaxValue);
     }
 
+    [KernelFact]
+    public async Task Reno_carries_bytes_as_a_congestion_control()
+    {
+        using var sample = await StartAsync("reno.cs", "'csharp_reno' carried 67108864 bytes");
+
+        Assert.Equal(0, await sample.EndsAsync(s_run));
+        Assert.Matches("[1-9][0-9]* acknowledgements let its window grow", sample.Output);
+    }
+
     private static string Folder => Path.Combine(Repository.Root, "samples");
 
     private static async Task<ChildProcess> StartAsync(string file, string ready, params string[] arguments)

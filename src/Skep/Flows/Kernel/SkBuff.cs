@@ -8,19 +8,24 @@ namespace Skep.Flows.Kernel;
 internal unsafe struct SkBuff
 {
     /// <summary>Start of the linear memory, to which header offsets are relative.</summary>
-    public readonly byte* Head { [KernelField("head")] get => (byte*)KernelView.NotSimulated("sk_buff.head"); }
+    [KernelField("head")]
+    public byte* Head;
 
     /// <summary>Offset of the network header.</summary>
-    public readonly ushort NetworkHeader { [KernelField("network_header")] get => (ushort)KernelView.NotSimulated("sk_buff.network_header"); }
+    [KernelField("network_header")]
+    public ushort NetworkHeader;
 
     /// <summary>EtherType in network order.</summary>
-    public readonly ushort Protocol { [KernelField("protocol")] get => (ushort)KernelView.NotSimulated("sk_buff.protocol"); }
+    [KernelField("protocol")]
+    public ushort Protocol;
 
     /// <summary>Bytes of data.</summary>
-    public readonly uint Length { [KernelField("len")] get => (uint)KernelView.NotSimulated("sk_buff.len"); }
+    [KernelField("len")]
+    public uint Length;
 
     /// <summary>Index of the interface the packet came in by, 0 for packets of this host.</summary>
-    public readonly uint IngressInterface { [KernelField("skb_iif")] get => (uint)KernelView.NotSimulated("sk_buff.skb_iif"); }
+    [KernelField("skb_iif")]
+    public uint IngressInterface;
 
     /// <summary>
     /// Reads addresses, ports and protocol out of the packet into <paramref name="key"/>: the sender's as source. What is no IP leaves them zero.

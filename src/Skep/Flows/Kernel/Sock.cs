@@ -6,34 +6,42 @@ namespace Skep.Flows.Kernel;
 
 /// <summary>View of the kernel's socket (<c>include/net/sock.h</c>).</summary>
 [KernelStruct("sock")]
-internal unsafe struct Sock
+internal struct Sock
 {
     private const ushort AF_INET = 2;
     private const ushort AF_INET6 = 10;
 
     /// <summary>Address family.</summary>
-    public readonly ushort Family { [KernelField("__sk_common.skc_family")] get => (ushort)KernelView.NotSimulated("sock.skc_family"); }
+    [KernelField("__sk_common.skc_family")]
+    public ushort Family;
 
     /// <summary>Remote IPv4 address in network order.</summary>
-    public readonly uint RemoteIPv4 { [KernelField("__sk_common.skc_daddr")] get => (uint)KernelView.NotSimulated("sock.skc_daddr"); }
+    [KernelField("__sk_common.skc_daddr")]
+    public uint RemoteIPv4;
 
     /// <summary>Local IPv4 address in network order.</summary>
-    public readonly uint LocalIPv4 { [KernelField("__sk_common.skc_rcv_saddr")] get => (uint)KernelView.NotSimulated("sock.skc_rcv_saddr"); }
+    [KernelField("__sk_common.skc_rcv_saddr")]
+    public uint LocalIPv4;
 
-    /// <summary>Where the remote IPv6 address lies.</summary>
-    public readonly byte* RemoteIPv6 { [KernelField("__sk_common.skc_v6_daddr")] get => (byte*)KernelView.NotSimulated("sock.skc_v6_daddr"); }
+    /// <summary>Remote IPv6 address.</summary>
+    [KernelField("__sk_common.skc_v6_daddr")]
+    public IpAddress RemoteIPv6;
 
-    /// <summary>Where the local IPv6 address lies.</summary>
-    public readonly byte* LocalIPv6 { [KernelField("__sk_common.skc_v6_rcv_saddr")] get => (byte*)KernelView.NotSimulated("sock.skc_v6_rcv_saddr"); }
+    /// <summary>Local IPv6 address.</summary>
+    [KernelField("__sk_common.skc_v6_rcv_saddr")]
+    public IpAddress LocalIPv6;
 
     /// <summary>Remote port in network order.</summary>
-    public readonly ushort RemotePort { [KernelField("__sk_common.skc_dport")] get => (ushort)KernelView.NotSimulated("sock.skc_dport"); }
+    [KernelField("__sk_common.skc_dport")]
+    public ushort RemotePort;
 
     /// <summary>Local port in host order.</summary>
-    public readonly ushort LocalPort { [KernelField("__sk_common.skc_num")] get => (ushort)KernelView.NotSimulated("sock.skc_num"); }
+    [KernelField("__sk_common.skc_num")]
+    public ushort LocalPort;
 
     /// <summary>Protocol number (16 bits since kernel 5.6).</summary>
-    public readonly ushort Protocol { [KernelField("sk_protocol")] get => (ushort)KernelView.NotSimulated("sock.sk_protocol"); }
+    [KernelField("sk_protocol")]
+    public ushort Protocol;
 
     /// <summary>Reads addresses, ports and protocol into <paramref name="key"/>: the local ones as source. Other families leave them zero.</summary>
     public readonly void ReadAddresses(ref KernelEventKey key)
@@ -46,11 +54,8 @@ internal unsafe struct Sock
         }
         else if (family == AF_INET6)
         {
-            IpAddress address;
-            Helper.ProbeReadKernel(&address, IpAddress.Size, LocalIPv6);
-            key.Source = address;
-            Helper.ProbeReadKernel(&address, IpAddress.Size, RemoteIPv6);
-            key.Destination = address;
+            key.Source = LocalIPv6;
+            key.Destination = RemoteIPv6;
         }
         else
         {
