@@ -62,7 +62,7 @@ public class SurvivalTests
         Assert.Equal(1, own.Code);
         Assert.Contains("an address of this host", own.Output, StringComparison.Ordinal);
 
-        await File.WriteAllTextAsync(hosts.ResourceFile, "");
+        await File.WriteAllTextAsync(hosts.ResourceFile, "# none");
         await Eventually.HoldsAsync(hosts.ReachesAsync, s_limit, () => agent.Output);
     }
 

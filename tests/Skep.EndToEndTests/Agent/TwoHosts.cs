@@ -26,7 +26,7 @@ internal sealed class TwoHosts : IDisposable
 
     public async Task BuildAsync()
     {
-        await File.WriteAllTextAsync(ResourceFile, "");
+        await File.WriteAllTextAsync(ResourceFile, "# none");
         await IpAsync("netns", "add", _host);
         await IpAsync("netns", "add", _peer);
         await IpAsync("link", "add", "cable", "netns", _host, "type", "veth", "peer", "name", "cable", "netns", _peer);
