@@ -25,7 +25,7 @@ using var server = listener.AcceptSocket();
 var received = Task.Run(() => { var (total, buffer) = (0L, new byte[1 << 16]); for (int n; (n = server.Receive(buffer)) > 0;) total += n; return total; });
 for (var i = 0; i < 1024; i++) client.Send(new byte[1 << 16]);
 client.Shutdown(SocketShutdown.Send);
-Console.WriteLine($"'{reno.Name}' carried {await received} bytes; {reno.Acknowledgements.Value} acknowledgements let its window grow");
+Console.WriteLine($"'{reno.Name}' carried {await received} bytes; {reno.Acknowledgements.Value} acknowledgements asked it for a window");
 
 public sealed unsafe class Reno : TcpCongestionControl
 {
@@ -37,9 +37,9 @@ public sealed unsafe class Reno : TcpCongestionControl
 
     public override void CongestionAvoidance(TcpSock* socket, uint acknowledgement, uint acked)
     {
+        Acknowledgements.Value++;
         var isSlowStart = socket->SndCwnd < socket->SndSsthresh;
         if (socket->IsCwndLimited == 0 && (!isSlowStart || socket->SndCwnd >= 2 * socket->MaxPacketsOut)) return;
-        Acknowledgements.Value++;
         if (isSlowStart)
         {
             var window = Math.Min(socket->SndCwnd + acked, socket->SndSsthresh);
