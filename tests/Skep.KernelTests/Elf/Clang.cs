@@ -5,7 +5,7 @@ namespace Skep.KernelTests.Elf;
 /// <summary>Compiles C to an object file where clang is installed; a test that needs it is skipped with the reason where it is not.</summary>
 internal static class Clang
 {
-    private static readonly string? s_path = new[] { "clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14" }
+    private static readonly string? s_path = new[] { "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang", "clang-14" }
         .SelectMany(name => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, name)))
         .FirstOrDefault(File.Exists);
 
