@@ -177,7 +177,8 @@ internal static class BtfDowngrade
         {
             var builder = new BtfBuilder();
             build(builder);
-            if (BpfSyscall.BtfLoad(builder.Build(), default, out var handle) < 0)
+            // Another refusal, as without permission, says nothing of what the kernel knows.
+            if (BpfSyscall.BtfLoad(builder.Build(), default, out var handle) == -Errno.Invalid)
             {
                 missing |= feature;
             }

@@ -11,20 +11,25 @@ public static class FeatureProbe
     public static Version RunningKernel { get; } = Environment.OSVersion.Version;
 
     /// <summary>All features of the table, in its order.</summary>
-    public static IReadOnlyList<FeatureStatus> All() => [.. KernelFeatures.All.Select(Get)];
+    /// <param name="token">Probe what this permission gives, which is not remembered; null for what the process may by its capabilities.</param>
+    public static IReadOnlyList<FeatureStatus> All(BpfToken? token = null) => [.. KernelFeatures.All.Select(feature => Get(feature, token))];
 
     /// <summary>The status of one feature.</summary>
-    public static FeatureStatus Get(KernelFeature feature)
+    /// <param name="feature">The feature.</param>
+    /// <param name="token">Probe what this permission gives, which is not remembered; null for what the process may by its capabilities.</param>
+    public static FeatureStatus Get(KernelFeature feature, BpfToken? token = null)
     {
         ArgumentNullException.ThrowIfNull(feature);
-        return s_results.GetOrAdd(feature, static probed =>
-        {
-            var obstacle = probed.Probe();
-            var old = RunningKernel < probed.MinimumKernel ? $" (kernel {RunningKernel.ToString(2)} is older than {probed.MinimumKernel})" : "";
-            return new FeatureStatus(probed.Name, probed.MinimumKernel, obstacle is null, obstacle is null ? "" : obstacle + old, probed.Use);
-        });
+        return token is null ? s_results.GetOrAdd(feature, static probed => Probe(probed, null)) : Probe(feature, token);
     }
 
     /// <summary>Whether the feature can be used here, by this process.</summary>
     public static bool IsAvailable(KernelFeature feature) => Get(feature).Available;
+
+    private static FeatureStatus Probe(KernelFeature feature, BpfToken? token)
+    {
+        var obstacle = feature.Probe(token);
+        var old = RunningKernel < feature.MinimumKernel ? $" (kernel {RunningKernel.ToString(2)} is older than {feature.MinimumKernel})" : "";
+        return new FeatureStatus(feature.Name, feature.MinimumKernel, obstacle is null, obstacle is null ? "" : obstacle + old, feature.Use);
+    }
 }

@@ -3,9 +3,9 @@ namespace Skep.Bpf.Features;
 /// <summary>Something a kernel may lack.</summary>
 public sealed record KernelFeature
 {
-    private readonly Func<string?> _probe;
+    private readonly Func<BpfToken?, string?> _probe;
 
-    internal KernelFeature(string name, Version minimumKernel, string use, Func<string?> probe) =>
+    internal KernelFeature(string name, Version minimumKernel, string use, Func<BpfToken?, string?> probe) =>
         (Name, MinimumKernel, Use, _probe) = (name, minimumKernel, use, probe);
 
     /// <summary>Name, unique in the table.</summary>
@@ -18,7 +18,7 @@ public sealed record KernelFeature
     public string Use { get; }
 
     /// <summary>Looks for the feature: null when it is there, else the reason why not.</summary>
-    internal string? Probe() => _probe();
+    internal string? Probe(BpfToken? token) => _probe(token);
 }
 
 /// <summary>Whether the running kernel has a feature.</summary>

@@ -90,6 +90,6 @@ public static class KernelFeatures
 
     private static KernelFeature Of(ProgramType type) => For(ProgramKinds.All.First(kind => kind.Type == type));
 
-    private static KernelFeature Of(string name, string minimum, string use, Func<string?> probe) =>
+    private static KernelFeature Of(string name, string minimum, string use, Func<BpfToken?, string?> probe) =>
         new(name, Version.Parse(minimum), use, probe);
 }

@@ -15,14 +15,14 @@ internal static unsafe class Probes
     private static ReadOnlySpan<byte> ReturnOne => [0xb7, 0, 0, 0, 1, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0];
 
     /// <summary>Loads the shortest program of the kind, after a look for what tells more cheaply that it is missing.</summary>
-    internal static Func<string?> Program(ProgramKind kind) => () =>
+    internal static Func<BpfToken?, string?> Program(ProgramKind kind) => token =>
     {
         if (kind.ProbePath is { } path && !Path.Exists(path))
         {
             return $"{path} does not exist";
         }
 
-        if (kind.ProbeType is { } type && Btf(type, BtfKind.Struct)() is { } missing)
+        if (kind.ProbeType is { } type && Btf(type, BtfKind.Struct)(token) is { } missing)
         {
             return missing;
         }
@@ -51,11 +51,11 @@ internal static unsafe class Probes
 
         var code = kind.ProbeReturns == 0 ? ReturnZero : ReturnOne;
         var section = kind.Sections[0];
-        return Load(kind.Type, section.Attach ?? 0, code, id, (uint)section.Flags);
+        return Load(kind.Type, section.Attach ?? 0, code, id, (uint)section.Flags, token);
     };
 
     /// <summary>Loads an XDP program with these instructions before its end.</summary>
-    internal static Func<string?> Code(params Instruction[] instructions) => () =>
+    internal static Func<BpfToken?, string?> Code(params Instruction[] instructions) => token =>
     {
         var code = new byte[(instructions.Length + 2) * Instruction.Size];
         for (var i = 0; i < instructions.Length; i++)
@@ -64,26 +64,26 @@ internal static unsafe class Probes
         }
 
         ReturnZero.CopyTo(code.AsSpan(instructions.Length * Instruction.Size));
-        return Load(ProgramType.Xdp, 0, code, 0, 0);
+        return Load(ProgramType.Xdp, 0, code, 0, 0, token);
     };
 
     /// <summary>Creates a small map of the kind.</summary>
-    internal static Func<string?> Map(uint kind, uint keySize, uint valueSize, uint maxEntries, MapFlags flags = MapFlags.None) => () =>
+    internal static Func<BpfToken?, string?> Map(uint kind, uint keySize, uint valueSize, uint maxEntries, MapFlags flags = MapFlags.None) => token =>
     {
         var attributes = new MapCreateAttributes
         {
             Kind = (MapKind)kind, KeySize = keySize, ValueSize = valueSize, MaxEntries = maxEntries, Flags = flags,
         };
-        var status = BpfSyscall.MapCreate(ref attributes, out var handle);
+        var status = Create(ref attributes, token, out var handle);
         handle.Dispose();
         return Explain(status, "the kernel does not create such a map");
     };
 
     /// <summary>Reads an empty hash table by a batch call.</summary>
-    internal static string? Batches()
+    internal static string? Batches(BpfToken? token)
     {
         var attributes = new MapCreateAttributes { Kind = MapKind.Hash, KeySize = 4, ValueSize = 4, MaxEntries = 1 };
-        var status = BpfSyscall.MapCreate(ref attributes, out var handle);
+        var status = Create(ref attributes, token, out var handle);
         using (handle)
         {
             if (status < 0)
@@ -100,10 +100,10 @@ internal static unsafe class Probes
     }
 
     /// <summary>Attaches to an interface that cannot exist: only a kernel with the link looks for it.</summary>
-    internal static string? TcxLink()
+    internal static string? TcxLink(BpfToken? token)
     {
         var attributes = default(ProgLoadAttributes);
-        var status = Load(ref attributes, ProgramType.SchedCls, 0, ReturnZero, 0, 0, out var handle);
+        var status = Load(ref attributes, ProgramType.SchedCls, 0, ReturnZero, 0, 0, token, out var handle);
         using (handle)
         {
             if (status < 0)
@@ -120,19 +120,19 @@ internal static unsafe class Probes
     }
 
     /// <summary>Looks for a type, function or struct in the kernel's BTF.</summary>
-    internal static Func<string?> Btf(string name, BtfKind kind) => () =>
+    internal static Func<BpfToken?, string?> Btf(string name, BtfKind kind) => _ =>
         BtfFile.Kernel is not { } btf ? "the kernel has no BTF to tell" : btf.Find(name, kind) is null ? $"the kernel has no {name}" : null;
 
     /// <summary>Looks for a helper in the kernel's BTF.</summary>
-    internal static Func<string?> HelperCall(string name) => () =>
+    internal static Func<BpfToken?, string?> HelperCall(string name) => _ =>
         BtfFile.Kernel is not { } btf ? "the kernel has no BTF to tell"
         : btf.Enumerators("bpf_func_id").Any(value => value.Name == "BPF_FUNC_" + name) ? null : $"the kernel has no helper bpf_{name}";
 
     /// <summary>Looks for a file or directory the kernel shows.</summary>
-    internal static Func<string?> PathExists(string path) => () => Path.Exists(path) ? null : $"{path} does not exist";
+    internal static Func<BpfToken?, string?> PathExists(string path) => _ => Path.Exists(path) ? null : $"{path} does not exist";
 
     /// <summary>Whether the JIT compiler is on.</summary>
-    internal static string? Jit()
+    internal static string? Jit(BpfToken? token)
     {
         const string path = "/proc/sys/net/core/bpf_jit_enable";
         if (!File.Exists(path))
@@ -143,18 +143,19 @@ internal static unsafe class Probes
         return File.ReadAllText(path).Trim() == "0" ? $"{path} is 0" : null;
     }
 
-    private static string? Load(ProgramType type, AttachType attachType, ReadOnlySpan<byte> code, uint attachBtfId, uint flags)
+    private static string? Load(ProgramType type, AttachType attachType, ReadOnlySpan<byte> code, uint attachBtfId, uint flags, BpfToken? token)
     {
         var attributes = default(ProgLoadAttributes);
-        var status = Load(ref attributes, type, attachType, code, attachBtfId, flags, out var handle);
+        var status = Load(ref attributes, type, attachType, code, attachBtfId, flags, token, out var handle);
         handle.Dispose();
         return Explain(status, "the kernel does not load such a program");
     }
 
     private static int Load(
         ref ProgLoadAttributes attributes, ProgramType type, AttachType attachType, ReadOnlySpan<byte> code, uint attachBtfId, uint flags,
-        out KernelHandle handle)
+        BpfToken? token, out KernelHandle handle)
     {
+        using var lease = token is null ? default : token.Handle.Borrow();
         fixed (byte* instructions = code)
         fixed (byte* license = "GPL\0"u8)
         {
@@ -164,9 +165,18 @@ internal static unsafe class Probes
             attributes.InstructionCount = (uint)(code.Length / Instruction.Size);
             attributes.License = license;
             attributes.AttachBtfId = attachBtfId;
-            attributes.Flags = flags;
+            attributes.Flags = flags | (token is null ? 0 : BpfToken.Flag);
+            attributes.Token = token is null ? 0 : lease.Descriptor;
             return BpfSyscall.ProgLoad(ref attributes, out handle);
         }
+    }
+
+    private static int Create(ref MapCreateAttributes attributes, BpfToken? token, out KernelHandle handle)
+    {
+        using var lease = token is null ? default : token.Handle.Borrow();
+        attributes.Flags |= token is null ? MapFlags.None : MapFlags.WithToken;
+        attributes.Token = token is null ? 0 : lease.Descriptor;
+        return BpfSyscall.MapCreate(ref attributes, out handle);
     }
 
     private static string? Explain(int status, string refusal) => -status switch

@@ -15,6 +15,12 @@ public sealed record LoadOptions
     public Predicate<BpfMap>? PinMap { get; init; }
 
     /// <summary>
+    /// Permission to load without CAP_BPF in the initial user namespace (kernel 6.9); null to load by capabilities. Maps, types and programs are made with
+    /// it, and links of such programs need nothing more: the kernel asks the program's token.
+    /// </summary>
+    public BpfToken? Token { get; init; }
+
+    /// <summary>
     /// Level of the verifier's log when the program is accepted: 0 none (the default and fastest), 1 path, 2 all states, 4 statistics.
     /// A rejection always comes with a log.
     /// </summary>

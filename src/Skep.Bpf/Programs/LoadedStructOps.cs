@@ -64,7 +64,7 @@ public sealed class LoadedStructOps : IDisposable
             }
 
             var described = Describe(spec, type, valueType, btf, useLink);
-            map = KernelMapStorage.Create(described);
+            map = KernelMapStorage.Create(described, options?.Token);
             var value = described.StructOps!.Data;
             for (var i = 0; i < programs.Count; i++)
             {

@@ -24,7 +24,7 @@ internal sealed class MapBinding(LoadOptions options) : IDisposable
         if (!map.IsBound)
         {
             var adopted = path is not null ? OpenPinned(path, map) : null;
-            map.Bind(adopted ?? KernelMapStorage.Create(map));
+            map.Bind(adopted ?? KernelMapStorage.Create(map, options.Token));
             _bound.Add(map);
             if (adopted is null && map is UntypedMap { IsConstant: true } data)
             {

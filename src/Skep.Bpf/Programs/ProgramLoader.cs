@@ -80,10 +80,11 @@ public static unsafe class ProgramLoader
     private static LoadedProgram Load(ProgramSpec spec, LoadOptions options, byte[] code)
     {
         // An object's own types are shared by all its programs; when the kernel does not take them, those of any program must do.
-        var shared = spec.ObjectTypes?.Btf.Open();
+        var shared = spec.ObjectTypes?.Btf.Open(options.Token);
         var types = shared is null ? ProgramBtf.For(spec) : new ProgramBtf([], spec.ObjectTypes!.Functions, spec.ObjectTypes.Lines);
-        using var own = shared is null ? LoadBtf(types.Btf, spec) : null;
+        using var own = shared is null ? LoadBtf(types.Btf, spec, options.Token) : null;
         using var btfLease = (shared ?? own!).Borrow();
+        using var tokenLease = options.Token is null ? default : options.Token.Handle.Borrow();
         var target = AttachTarget(spec);
         using var modules = ModuleDescriptors.For(spec, target?.Module);
         modules.Patch(spec, code);
@@ -99,7 +100,8 @@ public static unsafe class ProgramLoader
                 InstructionCount = (uint)spec.Instructions.Count,
                 Instructions = instructions,
                 License = license,
-                Flags = (uint)spec.Flags,
+                Flags = (uint)spec.Flags | (options.Token is null ? 0 : BpfToken.Flag),
+                Token = options.Token is null ? 0 : tokenLease.Descriptor,
                 Name = ObjectName.From(spec.Name),
                 ExpectedAttachType = spec.ExpectedAttachType ?? 0,
                 Btf = btfLease.Descriptor,
@@ -197,9 +199,9 @@ public static unsafe class ProgramLoader
         return new BpfException($"Loading program '{spec.Name}' ({spec.Type}) failed{why}", status);
     }
 
-    private static KernelHandle LoadBtf(byte[] btf, ProgramSpec spec)
+    private static KernelHandle LoadBtf(byte[] btf, ProgramSpec spec, BpfToken? token)
     {
-        var status = BpfSyscall.BtfLoad(btf, default, out var handle);
+        var status = BpfSyscall.BtfLoad(btf, default, out var handle, token);
         if (status >= 0)
         {
             return handle;
@@ -211,7 +213,7 @@ public static unsafe class ProgramLoader
         }
 
         var log = new byte[FirstLog];
-        status = BpfSyscall.BtfLoad(btf, log, out handle);
+        status = BpfSyscall.BtfLoad(btf, log, out handle, token);
         return status >= 0
             ? handle
             : throw new BpfException(
