@@ -7,8 +7,6 @@ namespace Skep.KernelTests.Elf;
 
 public sealed class ForeignObjectTests
 {
-    private const string XdpTools = "/usr/lib/x86_64-linux-gnu/bpf";
-
     private const string Prelude = """
         #define SEC(n) __attribute__((section(n), used))
         #define __uint(n, v) int (*n)[v]
@@ -96,25 +94,6 @@ public sealed class ForeignObjectTests
         Assert.False(loaded.Succeeded);
         Assert.Equal(["good"], loaded.Programs.Where(p => p.Program is not null).Select(p => p.Source.Name));
         Assert.IsType<Bpf.Verification.VerifierException>(loaded.Programs.Single(p => p.Error is not null).Error);
-    }
-
-    [KernelFact]
-    public void The_objects_of_xdp_tools_load_as_with_libbpf()
-    {
-        var files = Directory.Exists(XdpTools) ? Directory.GetFiles(XdpTools, "*.o") : [];
-        Assert.SkipUnless(files.Length > 0, "the objects of xdp-tools are not installed");
-        var failed = new List<string>();
-        foreach (var file in files)
-        {
-            using var loaded = ObjectSpec.Read(file).Load();
-            if (!loaded.Succeeded)
-            {
-                failed.Add(Path.GetFileName(file));
-            }
-        }
-
-        // xdpdump_bpf.o traces a function that its loader names at run time: libbpf refuses it without that too.
-        Assert.Equal(files.Select(Path.GetFileName).Where(f => f == "xdpdump_bpf.o"), failed);
     }
 
     private static ulong Value(LoadedObject loaded, string map, uint index)
