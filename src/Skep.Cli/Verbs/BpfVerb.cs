@@ -11,6 +11,6 @@ internal static class BpfVerb
         "skep bpf prog list", "skep bpf map dump flows", "skep bpf load probe.o")
     {
         BpfProgVerb.Build(), BpfMapVerb.Build(), BpfAttachmentVerbs.AddTo(BpfLinkVerb.Build()), BpfBtfVerb.Build(), BpfFeaturesVerb.Build(),
-        BpfLoadVerb.Build(), BpfConformanceVerb.Build(),
+        BpfLoadVerb.Build(), BpfCheckVerb.Build(), BpfAsmVerb.Build(), BpfDisasmVerb.Build(), BpfConformanceVerb.Build(),
     };
 }

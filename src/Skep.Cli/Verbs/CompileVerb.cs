@@ -5,7 +5,9 @@ using Skep.Bpf.Asm;
 using Skep.Bpf.Compiler;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
+using Skep.Bpf.Verification;
 using Skep.Cli.Output;
+using Skep.Cli.Verbs.Bpf;
 using Skep.Engine;
 
 namespace Skep.Cli.Verbs;
@@ -15,21 +17,27 @@ internal static class CompileVerb
 {
     public static Command Build()
     {
-        var name = new Argument<string>("program") { HelpName = "program", Description = $"{string.Join(", ", BuiltIn.Names)}, or an assembly file." };
+        var name = new Argument<string?>("program") { HelpName = "program", Description = $"{string.Join(", ", BuiltIn.Names)}, or an assembly file; with --check all of Skep's unless given.", Arity = ArgumentArity.ZeroOrOne };
         name.CompletionSources.Add([.. BuiltIn.Names]);
         var type = new Option<string?>("--class") { Description = "Class in the assembly; the only program in it unless given. It needs a constructor without parameters.", HelpName = "name" };
         var dump = new Option<bool>("--dump") { Description = "Print every stage of the compilation and the disassembly." };
         var load = new Option<bool>("--load") { Description = "Also have the kernel verify it (root)." };
+        var check = new Option<bool>("--check") { Description = "Verify it with no kernel, and print what is wrong as a compiler does; exit code 1 when something is." };
         var isa = new Option<int?>("--isa") { Description = "Instruction set level, 3 or 4; that of the running kernel unless given.", HelpName = "level" };
         var json = CommonOptions.Json();
         return new VerbCommand(
             "compile", "Compile a kernel program written in C# and say what came out.",
-            "skep compile edge", "skep compile edge --dump | less", "skep compile probe.dll --class CountPackets --load")
+            "skep compile edge", "skep compile edge --dump | less", "skep compile probe.dll --class CountPackets --load", "skep compile --check")
         {
-            name, type, dump, load, isa, json,
+            name, type, dump, load, check, isa, json,
         }.Runs(result =>
         {
-            var program = Find(result.GetValue(name)!, result.GetValue(type));
+            if (result.GetValue(check))
+            {
+                return Check(result, result.GetValue(name), result.GetValue(type), result.GetValue(isa), result.GetValue(json));
+            }
+
+            var program = Find(result.GetValue(name) ?? throw new VerbException($"which program? {string.Join(", ", BuiltIn.Names)}, or an assembly file.", ExitCode.Usage), result.GetValue(type));
             return Run(result, program, result.GetValue(dump), result.GetValue(load), result.GetValue(isa), result.GetValue(json));
         });
     }
@@ -77,6 +85,29 @@ internal static class CompileVerb
         }
 
         return ExitCode.Ok;
+    }
+
+    private static int Check(ParseResult result, string? name, string? type, int? isa, bool json)
+    {
+        var output = result.InvocationConfiguration.Output;
+        var target = KernelTarget.Running with { IsaLevel = isa ?? KernelTarget.Running.IsaLevel };
+        var checks = new List<(string Name, ProgramCheck Check)>();
+        foreach (var one in name is null ? BuiltIn.Names : [name])
+        {
+            // What tail calls lead to is a program of its own, and is verified as such.
+            checks.AddRange(ProgramCompiler.Compile(Find(one, type), target).Reachable.Select(spec => (spec.Name, ProgramCheck.Run(spec))));
+        }
+
+        if (json)
+        {
+            output.WriteLine(new JsonArray([.. checks.Select(c => (JsonNode)new JsonObject { ["name"] = c.Name, ["check"] = CheckReport.Json(c.Check) })]).ToJsonString());
+        }
+        else
+        {
+            checks.ForEach(c => output.WriteLine(CheckReport.Text(c.Name, c.Check)));
+        }
+
+        return checks.All(c => c.Check.Failure is null) ? ExitCode.Ok : ExitCode.Failed;
     }
 
     private static (int Verified, int Jited) Verify(ProgramSpec spec)
