@@ -36,6 +36,35 @@ public sealed partial class LoadedObject : IDisposable
     /// <summary>Whether every map was created and every program loaded that was to be.</summary>
     public bool Succeeded => _maps.All(m => m.Error is null) && _programs.All(p => p.Error is null);
 
+    /// <summary>
+    /// Attaches what was loaded to what the sections name, as libbpf does: tracepoints, functions, iterators, USDT probes, and tables of functions (struct_ops);
+    /// what runs on interfaces or in control groups where the options say one. A result for each; disposing of its links detaches.
+    /// </summary>
+    public IReadOnlyList<ObjectAttachment> Attach(AttachOptions? options = null)
+    {
+        var attacher = new ObjectAttacher(options ?? new AttachOptions(), UsdtSpecs.Of(_maps.Where(m => m.Error is null).Select(m => m.Map)));
+        return [
+            .. _programs.Where(p => p.Program is { Type: not ProgramType.StructOps }).Select(p => attacher.Attach(p.Source, p.Program!)),
+            .. _maps.Where(m => m is { Error: null, Map.StructOps: not null }).Select(m => AttachTable(m.Map)),
+        ];
+    }
+
+    private ObjectAttachment AttachTable(UntypedMap map)
+    {
+        var section = map.CreationFlags.HasFlag(MapFlags.Link) ? ".struct_ops.link" : ".struct_ops";
+        var name = map.StructOps!.Type.Types[map.StructOps.Type.Id].Name;
+        try
+        {
+            var programs = map.StructOps.Programs.Select(p => _programs.Find(loaded => loaded.Source.Name == p.Program)?.Program
+                ?? throw new InvalidOperationException($"Table '{map.Name}' needs program '{p.Program}', which could not be loaded.")).ToArray();
+            return new ObjectAttachment(map.Name, section, name, [LoadedStructOps.Of(map, name, programs).Attach()], null, null);
+        }
+        catch (Exception e) when (e is BpfException or InvalidOperationException)
+        {
+            return new ObjectAttachment(map.Name, section, name, [], null, e);
+        }
+    }
+
     internal static LoadedObject Load(ObjectSpec spec, LoadOptions options)
     {
         if (spec.Maps.Any(m => m.IsBound))

@@ -21,6 +21,9 @@ public sealed class UsdtSite(string provider, string name, UprobePoint point, st
     /// <summary>Where it is.</summary>
     public UprobePoint Point { get; } = point;
 
+    /// <summary>Where the arguments are, as the file says it.</summary>
+    internal string Arguments { get; } = arguments;
+
     /// <summary>Number of arguments.</summary>
     public int ArgumentCount => _arguments.Length;
 

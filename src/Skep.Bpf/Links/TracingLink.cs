@@ -9,7 +9,7 @@ internal sealed class TracingLink(KernelHandle handle) : KernelLink(handle)
     internal static unsafe KernelHandle Open(LoadedProgram program)
     {
         // Programs with types said at load what they attach to, the others say it here.
-        var isTyped = program.Type is ProgramType.Tracing or ProgramType.Lsm;
+        var isTyped = program.Type is ProgramType.Tracing or ProgramType.Lsm or ProgramType.Ext;
         var target = program.Spec?.AttachTarget;
         if (!isTyped && target is null)
         {

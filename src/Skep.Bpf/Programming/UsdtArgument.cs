@@ -20,6 +20,9 @@ public abstract partial class UsdtArgument
     /// <summary>Whether it is a signed number.</summary>
     public bool IsSigned { get; }
 
+    /// <summary>Where it is: a constant, a register, or memory at a register with an offset; the register is a word of <c>struct pt_regs</c>.</summary>
+    internal abstract (UsdtPlace Kind, long Value, uint Word) Place { get; }
+
     /// <summary>Reads it; 0 when memory cannot be read.</summary>
     public abstract long Read(ref RegistersContext context);
 
@@ -83,12 +86,16 @@ public abstract partial class UsdtArgument
     {
         private readonly long _value = value;
 
+        internal override (UsdtPlace, long, uint) Place => (UsdtPlace.Constant, _value, 0);
+
         public override long Read(ref RegistersContext context) => _value;
     }
 
     private sealed class Register(uint word, int size, bool isSigned) : UsdtArgument(size, isSigned)
     {
         private readonly uint _word = word;
+
+        internal override (UsdtPlace, long, uint) Place => (UsdtPlace.Register, 0, _word);
 
         public override long Read(ref RegistersContext context) => Extend(context.Word(_word));
     }
@@ -98,10 +105,20 @@ public abstract partial class UsdtArgument
         private readonly uint _word = word;
         private readonly long _offset = offset;
 
+        internal override (UsdtPlace, long, uint) Place => (UsdtPlace.Memory, _offset, _word);
+
         public override unsafe long Read(ref RegistersContext context)
         {
             ulong value = 0;
             return Helper.ProbeReadUser(&value, (uint)Size, (void*)(context.Word(_word) + (ulong)_offset)) == 0 ? Extend(value) : 0;
         }
     }
+}
+
+/// <summary>Kinds of places, numbered as in libbpf's <c>usdt.bpf.h</c>.</summary>
+internal enum UsdtPlace
+{
+    Constant = 0,
+    Register = 1,
+    Memory = 2,
 }

@@ -21,6 +21,11 @@ public sealed record LoadOptions
     public BpfToken? Token { get; init; }
 
     /// <summary>
+    /// For programs that replace a function of another one (freplace, kernel 5.6): that other program, which needs types (BTF). It is not changed by the load.
+    /// </summary>
+    public LoadedProgram? Extends { get; init; }
+
+    /// <summary>
     /// Level of the verifier's log when the program is accepted: 0 none (the default and fastest), 1 path, 2 all states, 4 statistics.
     /// A rejection always comes with a log.
     /// </summary>

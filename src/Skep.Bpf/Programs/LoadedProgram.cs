@@ -39,6 +39,9 @@ public sealed partial class LoadedProgram : IDisposable
     /// <summary>Type of the program.</summary>
     public ProgramType Type => _info.Type;
 
+    /// <summary>Number of its types in the kernel; 0 when it has none.</summary>
+    internal uint BtfId => _info.BtfId;
+
     /// <summary>Name in the kernel, at most 15 characters.</summary>
     public string Name => _info.Name.ToString();
 

@@ -89,6 +89,27 @@ public sealed class LoadedStructOps : IDisposable
         }
     }
 
+    /// <summary>A table of an object, whose map and programs are loaded and stay the object's: disposing of this would close them.</summary>
+    internal static LoadedStructOps Of(UntypedMap map, string structName, IReadOnlyList<LoadedProgram> programs)
+    {
+        var layout = map.StructOps!;
+        var value = (byte[])layout.Data.Clone();
+        for (var i = 0; i < programs.Count; i++)
+        {
+            BitConverter.TryWriteBytes(value.AsSpan(layout.Programs[i].Offset), (ulong)programs[i].Handle.DangerousGetHandle());
+        }
+
+        var byLink = map.CreationFlags.HasFlag(MapFlags.Link);
+        var loaded = new LoadedStructOps(
+            new StructOpsSpec { Name = map.Name, Struct = structName, Programs = [], Values = [] }, (KernelMapStorage)map.Storage, value, programs, byLink);
+        if (byLink)
+        {
+            loaded.Write("Checking");
+        }
+
+        return loaded;
+    }
+
     /// <summary>Puts the table to use. Disposing of the link takes it back; connections that use a congestion control keep it until they end.</summary>
     /// <exception cref="BpfException">EEXIST when another table has the name.</exception>
     public StructOpsLink Attach() => StructOpsLink.Attach(this);

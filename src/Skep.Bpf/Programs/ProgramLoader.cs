@@ -86,6 +86,8 @@ public static unsafe class ProgramLoader
         using var btfLease = (shared ?? own!).Borrow();
         using var tokenLease = options.Token is null ? default : options.Token.Handle.Borrow();
         var target = AttachTarget(spec);
+        var extended = spec.Type == ProgramType.Ext ? Extended(spec, options) : (Program: null, Function: 0u);
+        using var extendedLease = extended.Program is null ? default : extended.Program.Handle.Borrow();
         using var modules = ModuleDescriptors.For(spec, target?.Module);
         modules.Patch(spec, code);
         fixed (byte* instructions = code)
@@ -111,8 +113,8 @@ public static unsafe class ProgramLoader
                 LineRecordSize = ProgramBtf.LineRecordSize,
                 Lines = lines,
                 LineCount = (uint)(types.Lines.Length / ProgramBtf.LineRecordSize),
-                AttachBtfId = spec.AttachType is { } table ? table.Id : target?.Id ?? 0,
-                AttachProgram = modules.DescriptorOf(spec.AttachType?.Module ?? target?.Module),
+                AttachBtfId = spec.AttachType is { } table ? table.Id : target?.Id ?? extended.Function,
+                AttachProgram = extended.Program is not null ? extendedLease.Descriptor : modules.DescriptorOf(spec.AttachType?.Module ?? target?.Module),
                 DescriptorArray = descriptors,
             };
             var log = "";
@@ -191,6 +193,7 @@ public static unsafe class ProgramLoader
 
         var why = -status switch
         {
+            Errno.Permission when spec.Type == ProgramType.Ext => "; this kernel does not let programs replace functions of others",
             Errno.Permission => "; root, or CAP_BPF with CAP_NET_ADMIN (networking) or CAP_PERFMON (tracing), is needed, or the kernel forbids this type",
             Errno.Invalid => "; the kernel does not know this program type or attach type",
             Errno.TooBig => "; the program is longer than the kernel takes",
@@ -231,6 +234,25 @@ public static unsafe class ProgramLoader
             $"Program '{spec.Name}' attaches to '{target}' by its type, but this kernel has no BTF (CONFIG_DEBUG_INFO_BTF).");
         return BtfTarget.Find(spec.Type, spec.ExpectedAttachType, target, out var name) ?? throw new NotSupportedException(
             $"Program '{spec.Name}' attaches to '{target}', which this kernel does not have ({name} is not in its BTF).");
+    }
+
+    /// <summary>The program that is extended, and the number of the type of its function.</summary>
+    private static (LoadedProgram? Program, uint Function) Extended(ProgramSpec spec, LoadOptions options)
+    {
+        var program = options.Extends ?? throw new NotSupportedException(
+            $"Program '{spec.Name}' replaces a function of another program: say of which ({nameof(LoadOptions)}.{nameof(LoadOptions.Extends)}, or 'skep bpf load --extends').");
+        if (spec.AttachTarget is not { } function)
+        {
+            throw new NotSupportedException($"Program '{spec.Name}' does not say which function it replaces; say it in its section name, freplace/FUNCTION.");
+        }
+
+        if (program.BtfId == 0)
+        {
+            throw new NotSupportedException($"Program '{program.Name}' has no types (BTF), so none of its functions can be replaced.");
+        }
+
+        using var types = BtfFile.OpenById(program.BtfId);
+        return (program, types.Find(function, BtfKind.Function) ?? throw new NotSupportedException($"Program '{program.Name}' has no function '{function}'."));
     }
 
     private static byte[] Patch(ProgramSpec spec)

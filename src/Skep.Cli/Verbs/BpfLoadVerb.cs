@@ -1,9 +1,14 @@
 using System.CommandLine;
+using System.Net.NetworkInformation;
 using System.Text.Json.Nodes;
+using Skep.Bpf;
 using Skep.Bpf.Elf;
 using Skep.Bpf.Elf.Linking;
+using Skep.Bpf.Inspection;
 using Skep.Bpf.Maps;
+using Skep.Bpf.Programs;
 using Skep.Cli.Output;
+using Skep.Cli.Verbs.Bpf;
 
 namespace Skep.Cli.Verbs;
 
@@ -13,13 +18,34 @@ internal static class BpfLoadVerb
     public static Command Build()
     {
         var paths = Objects();
+        var attach = new Option<bool>("--attach") { Description = "Attach what names a target in its section, and stay until Ctrl-C." };
+        var device = new Option<string?>("--interface") { Description = "With --attach: where XDP programs and tcx/ingress, tcx/egress go.", HelpName = "name" };
+        var cgroup = new Option<string?>("--cgroup") { Description = "With --attach: where programs of control groups go.", HelpName = "directory" };
+        var process = new Option<int?>("--pid") { Description = "With --attach: the process of uprobes and USDT probes; all unless given.", HelpName = "process" };
+        var seconds = new Option<double?>("--seconds") { Description = "With --attach: how long to stay, instead of until Ctrl-C.", HelpName = "seconds" };
+        var extends = new Option<string?>("--extends") { Description = "For freplace programs: the program whose function they replace, by number, name, tag or pin.", HelpName = "program" };
+        var token = new Option<string?>("--token") { Description = "Load by the BPF token of the bpffs mounted there (kernel 6.9).", HelpName = "directory" };
         var json = CommonOptions.Json();
         return new VerbCommand(
-            "load", "Load the programs of an object file, attach none, and say for each program and map what the kernel thinks of it (root). Several files are linked first.",
-            "skep bpf load probe.o", "skep bpf load main.o library.o", "skep bpf load probe.o --json")
+            "load", "Load the programs of an object file and say for each program and map what the kernel thinks of it (root); attach none unless asked. Several files are linked first.",
+            "skep bpf load probe.o", "skep bpf load main.o library.o", "skep bpf load probe.o --attach --seconds 10", "skep bpf load probe.o --json")
         {
-            paths, json,
-        }.Runs(result => Run(result, result.GetValue(paths)!, result.GetValue(json)));
+            paths, attach, device, cgroup, process, seconds, extends, token, json,
+        }.Runs((result, stop) =>
+        {
+            var options = result.GetValue(attach) ? new AttachOptions
+            {
+                Interface = result.GetValue(device) is { } name ? IndexOf(name) : null, Cgroup = result.GetValue(cgroup), ProcessId = result.GetValue(process) ?? -1,
+            }
+            : result.GetValue(device) is null && result.GetValue(cgroup) is null && result.GetValue(process) is null && result.GetValue(seconds) is null ? null
+            : throw new VerbException("--interface, --cgroup, --pid and --seconds say how to attach: give --attach too.", ExitCode.Usage);
+            if (result.GetValue(seconds) is { } limit && limit is not (> 0 and <= 86400))
+            {
+                throw new VerbException("--seconds: more than 0, at most 86400.", ExitCode.Usage);
+            }
+
+            return RunAsync(result, result.GetValue(paths)!, result.GetValue(token), result.GetValue(extends), options, result.GetValue(seconds), result.GetValue(json), stop);
+        });
     }
 
     /// <summary>One or more object files.</summary>
@@ -41,38 +67,109 @@ internal static class BpfLoadVerb
         }
     }
 
-    private static int Run(ParseResult result, string[] paths, bool json)
+    private static async Task<int> RunAsync(
+        ParseResult result, string[] paths, string? tokenPath, string? extends, AttachOptions? attach, double? seconds, bool json, CancellationToken stop)
     {
         var output = result.InvocationConfiguration.Output;
-        using var loaded = Reading(paths, () => paths.Length == 1 ? ObjectSpec.Read(paths[0]) : ObjectSpec.Read(ObjectLinker.Link(paths))).Load();
-        if (json)
+        var spec = Reading(paths, () => paths.Length == 1 ? ObjectSpec.Read(paths[0]) : ObjectSpec.Read(ObjectLinker.Link(paths)));
+        using var token = tokenPath is null ? null : BpfToken.Create(tokenPath);
+        using var extended = extends is null ? null : LoadedProgram.OpenById(BpfObject.Find(BpfObjectKind.Program, extends));
+        using var loaded = spec.Load(new LoadOptions { Token = token, Extends = extended });
+        IReadOnlyList<ObjectAttachment> attached = attach is null ? [] : loaded.Attach(attach);
+        try
         {
-            output.WriteLine(new JsonObject
+            if (json)
             {
-                ["maps"] = new JsonArray([.. loaded.Maps.Select(Describe)]),
-                ["programs"] = new JsonArray([.. loaded.Programs.Select(Describe)]),
-            }.ToJsonString());
-        }
-        else
-        {
-            foreach (var map in loaded.Maps)
+                var report = new JsonObject
+                {
+                    ["maps"] = new JsonArray([.. loaded.Maps.Select(Describe)]),
+                    ["programs"] = new JsonArray([.. loaded.Programs.Select(Describe)]),
+                };
+                if (attach is not null)
+                {
+                    report["attachments"] = new JsonArray([.. attached.Select(Describe)]);
+                }
+
+                output.WriteLine(report.ToJsonString());
+            }
+            else
             {
-                output.WriteLine($"map      {Safe.Text(map.Map.Name)} ({map.Map.Kind}, {map.Map.MaxEntries} entries): {Verdict(map.Error, $"created as {(map.Error is null ? ((KernelMapStorage)map.Map.Storage).Id : 0)}")}");
+                Print(output, loaded, attached);
             }
 
-            foreach (var program in loaded.Programs)
+            if (attached.Any(a => a.Links.Count > 0))
             {
-                var accepted = program.Program is { } p
-                    ? $"loaded as {p.Id}, {p.Spec!.Instructions.Count} instructions, the verifier walked {p.VerifiedInstructions}, {p.JitedSize} bytes of machine code"
-                    : "not loaded: its section begins with a question mark";
-                output.WriteLine($"program  {Safe.Text(program.Source.Name)} ({Safe.Text(program.Source.Section)}): {Verdict(program.Error, accepted)}");
+                await output.FlushAsync(stop);
+                await StayAsync(seconds, stop);
+            }
+            else if (attach is not null)
+            {
+                throw new VerbException("nothing is attached.");
+            }
+
+            return loaded.Succeeded && attached.All(a => a.Error is null) ? ExitCode.Ok : ExitCode.Failed;
+        }
+        finally
+        {
+            foreach (var link in attached.SelectMany(a => a.Links))
+            {
+                link.Dispose();
             }
         }
-
-        return loaded.Succeeded ? ExitCode.Ok : ExitCode.Failed;
     }
 
-    private static string Verdict(Exception? error, string otherwise) => error is null ? otherwise : $"FAILED: {Safe.Text(error.Message)}";
+    private static async Task StayAsync(double? seconds, CancellationToken stop)
+    {
+        try
+        {
+            await Task.Delay(seconds is { } limit ? TimeSpan.FromSeconds(limit) : Timeout.InfiniteTimeSpan, stop);
+        }
+        catch (OperationCanceledException)
+        {
+            // Ctrl-C is how one leaves.
+        }
+    }
+
+    private static void Print(TextWriter output, LoadedObject loaded, IReadOnlyList<ObjectAttachment> attached)
+    {
+        foreach (var map in loaded.Maps)
+        {
+            output.WriteLine($"map      {Safe.Text(map.Map.Name)} ({map.Map.Kind}, {map.Map.MaxEntries} entries): {Verdict(map.Error, $"created as {(map.Error is null ? ((KernelMapStorage)map.Map.Storage).Id : 0)}")}");
+        }
+
+        foreach (var program in loaded.Programs)
+        {
+            var accepted = program.Program is { } p
+                ? $"loaded as {p.Id}, {p.Spec!.Instructions.Count} instructions, the verifier walked {p.VerifiedInstructions}, {p.JitedSize} bytes of machine code"
+                : "not loaded: its section begins with a question mark";
+            output.WriteLine($"program  {Safe.Text(program.Source.Name)} ({Safe.Text(program.Source.Section)}): {Verdict(program.Error, accepted)}");
+        }
+
+        foreach (var attachment in attached)
+        {
+            var done = attachment.Reason is { } reason
+                ? $"not attached: {reason}"
+                : $"attached to {Safe.Text(attachment.Target)} as {string.Join(", ", attachment.Links.Select(l => l.UsesNetlink || l.Id == 0 ? "no link" : $"link {l.Id}"))}";
+            output.WriteLine($"link     {Safe.Text(attachment.Name)} ({Safe.Text(attachment.Section)}): {Verdict(attachment.Error, done)}");
+        }
+    }
+
+    private static int IndexOf(string name) => NetworkInterface.GetAllNetworkInterfaces().FirstOrDefault(i => i.Name == name) is { } device
+        ? device.Supports(NetworkInterfaceComponent.IPv4) ? device.GetIPProperties().GetIPv4Properties().Index : device.GetIPProperties().GetIPv6Properties().Index
+        : throw new VerbException($"there is no interface '{Safe.Text(name)}'.", ExitCode.Usage);
+
+    // The verifier's complaints have several lines.
+    private static string Verdict(Exception? error, string otherwise) => error is null ? otherwise : $"FAILED: {Safe.Lines(error.Message)}";
+
+    private static JsonObject Describe(ObjectAttachment attachment) => new()
+    {
+        ["name"] = attachment.Name,
+        ["section"] = attachment.Section,
+        ["target"] = attachment.Target,
+        ["links"] = new JsonArray([.. attachment.Links.Select(l => (JsonNode)l.Id)]),
+        ["reason"] = attachment.Reason,
+        ["error"] = attachment.Error?.Message,
+    };
 
     private static JsonObject Describe(LoadedObjectMap map) => new()
     {

@@ -75,6 +75,27 @@ public sealed class BpfCodeCommandTests : IDisposable
         await bpftool.SeesAsync("\"name\":\"main\"", s_limit);
     }
 
+    [KernelFact]
+    public async Task An_object_is_attached_until_it_is_interrupted()
+    {
+        var file = Path.Combine(_folder.FullName, "calls.o");
+        await RunAsync("bpf", "asm", Written("calls.s", "r0 = 0\nexit\n"), "-o", file, "--type", "raw_tp/sys_enter");
+        using var process = Repository.Skep("bpf", "load", file, "--attach");
+        await process.SeesAsync("link     calls (raw_tp/sys_enter): attached to sys_enter as link ", s_limit);
+        process.Signal(System.Runtime.InteropServices.PosixSignal.SIGINT);
+        Assert.Equal(0, await process.EndsAsync(s_limit));
+
+        var (code, output, _) = await RunAsync("bpf", "load", file, "--attach", "--seconds", "0.01", "--json");
+        Assert.Equal(0, code);
+        Assert.Single(JsonNode.Parse(output)!["attachments"]![0]!["links"]!.AsArray());
+        await RunAsync("bpf", "asm", Written("xdp.s", "r0 = 2\nexit\n"), "-o", file);
+        var nowhere = await RunAsync("bpf", "load", file, "--attach");
+        Assert.Equal(1, nowhere.Code);
+        Assert.Contains("not attached: its section names no interface", nowhere.Output, StringComparison.Ordinal);
+        Assert.Equal(2, (await RunAsync("bpf", "load", file, "--interface", "lo")).Code);
+        Assert.Equal(2, (await RunAsync("bpf", "load", file, "--attach", "--interface", "no-such0")).Code);
+    }
+
     [Fact]
     public async Task What_is_assembled_is_read_back_from_text_objects_and_raw_code()
     {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
+using Skep.Bpf;
 using Skep.Bpf.Features;
 using Skep.Cli.Output;
 using Spectre.Console;
@@ -11,13 +12,15 @@ internal static class BpfFeaturesVerb
 {
     public static Command Build()
     {
+        var token = new Option<string?>("--token") { Description = "What the BPF token of the bpffs mounted there allows (kernel 6.9), instead of what this process may.", HelpName = "directory" };
         var json = CommonOptions.Json();
         return new VerbCommand("features", "Try what the kernel offers: program kinds, map kinds, calls; with the first version that has each, and why not.", "skep bpf features", "skep bpf features --json")
         {
-            json,
+            token, json,
         }.Runs(result =>
         {
-            var all = FeatureProbe.All();
+            using var permission = result.GetValue(token) is { } directory ? BpfToken.Create(directory) : null;
+            var all = FeatureProbe.All(permission);
             var output = result.InvocationConfiguration.Output;
             if (result.GetValue(json))
             {
