@@ -32,7 +32,7 @@ enum verdict { PASSED, NOT_IP, MALFORMED, BLOCKED, RATE_LIMITED, FORWARDED, REPL
 
 struct address { u64 upper, lower; };
 struct counter { u64 packets, bytes; };
-struct rule { u64 expires, packets, bytes; };
+struct rule { u64 expires, packets, bytes, own_expiry; };
 struct prefix_key { u32 length, a, b, c, d; };
 struct service_key { struct address address; u32 port, protocol; };
 struct service { u32 id, ring_start; };

@@ -1,5 +1,8 @@
 using System.Globalization;
 using System.Net;
+using Skep.Agent.Observing;
+using Skep.Flows;
+using Skep.Packets;
 using Skep.Resources.Reading;
 
 namespace Skep.Agent.Api;
@@ -10,11 +13,11 @@ internal sealed record FlowFilter
     public const int MostFlows = 10_000;
 
     /// <summary>Either end is in it.</summary>
-    public IPNetwork? Host { get; init; }
+    public IpPrefix? Host { get; init; }
 
-    public IPNetwork? From { get; init; }
+    public IpPrefix? From { get; init; }
 
-    public IPNetwork? To { get; init; }
+    public IpPrefix? To { get; init; }
 
     /// <summary>Either port.</summary>
     public int? Port { get; init; }
@@ -93,28 +96,32 @@ internal sealed record FlowFilter
     }
 
     /// <summary>Whether a flow is wanted.</summary>
-    public bool Matches(FlowView flow)
+    /// <param name="flow">The flow.</param>
+    /// <param name="interfaces">Names of interfaces by index.</param>
+    /// <param name="since">Monotonic nanoseconds for <see cref="Since"/>.</param>
+    public bool Matches(in FlowRecord flow, IReadOnlyDictionary<int, string> interfaces, ulong since)
     {
-        if ((Port is { } port && port != flow.SourcePort && port != flow.DestinationPort)
-            || (Protocol is not null && Protocol != flow.Protocol)
-            || (Interface is not null && Interface != flow.Interface)
-            || (Since is { } since && flow.LastSeen <= since))
-        {
-            return false;
-        }
-
-        if (Host is null && From is null && To is null)
-        {
-            return true;
-        }
-
-        var (source, destination) = (IPAddress.Parse(flow.Source), IPAddress.Parse(flow.Destination));
-        return (Host is not { } host || host.Contains(source) || host.Contains(destination))
-            && (From is not { } from || from.Contains(source))
-            && (To is not { } to || to.Contains(destination));
+        var key = flow.Key;
+        return (Since is null || flow.LastSeen > since)
+            && (Port is not { } port || port == key.LocalPort || port == key.RemotePort)
+            && (Protocol is null || Protocol == FlowViews.NameOf((IpProtocol)key.Protocol))
+            && (Interface is null || Interface == FlowViews.InterfaceOf(key, interfaces))
+            && (Host is not { } host || host.Contains(key.Local) || host.Contains(key.Remote))
+            && (From is not { } from || from.Contains(flow.From))
+            && (To is not { } to || to.Contains(flow.To));
     }
 
-    private static string? ReadPrefix(Func<string, string?> query, string name, out IPNetwork? prefix)
+    /// <summary>By what a flow is ranked, most first.</summary>
+    public ulong RankOf(in FlowRecord flow, RetransmitCounts? again) => Order switch
+    {
+        FlowOrder.Bytes => flow.Bytes,
+        FlowOrder.Packets => flow.Packets,
+        FlowOrder.Rtt => flow.Rtt,
+        FlowOrder.Retransmits => again!.Total(in flow),
+        _ => flow.LastSeen,
+    };
+
+    private static string? ReadPrefix(Func<string, string?> query, string name, out IpPrefix? prefix)
     {
         prefix = null;
         if (query(name) is not { } text)
@@ -127,7 +134,7 @@ internal sealed record FlowFilter
             return $"{name}: '{Node.Quote(text)}' is not an address or prefix, such as 192.0.2.1 or 2001:db8::/32";
         }
 
-        prefix = parsed;
+        prefix = new IpPrefix(IpAddress.From(parsed.BaseAddress), parsed.PrefixLength);
         return null;
     }
 

@@ -1,35 +1,37 @@
-using System.Collections.Immutable;
 using Skep.Agent.Api;
 using Skep.Agent.Metrics;
 using Skep.Bpf.Buffers;
 using Skep.Flows;
+using Skep.Packets;
 
 namespace Skep.Agent.Observing;
 
-/// <summary>Flows for the API: the table as it was a moment ago, and those that ended lately, which the table soon forgets.</summary>
+/// <summary>
+/// Flows for the API: those of the table, and those that ended lately, which the table soon forgets. A full table is walked, never copied:
+/// what an answer keeps depends on its own size alone.
+/// </summary>
 internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall) : IDisposable
 {
     private const int KeptEnded = 4096;
-    private static readonly TimeSpan s_fresh = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan s_walk = TimeSpan.FromSeconds(4);
 
     private readonly Lock _gate = new();
-    private readonly Queue<SeenFlow> _ended = new();
+    private readonly Lock _walking = new();
+    private readonly Queue<FlowRecord> _ended = new();
+    private readonly HashSet<FlowKey> _gone = [];
     private readonly SortedDictionary<FlowEnd, ulong> _endings = [];
     private readonly TrafficSum _traffic = new();
     private RingBufferReader<FlowEntry>? _reader;
-    private ImmutableArray<SeenFlow> _live = [];
-    private long? _readAt;
     private long? _tickedAt;
 
     /// <summary>Flows in the table.</summary>
-    public int Count => Live().Length;
+    public int Count => CountByProtocol().Sum();
 
     public void Open() => _reader = new RingBufferReader<FlowEntry>(maps.Ended);
 
     /// <summary>Takes ended flows out of the ring until the token is cancelled.</summary>
     public Task RunAsync(CancellationToken cancellation) =>
-        _reader!.DrainAsync((in FlowEntry entry) => Ended(new SeenFlow(table.NameEvent(in entry), wall.GetUtcNow())), cancellation);
+        _reader!.DrainAsync((in FlowEntry entry) => Ended(table.OfEvent(in entry)), cancellation);
 
     /// <summary>Adds up what went on and forgets what is over, every few seconds: it walks the whole table.</summary>
     public void Tick(IReadOnlyDictionary<int, string> interfaces)
@@ -41,48 +43,60 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall)
 
         _tickedAt = wall.GetTimestamp();
         _traffic.Add(maps.Table, interfaces);
-        var now = wall.GetUtcNow();
-        foreach (var flow in table.Sweep())
-        {
-            Ended(new SeenFlow(flow, now));
-        }
+        table.Sweep(Ended);
     }
 
     /// <summary>Flows that match, live ones and those that ended lately.</summary>
     public FlowsView View(Api.FlowFilter filter, IReadOnlyDictionary<int, string> interfaces)
     {
-        var live = Live();
-        SeenFlow[] ended;
-        lock (_gate)
+        // One at a time: what many ask for at once is not in memory at once.
+        lock (_walking)
         {
-            // The table keeps an ended flow for a while: it is shown once, as the table has it.
-            var shown = live.Where(s => s.Flow.IsOver).Select(s => Identity(s.Flow)).ToHashSet();
-            ended = [.. _ended.Where(s => !shown.Contains(Identity(s.Flow)))];
-        }
-
-        // Only what is shown is kept while the table is walked: a full one as text would be tens of megabytes, four times a second.
-        var kept = new PriorityQueue<FlowView, FlowView>(Comparer<FlowView>.Create((a, b) => FlowViews.Compare(filter.Order, a, b)));
-        var matching = 0;
-        foreach (var view in live.Concat(ended).Select(s => FlowViews.Of(s.Flow, s.At, interfaces)).Where(filter.Matches))
-        {
-            matching++;
-            if (kept.Count < filter.Limit)
+            using var selection = new FlowSelection(filter.Limit);
+            var again = filter.Order == FlowOrder.Retransmits ? table.ReadRetransmits() : null;
+            var since = filter.Since is { } moment ? MonotonicOf(moment) : 0;
+            lock (_gate)
             {
-                kept.Enqueue(view, view);
+                _gone.Clear();
+                foreach (var flow in _ended)
+                {
+                    _gone.Add(flow.Key);
+                }
             }
-            else
+
+            table.Walk((in FlowRecord flow) =>
             {
-                kept.EnqueueDequeue(view, view);
+                if (flow.End != FlowEnd.None)
+                {
+                    // The table keeps an ended flow for a while: it is shown once, as the table has it.
+                    _gone.Remove(flow.Key);
+                }
+
+                Offer(in flow);
+            });
+            lock (_gate)
+            {
+                foreach (var flow in _ended)
+                {
+                    if (_gone.Contains(flow.Key))
+                    {
+                        Offer(in flow);
+                    }
+                }
+            }
+
+            var flows = table.Describe(selection.Take());
+            var now = wall.GetUtcNow();
+            return new FlowsView(now, selection.Offered, [.. flows.Select(f => FlowViews.Of(f, now, interfaces))]);
+
+            void Offer(in FlowRecord flow)
+            {
+                if (filter.Matches(in flow, interfaces, since))
+                {
+                    selection.Offer(filter.RankOf(in flow, again), in flow);
+                }
             }
         }
-
-        var views = new FlowView[kept.Count];
-        for (var i = views.Length - 1; i >= 0; i--)
-        {
-            views[i] = kept.Dequeue();
-        }
-
-        return new FlowsView(wall.GetUtcNow(), matching, views);
     }
 
     /// <summary>End events that found no room in the ring.</summary>
@@ -93,9 +107,13 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall)
         _traffic.Add(maps.Table, interfaces);
         var counters = table.ReadCounters();
         writer.Gauge("skep_flows", "Flows in the table.");
-        foreach (var group in Live().GroupBy(s => s.Flow.Protocol).OrderBy(g => g.Key))
+        var counts = CountByProtocol();
+        for (var protocol = 0; protocol < counts.Length; protocol++)
         {
-            writer.Sample(group.Count(), ("protocol", FlowViews.NameOf(group.Key)));
+            if (counts[protocol] > 0)
+            {
+                writer.Sample(counts[protocol], ("protocol", FlowViews.NameOf((IpProtocol)protocol)));
+            }
         }
 
         writer.Counter("skep_flows_created_total", "Flows that began.");
@@ -118,29 +136,25 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall)
 
     public void Dispose() => _reader?.Dispose();
 
-    // Of the same ports only the latest is shown twice otherwise: the table has one entry for them.
-    private static string Identity(Flow flow) => $"{flow} {flow.Interface}";
-
-    private ImmutableArray<SeenFlow> Live()
+    private int[] CountByProtocol()
     {
-        lock (_gate)
-        {
-            if (_readAt is not { } at || wall.GetElapsedTime(at) > s_fresh)
-            {
-                var now = wall.GetUtcNow();
-                _live = [.. table.Read().Select(f => new SeenFlow(f, now))];
-                _readAt = wall.GetTimestamp();
-            }
-
-            return _live;
-        }
+        var counts = new int[256];
+        table.Walk((in FlowRecord flow) => counts[(byte)flow.Key.Protocol]++);
+        return counts;
     }
 
-    private void Ended(SeenFlow flow)
+    /// <summary>The moment as programs stamp packets.</summary>
+    private ulong MonotonicOf(DateTimeOffset moment)
+    {
+        var (now, ago) = (table.Now, (wall.GetUtcNow() - moment).TotalNanoseconds);
+        return ago >= now ? 0 : (ulong)Math.Max(0, now - ago);
+    }
+
+    private void Ended(in FlowRecord flow)
     {
         lock (_gate)
         {
-            _endings[flow.Flow.End] = _endings.GetValueOrDefault(flow.Flow.End) + 1;
+            _endings[flow.End] = _endings.GetValueOrDefault(flow.End) + 1;
             _ended.Enqueue(flow);
             if (_ended.Count > KeptEnded)
             {
@@ -149,6 +163,3 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall)
         }
     }
 }
-
-/// <summary>A flow and the moment at which its ages were true.</summary>
-internal readonly record struct SeenFlow(Flow Flow, DateTimeOffset At);

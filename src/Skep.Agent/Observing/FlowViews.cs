@@ -14,6 +14,9 @@ internal static class FlowViews
         (TcpFlags.Syn, 'S'), (TcpFlags.Ack, 'A'), (TcpFlags.Psh, 'P'), (TcpFlags.Fin, 'F'), (TcpFlags.Rst, 'R'), (TcpFlags.Urg, 'U'), (TcpFlags.Ece, 'E'), (TcpFlags.Cwr, 'C'),
     ];
 
+    // Every flow has one: made once, not for each.
+    private static readonly string[] s_protocols = [.. Enumerable.Range(0, 256).Select(p => ((IpProtocol)p).ToString().ToLowerInvariant())];
+
     public static FlowView Of(Flow flow, DateTimeOffset at, IReadOnlyDictionary<int, string> interfaces)
     {
         var (there, back) = flow.IsOutgoing ? (flow.Sent, flow.Received) : (flow.Received, flow.Sent);
@@ -25,7 +28,7 @@ internal static class FlowViews
             DestinationPort = flow.IsOutgoing ? flow.RemotePort : flow.LocalPort,
             Backend = flow.Backend is { } backend ? EndpointText.Of(backend, flow.BackendPort) : null,
             Protocol = NameOf(flow.Protocol),
-            Interface = interfaces.GetValueOrDefault((int)flow.Interface) ?? flow.Interface.ToString(CultureInfo.InvariantCulture),
+            Interface = InterfaceOf((int)flow.Interface, interfaces),
             Direction = flow.IsOutgoing ? "egress" : "ingress",
             Packets = there.Packets,
             Bytes = there.Bytes,
@@ -43,18 +46,14 @@ internal static class FlowViews
         };
     }
 
-    /// <summary>Order of two flows, smaller first.</summary>
-    public static int Compare(FlowOrder order, FlowView a, FlowView b) => order switch
-    {
-        FlowOrder.Bytes => (a.Bytes + a.ReplyBytes).CompareTo(b.Bytes + b.ReplyBytes),
-        FlowOrder.Packets => (a.Packets + a.ReplyPackets).CompareTo(b.Packets + b.ReplyPackets),
-        FlowOrder.Rtt => (a.RttMicroseconds ?? 0).CompareTo(b.RttMicroseconds ?? 0),
-        FlowOrder.Retransmits => a.Retransmits.CompareTo(b.Retransmits),
-        _ => a.LastSeen.CompareTo(b.LastSeen),
-    };
-
     /// <summary><c>tcp</c>, <c>udp</c>, <c>icmp</c>; a number when it has no name.</summary>
-    public static string NameOf(IpProtocol protocol) => protocol.ToString().ToLowerInvariant();
+    public static string NameOf(IpProtocol protocol) => s_protocols[(byte)protocol];
+
+    /// <summary>Name of the interface of a flow; its number when it is gone.</summary>
+    public static string InterfaceOf(in FlowKey key, IReadOnlyDictionary<int, string> interfaces) => InterfaceOf((int)key.Interface, interfaces);
+
+    private static string InterfaceOf(int index, IReadOnlyDictionary<int, string> interfaces) =>
+        interfaces.GetValueOrDefault(index) ?? index.ToString(CultureInfo.InvariantCulture);
 
     private static string StateOf(Flow flow, FlowTraffic back) =>
         flow.End != FlowEnd.None ? flow.End.ToString().ToLowerInvariant()

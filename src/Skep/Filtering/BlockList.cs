@@ -23,25 +23,36 @@ public sealed record BlockState(IpPrefix Prefix, TimeSpan? Remaining, ulong Pack
 public sealed record BlockProblem(IpPrefix Prefix, string Message);
 
 /// <summary>
-/// User half of the block list. Expiry is enforced by the program itself; <see cref="Sweep"/> only frees the room.
-/// The time provider's timestamp must be the kernel's monotonic clock, as <see cref="TimeProvider.System"/>'s is on Linux.
+/// User half of the block list. Expiry is enforced by the program itself, also where prefixes lie within each other; <see cref="Sweep"/> only frees the room.
+/// The time provider's timestamp must be the kernel's monotonic clock, as <see cref="TimeProvider.System"/>'s is on Linux. Not for concurrent use.
 /// </summary>
 public sealed class BlockList(HashMap<IpAddress, BlockRule> addresses, LpmTrie<PrefixKey, BlockRule> prefixes, TimeProvider time)
 {
     /// <summary>Blocks sources; one that is blocked already gets the new lifetime and keeps its counters. Null, or why it failed.</summary>
-    public BlockProblem? Block(BlockRequest request) => Write(request, Find(request.Prefix));
+    public BlockProblem? Block(BlockRequest request)
+    {
+        var present = Rules();
+        var wanted = Asked(present);
+        wanted[request.Prefix] = ExpiryOf(request);
+        return Write(wanted, present).FirstOrDefault(p => p.Prefix == request.Prefix);
+    }
 
     /// <summary>Ends a block; false when there was none of exactly this prefix.</summary>
     public bool Unblock(IpPrefix prefix)
     {
-        if (prefix.IsSingleAddress)
+        if (!Remove(prefix))
         {
-            var address = prefix.Address;
-            return addresses.Remove(in address);
+            return false;
         }
 
-        var key = PrefixKey.Of(prefix);
-        return prefixes.Remove(in key);
+        if (!prefix.IsSingleAddress)
+        {
+            // Narrower ones may have lasted as long as this one only.
+            var rest = Rules();
+            Write(Asked(rest), rest);
+        }
+
+        return true;
     }
 
     /// <summary>Makes <paramref name="wanted"/> all that is blocked: adds first, removes afterwards. Returns what could not be blocked.</summary>
@@ -49,22 +60,21 @@ public sealed class BlockList(HashMap<IpAddress, BlockRule> addresses, LpmTrie<P
     {
         ArgumentNullException.ThrowIfNull(wanted);
         var present = Rules();
-        var problems = ImmutableArray.CreateBuilder<BlockProblem>();
+        var asked = new Dictionary<IpPrefix, ulong>();
         foreach (var request in wanted)
         {
-            var problem = Write(request, present.GetValueOrDefault(request.Prefix));
-            if (problem is not null)
-            {
-                problems.Add(problem);
-            }
+            asked[request.Prefix] = ExpiryOf(request);
         }
 
-        foreach (var prefix in present.Keys.Except(wanted.Select(w => w.Prefix)))
+        var problems = Write(asked, present);
+        var old = present.Keys.Where(p => !asked.ContainsKey(p)).ToArray();
+        foreach (var prefix in old)
         {
-            Unblock(prefix);
+            Remove(prefix);
         }
 
-        return problems.ToImmutable();
+        // What was removed may have made the room that was missing.
+        return problems.IsEmpty || old.Length == 0 ? problems : Write(asked, Rules());
     }
 
     /// <summary>Everything that is blocked now, and what has expired but was not swept yet (remaining time zero).</summary>
@@ -74,30 +84,70 @@ public sealed class BlockList(HashMap<IpAddress, BlockRule> addresses, LpmTrie<P
         return [.. Rules().Select(r => State(r.Key, r.Value, now))];
     }
 
-    /// <summary>Frees the room of expired blocks; returns how many. To be called about every second, so that no expired prefix hides a wider one.</summary>
-    public int Sweep() => List().Where(s => s.Remaining == TimeSpan.Zero).Count(s => Unblock(s.Prefix));
+    /// <summary>Frees the room of expired blocks; returns how many.</summary>
+    public int Sweep()
+    {
+        var now = Now;
+        return Rules().Where(r => r.Value.OwnExpiry != 0 && r.Value.OwnExpiry <= now).Count(r => Remove(r.Key));
+    }
 
     private ulong Now => (ulong)(time.GetTimestamp() * (1e9 / time.TimestampFrequency));
 
     private static ulong Nanoseconds(TimeSpan span) => (ulong)Math.Max(0, span.Ticks) * TimeSpan.NanosecondsPerTick;
 
+    private static Dictionary<IpPrefix, ulong> Asked(Dictionary<IpPrefix, BlockRule> rules) => rules.ToDictionary(r => r.Key, r => r.Value.OwnExpiry);
+
+    private static ulong Later(ulong one, ulong two) => one == 0 || two == 0 ? 0 : Math.Max(one, two);
+
     private static BlockState State(IpPrefix prefix, BlockRule rule, ulong now)
     {
-        TimeSpan? remaining = rule.ExpiresAt == 0
+        TimeSpan? remaining = rule.OwnExpiry == 0
             ? null
-            : TimeSpan.FromTicks((long)((rule.ExpiresAt - Math.Min(rule.ExpiresAt, now)) / TimeSpan.NanosecondsPerTick));
+            : TimeSpan.FromTicks((long)((rule.OwnExpiry - Math.Min(rule.OwnExpiry, now)) / TimeSpan.NanosecondsPerTick));
         return new BlockState(prefix, remaining, rule.Packets, rule.Bytes);
     }
 
-    private BlockProblem? Write(BlockRequest request, BlockRule before)
+    private ulong ExpiryOf(BlockRequest request) => request.Lifetime is { } lifetime ? Now + Nanoseconds(lifetime) : 0;
+
+    /// <summary>
+    /// Writes the rules that differ from those present. Sorted, a prefix stands behind the wider ones around it, so that one pass tells how long each is to last.
+    /// A wider one that finds no room lends its time to none.
+    /// </summary>
+    private ImmutableArray<BlockProblem> Write(Dictionary<IpPrefix, ulong> wanted, Dictionary<IpPrefix, BlockRule> present)
     {
-        var prefix = request.Prefix;
+        var problems = ImmutableArray.CreateBuilder<BlockProblem>();
+        var around = new Stack<(IpPrefix Prefix, ulong ExpiresAt)>();
+        foreach (var (prefix, own) in wanted.OrderBy(w => w.Key.Address).ThenBy(w => w.Key.Length))
+        {
+            while (around.TryPeek(out var wider) && !wider.Prefix.Contains(prefix.Address))
+            {
+                around.Pop();
+            }
+
+            // Single addresses stand in a table of their own, and hide nothing.
+            var until = !prefix.IsSingleAddress && around.TryPeek(out var nearest) ? Later(own, nearest.ExpiresAt) : own;
+            var before = present.GetValueOrDefault(prefix);
+            var isThere = present.ContainsKey(prefix) && (before.OwnExpiry, before.ExpiresAt) == (own, until);
+            if (!isThere && Write(prefix, before with { OwnExpiry = own, ExpiresAt = until }) is { } problem)
+            {
+                problems.Add(problem);
+            }
+            else if (!prefix.IsSingleAddress)
+            {
+                around.Push((prefix, until));
+            }
+        }
+
+        return problems.ToImmutable();
+    }
+
+    private BlockProblem? Write(IpPrefix prefix, BlockRule rule)
+    {
         if (prefix.CoversMappedIPv4)
         {
             return new BlockProblem(prefix, $"{prefix} is not blocked: it would cover IPv4 too. Public IPv6 addresses are 2000::/3.");
         }
 
-        var rule = before with { ExpiresAt = request.Lifetime is { } lifetime ? Now + Nanoseconds(lifetime) : 0 };
         int status;
         if (prefix.IsSingleAddress)
         {
@@ -121,6 +171,18 @@ public sealed class BlockList(HashMap<IpAddress, BlockRule> addresses, LpmTrie<P
         };
     }
 
+    private bool Remove(IpPrefix prefix)
+    {
+        if (prefix.IsSingleAddress)
+        {
+            var address = prefix.Address;
+            return addresses.Remove(in address);
+        }
+
+        var key = PrefixKey.Of(prefix);
+        return prefixes.Remove(in key);
+    }
+
     private Dictionary<IpPrefix, BlockRule> Rules()
     {
         var rules = new Dictionary<IpPrefix, BlockRule>();
@@ -134,18 +196,5 @@ public sealed class BlockList(HashMap<IpAddress, BlockRule> addresses, LpmTrie<P
         }
 
         return rules;
-    }
-
-    private BlockRule Find(IpPrefix prefix)
-    {
-        if (prefix.IsSingleAddress)
-        {
-            var address = prefix.Address;
-            return addresses.TryGet(in address, out var exact) ? exact : default;
-        }
-
-        // A lookup in the trie gives the longest match, which may be another prefix: the exact one is found among the keys.
-        var key = PrefixKey.Of(prefix);
-        return prefixes.TryGet(in key, out var rule) && prefixes.Keys.Any(k => k.Prefix == prefix) ? rule : default;
     }
 }

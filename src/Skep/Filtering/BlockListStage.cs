@@ -35,7 +35,6 @@ public sealed class BlockListStage(HashMap<IpAddress, BlockRule> addresses, LpmT
         return !Unsafe.IsNullRef(ref prefix) && Applies(ref prefix, length);
     }
 
-    // An expired prefix hides a wider one behind it until the agent sweeps it away: within a second, or when the agent is back.
     private static bool Applies(ref BlockRule rule, uint length)
     {
         if (rule.ExpiresAt != 0 && Helper.KtimeGetCoarseNs() >= rule.ExpiresAt)

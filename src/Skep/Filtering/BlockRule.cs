@@ -2,10 +2,13 @@ using Skep.Packets;
 
 namespace Skep.Filtering;
 
-/// <summary>A blocked address or prefix. Layout: expiry 8, packets 8, bytes 8.</summary>
+/// <summary>A blocked address or prefix. Layout: expiry 8, packets 8, bytes 8, expiry of its own 8.</summary>
 public struct BlockRule
 {
-    /// <summary>Monotonic time in nanoseconds at which the rule ends; 0 for never.</summary>
+    /// <summary>
+    /// Monotonic time in nanoseconds until which the program drops by this rule; 0 for ever. That of a prefix is the latest of its own and those of the
+    /// wider prefixes around it, because a lookup in the trie finds the narrowest only: so none hides a wider one that is still in force.
+    /// </summary>
     public ulong ExpiresAt;
 
     /// <summary>Packets dropped.</summary>
@@ -13,6 +16,9 @@ public struct BlockRule
 
     /// <summary>Bytes dropped.</summary>
     public ulong Bytes;
+
+    /// <summary>Monotonic time in nanoseconds at which what was asked for ends; 0 for never.</summary>
+    public ulong OwnExpiry;
 }
 
 /// <summary>

@@ -164,7 +164,7 @@ public sealed record Flow
     }
 
     // The side that sent SYN without ever being first asked for one; else the first packet decides.
-    private static bool OpenedLocally(in FlowEntry entry)
+    internal static bool OpenedLocally(in FlowEntry entry)
     {
         var sent = (entry.Sent.Flags & (uint)TcpFlags.Syn) != 0;
         var received = (entry.Received.Flags & (uint)TcpFlags.Syn) != 0;

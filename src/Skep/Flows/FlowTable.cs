@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 
 namespace Skep.Flows;
 
@@ -42,57 +43,87 @@ public sealed class FlowTable(
     FlowTimeouts? timeouts = null,
     TranslationLookup? translations = null)
 {
+    // Flows that are swept at a time: the table may be full of what is over.
+    private const int Sweeping = 1024;
+
     private readonly FlowTimeouts _timeouts = timeouts ?? new FlowTimeouts();
 
-    private ulong Now => (ulong)(time.GetTimestamp() * (1e9 / time.TimestampFrequency));
+    /// <summary>Monotonic nanoseconds, as the programs stamp packets.</summary>
+    public ulong Now => (ulong)(time.GetTimestamp() * (1e9 / time.TimestampFrequency));
+
+    /// <summary>Shows every flow once, in no particular order, and keeps none. Flows that come or go meanwhile may be missed or repeated.</summary>
+    public void Walk(FlowVisitor visit)
+    {
+        ArgumentNullException.ThrowIfNull(visit);
+        TranslatedFlows.Walk(maps.Table, translations, visit);
+    }
 
     /// <summary>The flows that match, in no particular order. Flows that come or go meanwhile may be missed or repeated.</summary>
     public ImmutableArray<Flow> Read(FlowFilter? filter = null)
     {
-        var dropped = ReadDrops();
-        var again = ReadRetransmits();
-        var now = Now;
-        return [.. ReadEntries().Select(j => Join(in j, now, dropped, again)).Where(f => filter is null || filter.Matches(f))];
+        var records = new List<FlowRecord>();
+        Walk((in FlowRecord flow) => records.Add(flow));
+        return [.. Describe(CollectionsMarshal.AsSpan(records)).Where(f => filter is null || filter.Matches(f))];
     }
 
     /// <summary>The first <paramref name="count"/> flows that match, largest first.</summary>
     public ImmutableArray<Flow> Top(int count, FlowRank rank = FlowRank.Bytes, FlowFilter? filter = null) =>
         [.. Read(filter).OrderByDescending(f => Value(f, rank)).ThenBy(f => f.ToString(), StringComparer.Ordinal).Take(count)];
 
-    /// <summary>The flow of an end event, joined as those of the table are.</summary>
-    public Flow OfEvent(in FlowEntry entry) => Join(TranslatedFlows.Join([entry], translations)[0], Now, ReadDrops(), ReadRetransmits());
-
-    /// <summary>The flow of an end event alone, which costs no walk through the tables of drops.</summary>
-    public Flow NameEvent(in FlowEntry entry) => Of(TranslatedFlows.Join([entry], translations)[0], Now);
-
-    /// <summary>Removes flows that have been silent for too long and returns those that no event told of: idle ones, and balanced ones whose halves each saw one FIN.</summary>
-    public ImmutableArray<Flow> Sweep()
+    /// <summary>Flows in full, with what the kernel dropped and sent again of them, in the order of <paramref name="records"/>.</summary>
+    public ImmutableArray<Flow> Describe(ReadOnlySpan<FlowRecord> records)
     {
-        var now = Now;
-        var ended = ImmutableArray.CreateBuilder<Flow>();
-        foreach (var flow in ReadEntries())
+        var (now, again, dropped) = (Now, ReadRetransmits(), new DropCounts(drops, records));
+        var flows = ImmutableArray.CreateBuilder<Flow>(records.Length);
+        foreach (ref readonly var record in records)
         {
-            if (now <= flow.Entry.LastSeen || (now - flow.Entry.LastSeen) / 1e9 <= TimeoutOf(flow.Entry).TotalSeconds)
-            {
-                continue;
-            }
-
-            // Removed by somebody else, or ended with an event of its own: told already.
-            var isNews = false;
-            foreach (var part in flow.Parts)
-            {
-                isNews |= maps.Table.Remove(in part.Key);
-            }
-
-            if (isNews && flow.Parts.All(p => p.End == FlowEnd.None))
-            {
-                var entry = flow.Entry;
-                entry.End = entry.End == FlowEnd.None ? FlowEnd.Idle : entry.End;
-                ended.Add(Of(flow with { Entry = entry }, now));
-            }
+            var flow = Flow.From(record.Entry, now) with { KernelRetransmits = again.Of(in record), Drops = dropped.Of(in record) };
+            flows.Add(record.Translation is { } t ? flow with { Backend = t.Backend, BackendPort = t.BackendPort } : flow);
         }
 
-        return ended.ToImmutable();
+        return flows.MoveToImmutable();
+    }
+
+    /// <summary>The flow of an end event, by the name that those of the table have.</summary>
+    public FlowRecord OfEvent(in FlowEntry entry) => TranslatedFlows.Of(in entry, translations);
+
+    /// <summary>What this host's TCP has sent again until now.</summary>
+    public RetransmitCounts ReadRetransmits() => new(retransmits);
+
+    /// <summary>
+    /// Removes flows that have been silent for too long; returns how many. Those that no event told of are shown to <paramref name="ended"/>:
+    /// idle ones, and balanced ones whose halves each saw one FIN.
+    /// </summary>
+    public int Sweep(FlowVisitor ended)
+    {
+        ArgumentNullException.ThrowIfNull(ended);
+        var over = new List<FlowRecord>();
+        var total = 0;
+        do
+        {
+            over.Clear();
+            var now = Now;
+            Walk((in FlowRecord flow) =>
+            {
+                if (over.Count < Sweeping && now > flow.LastSeen && (now - flow.LastSeen) / 1e9 > TimeoutOf(flow.Entry).TotalSeconds)
+                {
+                    over.Add(flow);
+                }
+            });
+            total += over.Count;
+            foreach (ref readonly var flow in CollectionsMarshal.AsSpan(over))
+            {
+                // Removed by somebody else, or ended with an event of its own: told already.
+                if (Remove(in flow) && !flow.IsTold)
+                {
+                    var entry = flow.Entry;
+                    entry.End = entry.End == FlowEnd.None ? FlowEnd.Idle : entry.End;
+                    ended(new FlowRecord(in entry, flow.Translation, isTold: false));
+                }
+            }
+        }
+        while (over.Count == Sweeping);
+        return total;
     }
 
     /// <summary>Counts of the programs over all CPUs.</summary>
@@ -117,33 +148,16 @@ public sealed class FlowTable(
         _ => flow.Bytes,
     };
 
-    private static Flow Of(in TranslatedFlows.Joined joined, ulong now) => joined.Translation is { } translation
-        ? Flow.From(joined.Entry, now) with { Backend = translation.Backend, BackendPort = translation.BackendPort }
-        : Flow.From(joined.Entry, now);
-
-    private static Flow Join(
-        in TranslatedFlows.Joined joined, ulong now, Dictionary<Conversation, List<FlowDrop>> dropped, Dictionary<Conversation, ulong> again)
+    private bool Remove(in FlowRecord flow)
     {
-        // The kernel knows each half of a balanced flow by its own addresses.
-        var names = joined.Parts.Select(p => new Conversation(p.Key.Local, p.Key.Remote, p.Key.RawPorts, p.Key.Protocol)).Distinct().ToArray();
-        return Of(in joined, now) with
+        if (flow.Translation is not { } translation)
         {
-            KernelRetransmits = names.Aggregate(0UL, (sum, name) => sum + again.GetValueOrDefault(name)),
-            Drops =
-            [
-                .. names.SelectMany(name => dropped.GetValueOrDefault(name) ?? [])
-                    .GroupBy(d => d.Reason)
-                    .Select(g => g.Last() with { Packets = g.Aggregate(0UL, (sum, d) => sum + d.Packets) })
-                    .OrderByDescending(d => d.Packets).ThenBy(d => d.Reason),
-            ],
-        };
-    }
+            var key = flow.Key;
+            return maps.Table.Remove(in key);
+        }
 
-    private IReadOnlyList<TranslatedFlows.Joined> ReadEntries()
-    {
-        var entries = new List<FlowEntry>();
-        maps.Table.ReadAll((_, entry) => entries.Add(entry));
-        return TranslatedFlows.Join(entries, translations);
+        var (service, backend) = TranslatedFlows.NamesOf(flow.Key, translation);
+        return maps.Table.Remove(in service) | maps.Table.Remove(in backend);
     }
 
     // A FIN in a flow whose other direction is not seen may have been the last that is heard of it.
@@ -151,52 +165,4 @@ public sealed class FlowTable(
         : TranslatedFlows.IsOneWay(in entry) && ((entry.Sent.Flags | entry.Received.Flags) & (uint)Packets.TcpFlags.Fin) != 0 ? _timeouts.Other
         : entry.Key.Protocol == (uint)Packets.IpProtocol.Tcp ? _timeouts.Tcp
         : _timeouts.Other;
-
-    // A drop belongs to both orientations: which side is local depends on the interface a flow is seen at.
-    private Dictionary<Conversation, List<FlowDrop>> ReadDrops()
-    {
-        var result = new Dictionary<Conversation, List<FlowDrop>>();
-        drops?.Totals.ReadAll((key, entry) =>
-        {
-            var drop = new FlowDrop(key.Reason, entry.Count, entry.Detail);
-            var conversation = new Conversation(key.Source, key.Destination, key.RawPorts, key.Protocol);
-            Add(conversation, drop);
-            if (conversation.Reversed != conversation)
-            {
-                Add(conversation.Reversed, drop);
-            }
-        });
-        return result;
-
-        void Add(Conversation conversation, FlowDrop drop)
-        {
-            if (!result.TryGetValue(conversation, out var list))
-            {
-                result[conversation] = list = [];
-            }
-
-            // One entry per interface in the map, one per reason here.
-            var index = list.FindIndex(d => d.Reason == drop.Reason);
-            if (index < 0)
-            {
-                list.Add(drop);
-            }
-            else
-            {
-                list[index] = list[index] with { Packets = list[index].Packets + drop.Packets };
-            }
-        }
-    }
-
-    private Dictionary<Conversation, ulong> ReadRetransmits()
-    {
-        var result = new Dictionary<Conversation, ulong>();
-        retransmits?.Totals.ReadAll((key, entry) => result[new Conversation(key.Source, key.Destination, key.RawPorts, key.Protocol)] = entry.Count);
-        return result;
-    }
-
-    private readonly record struct Conversation(Packets.IpAddress Source, Packets.IpAddress Destination, uint RawPorts, uint Protocol)
-    {
-        public Conversation Reversed => new(Destination, Source, (RawPorts << 16) | (RawPorts >> 16), Protocol);
-    }
 }

@@ -12,7 +12,7 @@ public sealed unsafe class EdgeLayoutTests
     public void Structs_in_maps_have_the_documented_sizes()
     {
         Assert.Equal(16, sizeof(EdgeCounter));
-        Assert.Equal(24, sizeof(BlockRule));
+        Assert.Equal(32, sizeof(BlockRule));
         Assert.Equal(20, sizeof(PrefixKey));
         Assert.Equal(24, sizeof(ServiceKey));
         Assert.Equal(8, sizeof(ServiceEntry));

@@ -70,9 +70,9 @@ public sealed class BalancedFlowTests : IDisposable
         Pass(Packet(IpProtocol.Tcp, Home, 8080, Client, 4000, TcpFlags.Fin | TcpFlags.Ack, 0), Inside, Outside);
         Pass(Packet(IpProtocol.Tcp, Client, 4000, Vip, 80, TcpFlags.Fin | TcpFlags.Ack, 0), Outside, Inside);
         Assert.All(_table.Read(), f => Assert.Equal((FlowEnd.Finished, FlowState.Finished), (f.End, f.State)));
-        Assert.Empty(_table.Sweep());
+        Assert.Empty(FlowBed.Swept(_table));
         _edge.Twin.Environment.Advance(TimeSpan.FromSeconds(6));
-        Assert.Equal([FlowEnd.Finished, FlowEnd.Finished], _table.Sweep().Select(f => f.End));
+        Assert.Equal([FlowEnd.Finished, FlowEnd.Finished], FlowBed.Swept(_table).Select(f => f.End));
         Assert.Empty(_maps.Table.Keys);
     }
 

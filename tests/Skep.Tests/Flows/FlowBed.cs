@@ -39,6 +39,14 @@ internal sealed class FlowBed : IDisposable
 
     public Flow Only => Assert.Single(Table.Read());
 
+    /// <summary>What sweeping has to tell.</summary>
+    public static List<FlowRecord> Swept(FlowTable table)
+    {
+        var ended = new List<FlowRecord>();
+        table.Sweep((in FlowRecord flow) => ended.Add(flow));
+        return ended;
+    }
+
     public void Receive(PacketBuilder packet, uint gsoSegments = 0) => Run(In, packet.Build(), gsoSegments);
 
     public void Send(PacketBuilder packet, uint gsoSegments = 0) => Run(Out, packet.Build(), gsoSegments);

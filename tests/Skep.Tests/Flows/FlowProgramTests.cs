@@ -194,7 +194,7 @@ public sealed class FlowProgramTests
         bed.Receive(FlowBed.Tcp(false, last | TcpFlags.Ack));
         Assert.Equal((end, state), (bed.Only.End, bed.Only.State));
         var told = bed.Table.OfEvent(Assert.Single(bed.Maps.Ended.Drain()));
-        Assert.Equal((end, 1ul, 1ul), (told.End, told.Sent.Packets, told.Received.Packets));
+        Assert.Equal((end, 1ul, 1ul), (told.End, told.Entry.Sent.Packets, told.Entry.Received.Packets));
     }
 
     [Fact]
