@@ -40,7 +40,11 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
             _refused.Remove(hook);
         }
 
-        var missing = wanted.Where(w => !ReferenceEquals(_current.GetValueOrDefault(w.Key), w.Value) && MayTry(w.Key, w.Value)).ToArray();
+        // One whose interface was renamed is attached again in its place, which costs no packet and tells the new name.
+        var names = datapath.Attached.ToDictionary(a => a.Hook, a => a.Hook.Target);
+        var missing = wanted
+            .Where(w => !ReferenceEquals(_current.GetValueOrDefault(w.Key), w.Value) || names.GetValueOrDefault(w.Key) != w.Key.Target)
+            .Where(w => MayTry(w.Key, w.Value)).ToArray();
         if (missing.Length > 0)
         {
             datapath.Prepare([.. missing.Select(m => m.Value).Distinct().Except(_current.Values)]);

@@ -78,6 +78,11 @@ internal sealed partial class Platform
                 return (null, $"{prefix} covers {hit.Address}, {hit.Why}. Use --force when that is meant.");
             }
 
+            if (_holdEdge)
+            {
+                return (null, $"{Shown(prefix)} cannot be blocked now: {Held}");
+            }
+
             if (Enforced(interfaces, out var where) is { } refusal)
             {
                 return (null, refusal);
@@ -99,6 +104,11 @@ internal sealed partial class Platform
     {
         lock (_gate)
         {
+            if (_holdEdge)
+            {
+                return $"{Shown(prefix)} cannot be unblocked now: {Held}";
+            }
+
             if (!_blocks.Remove(prefix))
             {
                 return Blocks().FirstOrDefault(b => b.Prefix == Shown(prefix)) is { } listed
@@ -112,11 +122,26 @@ internal sealed partial class Platform
         }
     }
 
+    private const string Held =
+        "the resources have errors, no earlier good ones are kept, and programs of an earlier agent are in the kernel: they are left as they are, because nothing says "
+        + "what they enforce. Mend the resources ('skep status' says where), or end the agent and run 'skep down' to begin with nothing.";
+
     private void LoadFirst()
     {
-        if (!Adopt(_store.Load()) && _store.LoadLastGood() is { } lastGood)
+        if (Adopt(_store.Load()))
+        {
+            return;
+        }
+
+        if (_store.LoadLastGood() is { } lastGood)
         {
             Enforce(lastGood);
+        }
+        else if (_datapath.Attached.All(a => a.Hook.Kind != HookKind.Xdp))
+        {
+            // Nothing of an earlier agent is there to be spared. What was blocked by command does not depend on the files.
+            _holdEdge = false;
+            ApplyEdge();
         }
     }
 
@@ -170,6 +195,11 @@ internal sealed partial class Platform
 
     private void ApplyEdge()
     {
+        if (_holdEdge)
+        {
+            return;
+        }
+
         var current = _blocks.Current;
         PlannedBlock[] commands = [.. current.Select(b => new PlannedBlock(Prefix(b.Network), b.Until, "command", b.Reason))];
         var plan = EdgePlan.For(_inForce, commands, [.. current.SelectMany(b => b.Interfaces).Distinct(StringComparer.Ordinal)]);

@@ -131,16 +131,31 @@ internal sealed partial class Platform
 
     private List<string> Notices()
     {
-        var missing = _edge.Plan.Interfaces.Keys.Except(Interfaces().Select(i => i.Name), StringComparer.Ordinal).ToArray();
+        var missing = _edge.Plan.Interfaces.Keys.Except(_enforcedOn.Values, StringComparer.Ordinal).ToArray();
         List<string> notices = [.. _notices, .. _datapath.Notices];
         if (_notKept is not null)
         {
             notices.Add(_notKept);
         }
 
+        if (_blocks.NotKept is { } notKept)
+        {
+            notices.Add(notKept);
+        }
+
         if (missing.Length > 0 && _datapath.Name == "kernel")
         {
             notices.Add($"resources name interfaces that do not exist now: {string.Join(", ", missing)}; they are served when they appear");
+        }
+
+        notices.AddRange(
+            from found in Interfaces()
+            where _enforcedOn.TryGetValue(found.Index, out var name) && name != found.Name
+            select $"interface '{_enforcedOn[found.Index]}' is called '{found.Name}' now: what resources ask for under the old name stays in force on it, "
+                + "until another interface takes that name. Write the new name into the resources");
+        if (_holdEdge)
+        {
+            notices.Add(Held);
         }
 
         notices.AddRange(_hooks.Refusals.Where(r => r.Key.Kind == HookKind.RawTracepoint).Select(r => $"{r.Key}: {r.Value}"));

@@ -29,6 +29,8 @@ internal sealed partial class Platform : IDisposable
     private readonly FlowControl _flows;
     private readonly DateTimeOffset _startedAt;
     private readonly List<string> _notices;
+    private readonly NamedInterfaces _named = new();
+    private readonly NamedInterfaces _observed = new();
 
     private ResourceSet _inForce = ResourceSet.Empty;
     private ImmutableArray<ResourceProblem> _problems = [];
@@ -39,6 +41,7 @@ internal sealed partial class Platform : IDisposable
     private long _reloadsBad;
     private bool _hasGarbage;
     private string? _notKept;
+    private IReadOnlyDictionary<int, string> _enforcedOn = new Dictionary<int, string>();
 
     // Until a set is known to be good, what an earlier agent enforces is left as it is.
     private bool _holdEdge = true;
@@ -72,6 +75,11 @@ internal sealed partial class Platform : IDisposable
             {
                 _notices.Add(damage);
                 LogNotice(_logger, damage);
+            }
+
+            foreach (var hook in _datapath.Attached.Select(a => a.Hook).Where(h => h.Kind == HookKind.Xdp))
+            {
+                _named.Remember(hook.Target, hook.InterfaceIndex);
             }
 
             _flows.Open();
@@ -157,14 +165,17 @@ internal sealed partial class Platform : IDisposable
     private void Reconcile()
     {
         var wanted = new Dictionary<Hook, BpfProgram>();
-        foreach (var found in Interfaces())
+        var present = Interfaces();
+        var observed = _observed.Resolve(_options.Observe, present);
+        _enforcedOn = _holdEdge ? _enforcedOn : _named.Resolve([.. _edge.Plan.Interfaces.Keys], present);
+        foreach (var found in present)
         {
-            if (Observes(found))
+            if (_options.Observe.Count == 0 ? !found.IsLoopback : observed.ContainsKey(found.Index))
             {
                 _flows.AddHooks(wanted, found);
             }
 
-            if (!_holdEdge && _edge.ProgramFor(found.Name) is { } program)
+            if (!_holdEdge && _enforcedOn.TryGetValue(found.Index, out var name) && _edge.ProgramFor(name) is { } program)
             {
                 wanted.Add(new Hook(HookKind.Xdp, found.Name, found.Index), program);
             }
@@ -173,8 +184,6 @@ internal sealed partial class Platform : IDisposable
         _flows.AddEvents(wanted);
         _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind == HookKind.Xdp);
     }
-
-    private bool Observes(HostInterface found) => _options.Observe.Count == 0 ? !found.IsLoopback : _options.Observe.Contains(found.Name);
 
     // A kernel that refuses one thing must not end everything else.
     private void Guarded(string what, Action action)

@@ -18,6 +18,9 @@ internal sealed class BlockStore(string path, TimeProvider time)
 {
     private ImmutableSortedDictionary<string, ManualBlock> _blocks = ImmutableSortedDictionary<string, ManualBlock>.Empty;
 
+    /// <summary>Why the blocks in force are not on disk, so that a restart would not know them; null when they are.</summary>
+    public string? NotKept { get; private set; }
+
     /// <summary>The blocks that have not ended.</summary>
     public IReadOnlyCollection<ManualBlock> Current => [.. _blocks.Values.Where(b => b.Until is null || b.Until > time.GetUtcNow())];
 
@@ -87,13 +90,22 @@ internal sealed class BlockStore(string path, TimeProvider time)
         return ended.Length > 0;
     }
 
+    // A disk that is full or read-only must not keep a source from being blocked.
     private void Save(ImmutableSortedDictionary<string, ManualBlock> blocks)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        var fresh = path + ".new";
-        File.WriteAllBytes(fresh, JsonSerializer.SerializeToUtf8Bytes(blocks.Values.ToList(), BlockJson.Default.ListManualBlock));
-        File.Move(fresh, path, overwrite: true);
         _blocks = blocks;
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            var fresh = path + ".new";
+            File.WriteAllBytes(fresh, JsonSerializer.SerializeToUtf8Bytes(blocks.Values.ToList(), BlockJson.Default.ListManualBlock));
+            File.Move(fresh, path, overwrite: true);
+            NotKept = null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            NotKept = $"blocks by command are in force but could not be kept for a restart: {e.Message}";
+        }
     }
 }
 

@@ -127,5 +127,5 @@ internal sealed class FlowControl : IDisposable
     private KernelEventLog[] Logs => [_drops, _retransmits, _states];
 
     private Dictionary<int, string> InterfaceNames() => _datapath.Attached
-        .Where(a => a.Hook.InterfaceIndex != 0).Select(a => (a.Hook.InterfaceIndex, a.Hook.Target)).Distinct().ToDictionary(a => a.InterfaceIndex, a => a.Target);
+        .Where(a => a.Hook.InterfaceIndex != 0).Select(a => a.Hook).DistinctBy(h => h.InterfaceIndex).ToDictionary(h => h.InterfaceIndex, h => h.Target);
 }

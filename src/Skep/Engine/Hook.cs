@@ -13,7 +13,7 @@ public enum HookKind
     RawTracepoint,
 }
 
-/// <summary>A place where one program of Skep runs.</summary>
+/// <summary>A place where one program of Skep runs. That of an interface is the same place when the interface is renamed: its number tells.</summary>
 /// <param name="Kind">Kind.</param>
 /// <param name="Target">Name of the interface or of the tracepoint.</param>
 /// <param name="InterfaceIndex">Number of the interface, which tells it from a later one of the same name; 0 for tracepoints.</param>
@@ -27,6 +27,12 @@ public readonly record struct Hook(HookKind Kind, string Target, int InterfaceIn
         HookKind.TcEgress => "tcx-egress",
         _ => "tracepoint",
     };
+
+    /// <inheritdoc/>
+    public bool Equals(Hook other) => Kind == other.Kind && InterfaceIndex == other.InterfaceIndex && (InterfaceIndex != 0 || Target == other.Target);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => InterfaceIndex != 0 ? HashCode.Combine(Kind, InterfaceIndex) : HashCode.Combine(Kind, Target);
 
     /// <summary><c>xdp/eth0</c>, <c>tcx-ingress/eth0</c>, <c>tracepoint/kfree_skb</c>.</summary>
     public override string ToString() => $"{Word}/{Target}";

@@ -65,12 +65,13 @@ internal sealed class LinkPins(string directory)
                 return new Hook(kind, rest);
             }
 
-            // The index decides: the name may have changed, and has lost its dots.
+            // The number decides. A name that differs is the one the interface had, which resources may still call it; dots are lost.
             var end = rest.IndexOf('_', StringComparison.Ordinal);
             if (end > 0 && int.TryParse(rest[..end], NumberStyles.None, CultureInfo.InvariantCulture, out var index)
                 && interfaces.FirstOrDefault(i => i.Index == index) is { Name.Length: > 0 } found)
             {
-                return new Hook(kind, found.Name, index);
+                var name = rest[(end + 1)..];
+                return new Hook(kind, PinName.For(found.Name) == name ? found.Name : name, index);
             }
         }
 

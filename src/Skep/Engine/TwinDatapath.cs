@@ -10,7 +10,7 @@ namespace Skep.Engine;
 public sealed class TwinDatapath : IDatapath
 {
     private ImmutableArray<string> _notices = [];
-    private readonly ConcurrentDictionary<Hook, BpfProgram> _programs = new();
+    private readonly ConcurrentDictionary<Hook, (Hook Hook, BpfProgram Program)> _programs = new();
 
     /// <summary>An empty datapath with a clock of its own.</summary>
     public TwinDatapath(TwinOptions? options = null) => Twin = new TwinEngine(options);
@@ -28,7 +28,7 @@ public sealed class TwinDatapath : IDatapath
     public void Notify(string notice) => ImmutableInterlocked.Update(ref _notices, (all, added) => all.Add(added), notice);
 
     /// <inheritdoc/>
-    public IReadOnlyList<AttachedProgram> Attached => [.. _programs.Select(p => new AttachedProgram(p.Key, p.Value.Name, 0, ""))];
+    public IReadOnlyList<AttachedProgram> Attached => [.. _programs.Select(p => new AttachedProgram(p.Value.Hook, p.Value.Program.Name, 0, ""))];
 
     /// <inheritdoc/>
     public IReadOnlyList<BpfMap> Maps => Twin.Maps;
@@ -54,7 +54,7 @@ public sealed class TwinDatapath : IDatapath
     {
         ArgumentNullException.ThrowIfNull(program);
         Twin.Bind(program);
-        _programs[hook] = program;
+        _programs[hook] = (hook, program);
     }
 
     /// <inheritdoc/>
@@ -82,14 +82,14 @@ public sealed class TwinDatapath : IDatapath
         var verdict = XdpAction.Pass;
         if (_programs.TryGetValue(new Hook(HookKind.Xdp, interfaceName, interfaceIndex), out var edge))
         {
-            var result = Twin.Run((XdpProgram)edge, packet, new XdpRunOptions((uint)interfaceIndex));
+            var result = Twin.Run((XdpProgram)edge.Program, packet, new XdpRunOptions((uint)interfaceIndex));
             verdict = result.Action;
             packet = verdict == XdpAction.Pass ? result.Packet.ToArray() : packet;
         }
 
         if (verdict == XdpAction.Pass && _programs.TryGetValue(new Hook(outgoing ? HookKind.TcEgress : HookKind.TcIngress, interfaceName, interfaceIndex), out var flows))
         {
-            Twin.Run((TcProgram)flows, packet, new TcRunOptions((uint)interfaceIndex, outgoing ? 0 : (uint)interfaceIndex));
+            Twin.Run((TcProgram)flows.Program, packet, new TcRunOptions((uint)interfaceIndex, outgoing ? 0 : (uint)interfaceIndex));
         }
 
         return verdict;

@@ -85,7 +85,8 @@ internal static class TranslatedFlows
         if (other is { } two)
         {
             isTold |= two.End != FlowEnd.None;
-            merged = one.FirstSeen <= two.FirstSeen ? one : two;
+            // The first packet tells who began; in doubt it was that to the backend.
+            merged = one.FirstSeen < two.FirstSeen ? one : two;
             merged.LastSeen = Math.Max(one.LastSeen, two.LastSeen);
             merged.Sent = one.Sent.Packets > 0 ? one.Sent : two.Sent;
             merged.Received = one.Received.Packets > 0 ? one.Received : two.Received;

@@ -67,6 +67,52 @@ public class SurvivalTests
     }
 
     [KernelFact]
+    public async Task A_block_stays_in_force_on_an_interface_that_is_renamed_also_over_a_restart()
+    {
+        using var hosts = new TwoHosts();
+        await hosts.BuildAsync();
+        await File.WriteAllTextAsync(
+            hosts.ResourceFile,
+            $"apiVersion: skep.dev/v1\nkind: BlockList\nmetadata: {{name: peer}}\nspec: {{interfaces: [cable], entries: [{TwoHosts.PeerAddress}]}}\n");
+        using (var agent = await hosts.StartAgentAsync())
+        {
+            Assert.False(await hosts.ReachesAsync());
+            await hosts.RenameAsync("cable", "wan0");
+            await Eventually.HoldsAsync(
+                async () => (await hosts.SkepAsync("status")).Output.Contains("'cable' is called 'wan0' now", StringComparison.Ordinal), s_limit, () => agent.Output);
+            Assert.False(await hosts.ReachesAsync());
+            agent.Kill();
+            await agent.EndsAsync(s_limit);
+        }
+
+        using var next = await hosts.StartAgentAsync();
+        Assert.False(await hosts.ReachesAsync());
+        Assert.Contains("'cable' is called 'wan0' now", (await hosts.SkepAsync("status")).Output, StringComparison.Ordinal);
+
+        await hosts.RenameAsync("wan0", "cable");
+        await Eventually.HoldsAsync(
+            async () => !(await hosts.SkepAsync("status")).Output.Contains("is called", StringComparison.Ordinal), s_limit, () => next.Output);
+        Assert.False(await hosts.ReachesAsync());
+        await File.WriteAllTextAsync(hosts.ResourceFile, "# none");
+        await Eventually.HoldsAsync(hosts.ReachesAsync, s_limit, () => next.Output);
+    }
+
+    [KernelFact]
+    public async Task A_block_takes_effect_though_the_resources_were_never_good()
+    {
+        using var hosts = new TwoHosts();
+        await hosts.BuildAsync();
+        await File.WriteAllTextAsync(hosts.ResourceFile, "kind: [");
+        using var agent = await hosts.StartAgentAsync();
+        Assert.True(await hosts.ReachesAsync());
+
+        var blocked = await hosts.SkepAsync("block", TwoHosts.PeerAddress, "--interface", "cable");
+
+        Assert.True(blocked.Code == 0, blocked.Output);
+        Assert.False(await hosts.ReachesAsync());
+    }
+
+    [KernelFact]
     public async Task Flows_and_drops_of_real_packets_are_shown()
     {
         using var hosts = new TwoHosts();

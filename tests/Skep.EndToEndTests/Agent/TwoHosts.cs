@@ -59,6 +59,14 @@ internal sealed class TwoHosts : IDisposable
         return (await process.EndsAsync(s_limit), process.Output);
     }
 
+    /// <summary>Gives the cable of the host another name.</summary>
+    public async Task RenameAsync(string from, string to)
+    {
+        await IpAsync("-n", _host, "link", "set", from, "down");
+        await IpAsync("-n", _host, "link", "set", from, "name", to);
+        await IpAsync("-n", _host, "link", "set", to, "up");
+    }
+
     /// <summary>Whether a datagram of the peer reaches a socket of the host.</summary>
     public async Task<bool> ReachesAsync()
     {

@@ -1,5 +1,8 @@
 using System.Net;
+using Microsoft.Extensions.Logging.Abstractions;
+using Skep.Agent;
 using Skep.Bpf.Programming;
+using Skep.Engine;
 
 namespace Skep.Tests.Agent;
 
@@ -72,5 +75,72 @@ public class BlockTests
         var (platform, _) = bed.Start();
         using var __ = platform;
         Assert.Contains("BlockList/bad", platform.Unblock(IPNetwork.Parse("203.0.113.7/32")));
+    }
+
+    [Fact]
+    public void A_block_takes_effect_though_the_resources_were_never_good()
+    {
+        using var bed = new AgentBed();
+        bed.Write("kind: [");
+        var (platform, twin) = bed.Start();
+        using (platform)
+        {
+            var (block, refusal) = platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", ["capture"], false);
+            Assert.Null(refusal);
+            Assert.Equal("command", block!.Origin);
+            Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+            Assert.False(platform.ResourcesStatus().Current);
+        }
+
+        // Nor does a block of before the restart depend on the files.
+        var (again, twinAgain) = bed.Start();
+        using var _ = again;
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twinAgain, "203.0.113.7", "192.0.2.1"));
+        bed.Write(AgentBed.BlockList("198.51.100.1"));
+        Assert.True(again.Reload());
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twinAgain, "203.0.113.7", "192.0.2.1"));
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twinAgain, "198.51.100.1", "192.0.2.1"));
+    }
+
+    [Fact]
+    public void Where_an_earlier_agent_enforces_what_nobody_knows_a_block_is_refused_with_what_to_do_and_nothing_is_touched()
+    {
+        using var bed = new AgentBed();
+        bed.Write("kind: [");
+        var opened = OpenedDatapath.Open(bed.Options, TimeProvider.System);
+        var twin = (TwinDatapath)opened.Datapath;
+        twin.Attach(new Hook(HookKind.Xdp, OpenedDatapath.CaptureInterface, 1), new DropsAll());
+        using var platform = new Platform(bed.Options, opened, TimeProvider.System, NullLogger<Platform>.Instance);
+        platform.Start();
+
+        var refusal = platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", ["capture"], false).Refusal;
+        Assert.Contains("Mend the resources", refusal, StringComparison.Ordinal);
+        Assert.Contains("skep down", platform.Unblock(IPNetwork.Parse("203.0.113.7/32")), StringComparison.Ordinal);
+        Assert.Contains(platform.Status().Notices, n => refusal!.EndsWith(n, StringComparison.Ordinal));
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "203.0.113.8", "192.0.2.1"));
+
+        bed.Write(AgentBed.BlockList("203.0.113.7"));
+        Assert.True(platform.Reload());
+        Assert.Equal(XdpAction.Pass, AgentBed.Send(twin, "203.0.113.8", "192.0.2.1"));
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+    }
+
+    [Fact]
+    public void A_state_directory_that_takes_nothing_does_not_keep_a_source_from_being_blocked()
+    {
+        using var bed = new AgentBed();
+        File.WriteAllText(bed.Options.Paths.State, "");
+        var (platform, twin) = bed.Start();
+        using var _ = platform;
+
+        Assert.Null(platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", ["capture"], false).Refusal);
+
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+        Assert.Contains(platform.Status().Notices, n => n.StartsWith("blocks by command are in force but", StringComparison.Ordinal));
+    }
+
+    private sealed class DropsAll : XdpProgram
+    {
+        public override XdpAction Run(ref XdpContext context) => XdpAction.Drop;
     }
 }
