@@ -63,6 +63,9 @@ internal sealed partial class Platform : IDisposable
     /// <summary>Whether everything that is asked for has been put into force once.</summary>
     public bool IsReady { get; private set; }
 
+    /// <summary>What runs the programs.</summary>
+    internal IDatapath Datapath => _datapath;
+
     /// <summary>The interfaces there are.</summary>
     private Func<IReadOnlyList<HostInterface>> Interfaces { get; }
 

@@ -53,7 +53,14 @@ internal static class ApiEndpoints
     private static IResult Flows(HttpContext context, Platform platform)
     {
         var wrong = FlowFilter.TryRead(name => context.Request.Query[name] is [{ Length: > 0 } value, ..] ? value : null, out var filter);
-        return wrong is null ? TypedResults.Ok(platform.Flows(filter)) : Problem(StatusCodes.Status400BadRequest, "The filter cannot be read", wrong);
+        if (wrong is not null)
+        {
+            return Problem(StatusCodes.Status400BadRequest, "The filter cannot be read", wrong);
+        }
+
+        var view = platform.Flows(filter);
+        context.Response.RegisterForDispose(view);
+        return TypedResults.Ok(view);
     }
 
     private static IResult Block(BlockRequest request, Platform platform)

@@ -134,8 +134,11 @@ internal sealed record FlowView
 /// <summary>Packets of a flow that the kernel dropped for one reason.</summary>
 internal sealed record FlowDropView(string Reason, ulong Packets);
 
-/// <summary><c>GET /api/v1/flows</c>.</summary>
-internal sealed record FlowsView(DateTimeOffset Now, int Total, IReadOnlyList<FlowView> Flows);
+/// <summary><c>GET /api/v1/flows</c>. The agent's own holds what its flows are made from: to be disposed of.</summary>
+internal sealed record FlowsView(DateTimeOffset Now, int Total, IReadOnlyList<FlowView> Flows) : IDisposable
+{
+    public void Dispose() => (Flows as IDisposable)?.Dispose();
+}
 
 /// <summary>Packets the kernel dropped for one reason.</summary>
 internal sealed record DropView

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Skep.Agent.Api;
 using Skep.Agent.Metrics;
 using Skep.Bpf.Buffers;
@@ -19,6 +20,7 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall)
     private readonly Lock _walking = new();
     private readonly Queue<FlowRecord> _ended = new();
     private readonly HashSet<FlowKey> _gone = [];
+    private readonly ConcurrentBag<FlowSelection> _selections = [];
     private readonly SortedDictionary<FlowEnd, ulong> _endings = [];
     private readonly TrafficSum _traffic = new();
     private RingBufferReader<FlowEntry>? _reader;
@@ -46,13 +48,14 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall)
         table.Sweep(Ended);
     }
 
-    /// <summary>Flows that match, live ones and those that ended lately.</summary>
+    /// <summary>Flows that match, live ones and those that ended lately; to be disposed of when the answer is written.</summary>
     public FlowsView View(Api.FlowFilter filter, IReadOnlyDictionary<int, string> interfaces)
     {
         // One at a time: what many ask for at once is not in memory at once.
         lock (_walking)
         {
-            using var selection = new FlowSelection(filter.Limit);
+            var selection = _selections.TryTake(out var kept) ? kept : new FlowSelection();
+            selection.Begin(filter.Limit);
             var again = filter.Order == FlowOrder.Retransmits ? table.ReadRetransmits() : null;
             var since = filter.Since is { } moment ? MonotonicOf(moment) : 0;
             lock (_gate)
@@ -85,9 +88,9 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall)
                 }
             }
 
-            var flows = table.Describe(selection.Take());
+            selection.End();
             var now = wall.GetUtcNow();
-            return new FlowsView(now, selection.Offered, [.. flows.Select(f => FlowViews.Of(f, now, interfaces))]);
+            return new FlowsView(now, selection.Offered, new SelectedFlows(selection, table.EventsOf(selection.Records), now, interfaces, _selections.Add));
 
             void Offer(in FlowRecord flow)
             {

@@ -1,28 +1,50 @@
-using System.Buffers;
 using Skep.Flows;
 
 namespace Skep.Agent.Observing;
 
-/// <summary>The flows of highest rank of any number that are offered, in room for those alone. The room comes from the pool and goes back to it.</summary>
-internal sealed class FlowSelection(int limit) : IDisposable
+/// <summary>
+/// The flows of highest rank of any number that are offered, in room for those alone. The room is kept from one selection to the next: arrays of this
+/// size from the shared pool would stay behind for every processor and thread. Not for concurrent use.
+/// </summary>
+internal sealed class FlowSelection
 {
+    private const int AtFirst = 256;
+    private static readonly Comparer<(ulong Rank, int Place)> s_highestFirst = Comparer<(ulong Rank, int Place)>.Create((a, b) => b.Rank.CompareTo(a.Rank));
+
     // A heap: the lowest rank of those that are kept stands first. Records stay where they are, ranks with the places of their records move.
-    private (ulong Rank, int Place)[] _ranks = ArrayPool<(ulong, int)>.Shared.Rent(Math.Min(limit, 256));
-    private FlowRecord[] _records = ArrayPool<FlowRecord>.Shared.Rent(Math.Min(limit, 256));
+    private (ulong Rank, int Place)[] _ranks = [];
+    private FlowRecord[] _records = [];
+    private int _limit;
     private int _count;
 
     /// <summary>Flows that were offered.</summary>
     public int Offered { get; private set; }
 
+    /// <summary>Flows in the selection.</summary>
+    public int Count => _count;
+
+    /// <summary>The selection, in no order.</summary>
+    public ReadOnlySpan<FlowRecord> Records => _records.AsSpan(0, _count);
+
+    /// <summary>Begins a selection of at most <paramref name="limit"/> flows.</summary>
+    public void Begin(int limit) => (_limit, _count, Offered) = (limit, 0, 0);
+
     /// <summary>Takes a flow into the selection, in the place of the lowest one when there is no room.</summary>
     public void Offer(ulong rank, in FlowRecord flow)
     {
         Offered++;
-        if (_count < limit)
+        if (_count < _limit)
         {
-            Grow();
+            if (_count == _records.Length)
+            {
+                var larger = Math.Min(_limit, Math.Max(AtFirst, _count * 2));
+                Array.Resize(ref _records, larger);
+                Array.Resize(ref _ranks, larger);
+            }
+
             _records[_count] = flow;
-            Raise(_count++, (rank, _count - 1));
+            Raise(_count, (rank, _count));
+            _count++;
         }
         else if (rank > _ranks[0].Rank)
         {
@@ -32,46 +54,11 @@ internal sealed class FlowSelection(int limit) : IDisposable
         }
     }
 
-    /// <summary>The selection, highest rank first; nothing is selected afterwards. Valid until this is disposed of.</summary>
-    public ReadOnlySpan<FlowRecord> Take()
-    {
-        var sorted = ArrayPool<FlowRecord>.Shared.Rent(_count);
-        Array.Sort(_ranks, 0, _count, Comparer<(ulong Rank, int Place)>.Create((a, b) => b.Rank.CompareTo(a.Rank)));
-        for (var i = 0; i < _count; i++)
-        {
-            sorted[i] = _records[_ranks[i].Place];
-        }
+    /// <summary>The flow of the given place in the order of ranks, highest first, once <see cref="End"/> was called.</summary>
+    public ref readonly FlowRecord this[int index] => ref _records[_ranks[index].Place];
 
-        ArrayPool<FlowRecord>.Shared.Return(_records);
-        _records = sorted;
-        var count = _count;
-        _count = 0;
-        return _records.AsSpan(0, count);
-    }
-
-    public void Dispose()
-    {
-        ArrayPool<(ulong, int)>.Shared.Return(_ranks);
-        ArrayPool<FlowRecord>.Shared.Return(_records);
-        (_ranks, _records) = ([], []);
-    }
-
-    private void Grow()
-    {
-        Larger(ref _ranks);
-        Larger(ref _records);
-    }
-
-    private void Larger<T>(ref T[] array)
-    {
-        if (_count == array.Length)
-        {
-            var larger = ArrayPool<T>.Shared.Rent(Math.Min(limit, _count * 2));
-            array.AsSpan(0, _count).CopyTo(larger);
-            ArrayPool<T>.Shared.Return(array);
-            array = larger;
-        }
-    }
+    /// <summary>Ends the selection: puts it in order, and nothing may be offered until the next one begins.</summary>
+    public void End() => Array.Sort(_ranks, 0, _count, s_highestFirst);
 
     private void Raise(int at, (ulong Rank, int Place) item)
     {

@@ -46,9 +46,12 @@ internal sealed class TrafficSum
             if (_seen.Count > live + 1024)
             {
                 // Flows that left the table.
-                foreach (var key in _seen.Where(s => s.Value.Round != _round).Select(s => s.Key).ToArray())
+                foreach (var (key, seen) in _seen)
                 {
-                    _seen.Remove(key);
+                    if (seen.Round != _round)
+                    {
+                        _seen.Remove(key);
+                    }
                 }
             }
         }

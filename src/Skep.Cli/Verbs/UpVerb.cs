@@ -40,7 +40,7 @@ internal static class UpVerb
         using var timer = new PeriodicTimer(s_pause);
         do
         {
-            var answer = platform.Flows(new FlowFilter { Since = since, Limit = 200 });
+            using var answer = platform.Flows(new FlowFilter { Since = since, Limit = 200 });
             foreach (var flow in follower.News(answer))
             {
                 FlowPrinter.WriteLine(console, flow);

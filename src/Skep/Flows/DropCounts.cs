@@ -14,6 +14,7 @@ internal sealed class DropCounts
             return;
         }
 
+        _drops.EnsureCapacity(flows.Length);
         foreach (ref readonly var flow in flows)
         {
             var (first, second) = Conversation.Of(in flow);

@@ -63,26 +63,16 @@ public sealed class FlowTable(
     {
         var records = new List<FlowRecord>();
         Walk((in FlowRecord flow) => records.Add(flow));
-        return [.. Describe(CollectionsMarshal.AsSpan(records)).Where(f => filter is null || filter.Matches(f))];
+        var events = EventsOf(CollectionsMarshal.AsSpan(records));
+        return [.. records.Select(r => events.Describe(in r)).Where(f => filter is null || filter.Matches(f))];
     }
 
     /// <summary>The first <paramref name="count"/> flows that match, largest first.</summary>
     public ImmutableArray<Flow> Top(int count, FlowRank rank = FlowRank.Bytes, FlowFilter? filter = null) =>
         [.. Read(filter).OrderByDescending(f => Value(f, rank)).ThenBy(f => f.ToString(), StringComparer.Ordinal).Take(count)];
 
-    /// <summary>Flows in full, with what the kernel dropped and sent again of them, in the order of <paramref name="records"/>.</summary>
-    public ImmutableArray<Flow> Describe(ReadOnlySpan<FlowRecord> records)
-    {
-        var (now, again, dropped) = (Now, ReadRetransmits(), new DropCounts(drops, records));
-        var flows = ImmutableArray.CreateBuilder<Flow>(records.Length);
-        foreach (ref readonly var record in records)
-        {
-            var flow = Flow.From(record.Entry, now) with { KernelRetransmits = again.Of(in record), Drops = dropped.Of(in record) };
-            flows.Add(record.Translation is { } t ? flow with { Backend = t.Backend, BackendPort = t.BackendPort } : flow);
-        }
-
-        return flows.MoveToImmutable();
-    }
+    /// <summary>What the kernel dropped and sent again of flows.</summary>
+    public FlowEvents EventsOf(ReadOnlySpan<FlowRecord> records) => new(Now, ReadRetransmits(), new DropCounts(drops, records));
 
     /// <summary>The flow of an end event, by the name that those of the table have.</summary>
     public FlowRecord OfEvent(in FlowEntry entry) => TranslatedFlows.Of(in entry, translations);

@@ -1,0 +1,19 @@
+namespace Skep.Flows;
+
+/// <summary>What the kernel dropped and sent again of some flows at one moment: joins it to each of them.</summary>
+public sealed class FlowEvents
+{
+    private readonly ulong _now;
+    private readonly RetransmitCounts _again;
+    private readonly DropCounts _dropped;
+
+    internal FlowEvents(ulong now, RetransmitCounts again, DropCounts dropped) => (_now, _again, _dropped) = (now, again, dropped);
+
+    /// <summary>The flow in full.</summary>
+    /// <param name="record">One of those that the events were read for; of others no drops are known.</param>
+    public Flow Describe(in FlowRecord record)
+    {
+        var flow = Flow.From(record.Entry, _now) with { KernelRetransmits = _again.Of(in record), Drops = _dropped.Of(in record) };
+        return record.Translation is { } t ? flow with { Backend = t.Backend, BackendPort = t.BackendPort } : flow;
+    }
+}
