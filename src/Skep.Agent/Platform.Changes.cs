@@ -88,15 +88,40 @@ internal sealed partial class Platform
                 return (null, refusal);
             }
 
-            var until = _wall.GetUtcNow() + duration;
-            _blocks.Add(new ManualBlock(prefix.ToString(), reason, until, [.. where]));
+            var before = _blocks.Current.FirstOrDefault(b => b.Prefix == prefix.ToString());
+            _blocks.Add(new ManualBlock(prefix.ToString(), reason, _wall.GetUtcNow() + duration, [.. where]));
             ApplyEdge();
             Reconcile();
-            var inForce = Blocks().FirstOrDefault(b => b.Prefix == Shown(prefix));
-            return inForce is null || !_problems.IsEmpty && _problems.Any(p => p.Message.StartsWith(Shown(prefix) + " is not blocked", StringComparison.Ordinal))
-                ? (null, $"{Shown(prefix)} could not be blocked; 'skep status' says why.")
-                : (inForce, null);
+            if (_problems.FirstOrDefault(p => p.Id == "not-in-force" && p.Message.StartsWith(Shown(prefix) + " is not blocked", StringComparison.Ordinal)) is { } problem)
+            {
+                // What was refused must not come into force by itself when there is room.
+                TakeBack(prefix, before);
+                return (null, $"{problem.Message}.");
+            }
+
+            if (_hooks.Refusals.FirstOrDefault(r => r.Key.Kind == HookKind.Xdp && _enforcedOn.TryGetValue(r.Key.InterfaceIndex, out var name) && where.Contains(name)) is { Value: { } message } refused)
+            {
+                TakeBack(prefix, before);
+                return (null, $"{Shown(prefix)} is not blocked: no program can be attached to {refused.Key.Target}: {message}");
+            }
+
+            return (Blocks().First(b => b.Prefix == Shown(prefix)), null);
         }
+    }
+
+    private void TakeBack(IPNetwork prefix, ManualBlock? before)
+    {
+        if (before is null)
+        {
+            _blocks.Remove(prefix);
+        }
+        else
+        {
+            _blocks.Add(before);
+        }
+
+        ApplyEdge();
+        Reconcile();
     }
 
     /// <summary>Takes back a block by command; null, or why not.</summary>

@@ -133,6 +133,11 @@ internal sealed partial class Platform
     {
         var missing = _edge.Plan.Interfaces.Keys.Except(_enforcedOn.Values, StringComparer.Ordinal).ToArray();
         List<string> notices = [.. _notices, .. _datapath.Notices];
+        if (_flows.Notice is { } unseen)
+        {
+            notices.Add(unseen);
+        }
+
         if (_notKept is not null)
         {
             notices.Add(_notKept);

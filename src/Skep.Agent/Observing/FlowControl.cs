@@ -1,5 +1,6 @@
 using Skep.Agent.Api;
 using Skep.Agent.Metrics;
+using Skep.Bpf.Btf;
 using Skep.Bpf.Programming;
 using Skep.Engine;
 using Skep.Flows;
@@ -22,8 +23,12 @@ internal sealed class FlowControl : IDisposable
     public FlowControl(IDatapath datapath, TimeProvider clock, TimeProvider wall, TranslationLookup translations)
     {
         _datapath = datapath;
-        // Events of the kernel happen in the kernel only.
-        _hasEvents = datapath.Name == "kernel";
+        // Events of the kernel happen in the kernel only, and what they tell is read by its types.
+        var isKernel = datapath.Name == "kernel";
+        _hasEvents = isKernel && BtfFile.Kernel is not null;
+        Notice = isKernel && !_hasEvents
+            ? "this kernel has no BTF (/sys/kernel/btf/vmlinux): no drop reasons, retransmits and TCP states; use one with CONFIG_DEBUG_INFO_BTF"
+            : null;
         _maps = new FlowMaps();
         _ingress = new FlowProgram(_maps, FlowHook.Ingress);
         _egress = new FlowProgram(_maps, FlowHook.Egress);
@@ -36,6 +41,9 @@ internal sealed class FlowControl : IDisposable
         _states = new KernelEventLog("sock", time);
         _events = [new DropProgram(_drops.Maps), new RetransmitProgram(_retransmits.Maps), new SocketStateProgram(_states.Maps)];
     }
+
+    /// <summary>What people should know: what is not observed here and why; null when all is.</summary>
+    public string? Notice { get; }
 
     /// <summary>Flows, live and ended lately.</summary>
     public FlowLog Table { get; }

@@ -90,7 +90,8 @@ internal sealed class FlowLog(FlowMaps maps, FlowTable table, TimeProvider wall)
 
             selection.End();
             var now = wall.GetUtcNow();
-            return new FlowsView(now, selection.Offered, new SelectedFlows(selection, table.EventsOf(selection.Records), now, interfaces, _selections.Add));
+            selection.Events = table.EventsOf(selection.Records, selection.Events);
+            return new FlowsView(now, selection.Offered, new SelectedFlows(selection, now, interfaces, _selections.Add));
 
             void Offer(in FlowRecord flow)
             {

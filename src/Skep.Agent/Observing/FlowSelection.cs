@@ -20,6 +20,9 @@ internal sealed class FlowSelection
     /// <summary>Flows that were offered.</summary>
     public int Offered { get; private set; }
 
+    /// <summary>What happened to the selected flows; kept for its memory like the rest.</summary>
+    public FlowEvents? Events { get; set; }
+
     /// <summary>Flows in the selection.</summary>
     public int Count => _count;
 

@@ -8,7 +8,7 @@ namespace Skep.Agent.Observing;
 /// Flows of an answer, put into words one by one as the answer is written: none of them is kept, because thousands of short-lived objects at once
 /// would outlive their collection and stay behind for long. Disposing of it gives the room of the selection back.
 /// </summary>
-internal sealed class SelectedFlows(FlowSelection selection, FlowEvents events, DateTimeOffset now, IReadOnlyDictionary<int, string> interfaces, Action<FlowSelection> giveBack)
+internal sealed class SelectedFlows(FlowSelection selection, DateTimeOffset now, IReadOnlyDictionary<int, string> interfaces, Action<FlowSelection> giveBack)
     : IReadOnlyList<FlowView>, IDisposable
 {
     private FlowSelection? _selection = selection;
@@ -17,7 +17,7 @@ internal sealed class SelectedFlows(FlowSelection selection, FlowEvents events, 
 
     private FlowSelection Selection => _selection ?? throw new ObjectDisposedException(nameof(SelectedFlows));
 
-    public FlowView this[int index] => FlowViews.Of(events.Describe(in Selection[index]), now, interfaces);
+    public FlowView this[int index] => FlowViews.Of(Selection.Events!.Describe(in Selection[index]), now, interfaces);
 
     public IEnumerator<FlowView> GetEnumerator()
     {

@@ -2,13 +2,16 @@ using System.Collections.Immutable;
 
 namespace Skep.Flows;
 
-/// <summary>What the kernel dropped of some flows. Of the others nothing is kept, however many they are.</summary>
+/// <summary>
+/// What the kernel dropped of some flows. Of the others nothing is kept, however many they are. Reading again uses the same memory.
+/// </summary>
 internal sealed class DropCounts
 {
     private readonly Dictionary<Conversation, List<FlowDrop>?> _drops = [];
 
-    public DropCounts(KernelEventMaps? maps, ReadOnlySpan<FlowRecord> flows)
+    public void Read(KernelEventMaps? maps, ReadOnlySpan<FlowRecord> flows)
     {
+        _drops.Clear();
         if (maps is null)
         {
             return;

@@ -3,11 +3,15 @@ namespace Skep.Flows;
 /// <summary>What the kernel dropped and sent again of some flows at one moment: joins it to each of them.</summary>
 public sealed class FlowEvents
 {
-    private readonly ulong _now;
-    private readonly RetransmitCounts _again;
-    private readonly DropCounts _dropped;
+    private readonly DropCounts _dropped = new();
+    private RetransmitCounts _again = new(null);
+    private ulong _now;
 
-    internal FlowEvents(ulong now, RetransmitCounts again, DropCounts dropped) => (_now, _again, _dropped) = (now, again, dropped);
+    internal void Read(ulong now, RetransmitCounts again, KernelEventMaps? drops, ReadOnlySpan<FlowRecord> flows)
+    {
+        (_now, _again) = (now, again);
+        _dropped.Read(drops, flows);
+    }
 
     /// <summary>The flow in full.</summary>
     /// <param name="record">One of those that the events were read for; of others no drops are known.</param>

@@ -71,8 +71,15 @@ public sealed class FlowTable(
     public ImmutableArray<Flow> Top(int count, FlowRank rank = FlowRank.Bytes, FlowFilter? filter = null) =>
         [.. Read(filter).OrderByDescending(f => Value(f, rank)).ThenBy(f => f.ToString(), StringComparer.Ordinal).Take(count)];
 
-    /// <summary>What the kernel dropped and sent again of flows.</summary>
-    public FlowEvents EventsOf(ReadOnlySpan<FlowRecord> records) => new(Now, ReadRetransmits(), new DropCounts(drops, records));
+    /// <summary>What the kernel dropped and sent again of flows until now.</summary>
+    /// <param name="records">The flows.</param>
+    /// <param name="again">What is not needed any more, whose memory is used again; null for none.</param>
+    public FlowEvents EventsOf(ReadOnlySpan<FlowRecord> records, FlowEvents? again = null)
+    {
+        var events = again ?? new FlowEvents();
+        events.Read(Now, ReadRetransmits(), drops, records);
+        return events;
+    }
 
     /// <summary>The flow of an end event, by the name that those of the table have.</summary>
     public FlowRecord OfEvent(in FlowEntry entry) => TranslatedFlows.Of(in entry, translations);

@@ -40,12 +40,13 @@ internal sealed class TwoHosts : IDisposable
     }
 
     /// <summary>Starts an agent on the host. By nsenter, not 'ip netns exec': that would hide the BPF file system behind a fresh /sys.</summary>
-    public async Task<ChildProcess> StartAgentAsync()
+    public async Task<ChildProcess> StartAgentAsync(bool withoutBtf = false)
     {
+        string[] hidden = withoutBtf ? ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /sys/kernel/btf && exec \"$@\"", "sh"] : [];
         var agent = ChildProcess.Start(
             "nsenter",
             [
-                $"--net=/run/netns/{_host}", "dotnet", "exec", Path.Combine(AppContext.BaseDirectory, "Skep.Cli.dll"),
+                $"--net=/run/netns/{_host}", .. hidden, "dotnet", "exec", Path.Combine(AppContext.BaseDirectory, "Skep.Cli.dll"),
                 "agent", "--instance", Instance, "--state", State, "--resources", ResourceFile, "--engine", "kernel", "--listen", "off",
             ]);
         await Eventually.HoldsAsync(async () => (await SkepAsync("status")).Code == 0, s_limit, () => agent.Output);

@@ -139,6 +139,25 @@ public class BlockTests
         Assert.Contains(platform.Status().Notices, n => n.StartsWith("blocks by command are in force but", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public void A_block_that_finds_no_room_is_refused_with_the_reason_and_does_not_come_into_force_later()
+    {
+        using var bed = new AgentBed();
+        var entries = string.Join(", ", Enumerable.Range(0, 65536).Select(i => $"10.1.{i >> 8}.{i & 255}"));
+        bed.Write(AgentBed.BlockList(entries));
+        var (platform, twin) = bed.Start();
+        using var _ = platform;
+
+        var refusal = platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", [], false).Refusal;
+
+        Assert.Equal("203.0.113.7 is not blocked: the list is full at 65536 addresses.", refusal);
+        Assert.Equal((65536, 65536), platform.Status().Maps.Where(m => m.Name == "edge_blocked").Select(m => (m.Entries, m.Capacity)).Single());
+        Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "10.1.255.255", "192.0.2.1"));
+        bed.Write(AgentBed.BlockList("198.51.100.1"));
+        Assert.True(platform.Reload());
+        Assert.Equal(XdpAction.Pass, AgentBed.Send(twin, "203.0.113.7", "192.0.2.1"));
+    }
+
     private sealed class DropsAll : XdpProgram
     {
         public override XdpAction Run(ref XdpContext context) => XdpAction.Drop;
