@@ -10,10 +10,10 @@ internal sealed class FlowQuery
     private readonly Option<string?> _host = Prefix("--host", "Flows to or from this address or prefix.");
     private readonly Option<string?> _from = Prefix("--from", "Flows opened by this address or prefix.");
     private readonly Option<string?> _to = Prefix("--to", "Flows to this address or prefix.");
-    private readonly Option<int?> _port = new("--port") { Description = "Either port.", HelpName = "number" };
+    private readonly Option<int> _port = Number("--port", "Either port.", 0, 65535);
     private readonly Option<string?> _protocol = new("--protocol", "--proto") { Description = "tcp, udp, icmp, ...", HelpName = "name" };
     private readonly Option<string?> _interface = new("--interface", "-i") { Description = "Flows at this interface.", HelpName = "name" };
-    private readonly Option<int> _limit = new("--limit") { Description = "Flows at most.", HelpName = "number" };
+    private readonly Option<int> _limit = Number("--limit", "Flows at most.", 1, Skep.Agent.Api.FlowFilter.MostFlows);
 
     private FlowQuery(int limit) => _limit.DefaultValueFactory = _ => limit;
 
@@ -21,14 +21,6 @@ internal sealed class FlowQuery
     public static FlowQuery On(VerbCommand verb, int limit)
     {
         var query = new FlowQuery(limit);
-        query._port.Validators.Add(Range(query._port, 0, 65535));
-        query._limit.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<int>() is < 1 or > Skep.Agent.Api.FlowFilter.MostFlows)
-            {
-                result.AddError($"--limit: a whole number from 1 to {Skep.Agent.Api.FlowFilter.MostFlows}.");
-            }
-        });
         foreach (var option in new Option[] { query._host, query._from, query._to, query._port, query._protocol, query._interface, query._limit })
         {
             verb.Add(option);
@@ -44,7 +36,7 @@ internal sealed class FlowQuery
         Add("host", result.GetValue(_host));
         Add("from", result.GetValue(_from));
         Add("to", result.GetValue(_to));
-        Add("port", result.GetValue(_port)?.ToString(CultureInfo.InvariantCulture));
+        Add("port", result.GetResult(_port) is null ? null : result.GetValue(_port).ToString(CultureInfo.InvariantCulture));
         Add("protocol", result.GetValue(_protocol));
         Add("interface", result.GetValue(_interface));
         Add("since", since?.ToUniversalTime().ToString("O", CultureInfo.InvariantCulture));
@@ -72,11 +64,18 @@ internal sealed class FlowQuery
         return option;
     }
 
-    private static Action<System.CommandLine.Parsing.OptionResult> Range(Option<int?> option, int least, int most) => result =>
+    private static Option<int> Number(string name, string description, int least, int most) => new(name)
     {
-        if (result.GetValueOrDefault<int?>() is { } number && (number < least || number > most))
+        Description = description,
+        HelpName = "number",
+        CustomParser = result =>
         {
-            result.AddError($"{option.Name}: a whole number from {least} to {most}.");
-        }
+            if (!int.TryParse(result.Tokens[0].Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number) || number < least || number > most)
+            {
+                result.AddError($"{name}: a whole number from {least} to {most}.");
+            }
+
+            return number;
+        },
     };
 }

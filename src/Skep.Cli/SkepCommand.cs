@@ -69,7 +69,7 @@ internal static class SkepCommand
         {
             foreach (var problem in parsed.Errors)
             {
-                error.WriteLine($"skep: {Safe.Text(problem.Message)}");
+                error.WriteLine($"skep: {Safe.Text(InWords(problem.Message))}");
             }
 
             if (arguments.Length > 0 && !root.Subcommands.Any(c => c.Name == arguments[0]) && NearestName.Of(arguments[0], root.Subcommands.Select(c => c.Name)) is { } near)
@@ -141,5 +141,15 @@ internal static class SkepCommand
         }
 
         return string.Join(' ', names);
+    }
+
+    // The parser lists choices on lines of their own and names types of the framework.
+    private static string InWords(string message)
+    {
+        const string type = " as expected type '";
+        var text = message.Replace(":\n\t", ": ", StringComparison.Ordinal).Replace("\n\t", ", ", StringComparison.Ordinal);
+        return text.IndexOf(type, StringComparison.Ordinal) is >= 0 and var at
+            ? text[..at] + (text.Contains("Double", StringComparison.Ordinal) ? ": it takes a number." : ": it takes a whole number.")
+            : text;
     }
 }

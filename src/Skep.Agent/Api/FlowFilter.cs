@@ -69,6 +69,12 @@ internal sealed record FlowFilter
             return $"order: '{Node.Quote(word)}' is none of {string.Join(", ", Enum.GetNames<FlowOrder>()).ToLowerInvariant()}";
         }
 
+        var protocol = query("protocol")?.ToLowerInvariant();
+        if (protocol is not null && !FlowViews.IsProtocol(protocol))
+        {
+            return $"protocol: '{Node.Quote(protocol)}' is no protocol; write tcp, udp, icmp, icmpv6 or a number";
+        }
+
         DateTimeOffset? since = null;
         if (query("since") is { } time)
         {
@@ -89,7 +95,7 @@ internal sealed record FlowFilter
             Limit = limit ?? 1000,
             Order = order,
             Since = since,
-            Protocol = query("protocol")?.ToLowerInvariant(),
+            Protocol = protocol,
             Interface = query("interface"),
         };
         return null;

@@ -49,6 +49,9 @@ internal static class FlowViews
     /// <summary><c>tcp</c>, <c>udp</c>, <c>icmp</c>; a number when it has no name.</summary>
     public static string NameOf(IpProtocol protocol) => s_protocols[(byte)protocol];
 
+    /// <summary>Whether a flow can have a protocol of that name.</summary>
+    public static bool IsProtocol(string name) => s_protocols.Contains(name, StringComparer.Ordinal);
+
     /// <summary>Name of the interface of a flow; its number when it is gone.</summary>
     public static string InterfaceOf(in FlowKey key, IReadOnlyDictionary<int, string> interfaces) => InterfaceOf((int)key.Interface, interfaces);
 

@@ -35,6 +35,7 @@ public class ApiTests
     [InlineData("GET", "/api/v1/flows?port=99999", null, 400)]
     [InlineData("GET", "/api/v1/flows?host=%1b%5b31m", null, 400)]
     [InlineData("GET", "/api/v1/flows?order=0", null, 400)]
+    [InlineData("GET", "/api/v1/flows?protocol=tpc", null, 400)]
     [InlineData("POST", "/api/v1/blocks", "{bad", 400)]
     [InlineData("POST", "/api/v1/blocks", "{\"prefix\":\"1.2.3.4\",\"zork\":1}", 400)]
     [InlineData("POST", "/api/v1/blocks", "{\"prefix\":\"1.2.3.4/8\"}", 400)]
