@@ -19,7 +19,7 @@ BpfProgram[] programs =
 ];
 var rows = new List<BenchmarkRow>();
 var source = Path.Combine(AppContext.BaseDirectory, "edge.c");
-var (_, clang) = ClangObject.CompileTimed(source, $"-DRING_SIZE={options.RingSize}");
+var (_, clang) = ClangObject.CompileTimed(source);
 var began = Stopwatch.GetTimestamp();
 var begun = Environment.CpuUsage.TotalTime;
 foreach (var program in programs)

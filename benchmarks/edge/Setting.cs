@@ -51,7 +51,7 @@ internal sealed class Setting : IDisposable
     /// <summary>The baseline for the same options.</summary>
     internal static ClangObject CompileClang(EdgeOptions options)
     {
-        List<string> defines = [$"-DRING_SIZE={options.RingSize}"];
+        List<string> defines = [];
         if (options.RateLimit is { } rate)
         {
             var interval = 1_000_000_000UL / rate.PacketsPerSecond;

@@ -2,7 +2,6 @@
 // It is the baseline of this benchmark and no part of the product. Maps are undefined symbols which the benchmark patches with the
 // descriptors of the maps that the C# program uses, so that both work on the same entries.
 //   -DRATE_INTERVAL=ns -DRATE_TOLERANCE=ns   with the rate limit, as constants, like the frozen options of the C# program
-//   -DRING_SIZE=n                            slots of a ring
 #define SEC(name) __attribute__((section(name), used))
 #define INLINE static inline __attribute__((always_inline))
 
@@ -35,7 +34,7 @@ struct counter { u64 packets, bytes; };
 struct rule { u64 expires, packets, bytes, own_expiry; };
 struct prefix_key { u32 length, a, b, c, d; };
 struct service_key { struct address address; u32 port, protocol; };
-struct service { u32 id, ring_start; };
+struct service { u32 id, ring_start, ring_slots, reserved; };
 struct backend { struct address address; u16 port, in_use; u32 service; };
 struct backend_counter { u64 connections, packets, bytes, reply_packets, reply_bytes; };
 struct conn_key { struct address source, destination; u32 ports, protocol; };
@@ -384,12 +383,12 @@ INLINE int route_error(const struct packet *p, u8 *end)
 // Balancing
 INLINE int is_closed(const struct conn *c) { return c->end >= (END_CLIENT | END_BACKEND); }
 
-INLINE u32 slot_of(const struct conn_key *key)
+INLINE u32 slot_of(const struct conn_key *key, u32 slots)
 {
     u64 hash = (key->source.upper ^ key->ports) * 0x9E3779B97F4A7C15ull;
     hash = (hash ^ (hash >> 32) ^ key->source.lower) * 0xC2B2AE3D27D4EB4Full;
     hash = (hash ^ (hash >> 29)) * 0x165667B19E3779F9ull;
-    return ((hash >> 32) * RING_SIZE) >> 32;
+    return ((hash >> 32) * slots) >> 32;
 }
 
 INLINE int enter_reply(const struct conn_key *key, const struct conn *reply)
@@ -404,10 +403,10 @@ INLINE int enter_reply(const struct conn_key *key, const struct conn *reply)
     return status < 0 ? TABLE_FULL : FORWARDED;
 }
 
-INLINE int open_connection(const struct conn_key *key, u32 ring_start, struct conn *forward)
+INLINE int open_connection(const struct conn_key *key, const struct service *service, struct conn *forward)
 {
-    u32 slot = slot_of(key);
-    u32 index = ring_start + slot / 4;
+    u32 slot = slot_of(key, service->ring_slots);
+    u32 index = service->ring_start + slot / 4;
     u64 *row = map_lookup(&edge_ring, &index);
     if (!row)
         return NO_BACKEND;
@@ -415,7 +414,7 @@ INLINE int open_connection(const struct conn_key *key, u32 ring_start, struct co
     if (id == 0)
         return NO_BACKEND;
     struct backend *backend = map_lookup(&edge_backends, &id);
-    if (!backend)
+    if (!backend || backend->in_use == 0 || backend->service != service->id)
         return NO_BACKEND;
     struct address address = backend->address;
     u16 port = backend->port;
@@ -480,7 +479,7 @@ INLINE int balance(const struct packet *p, u8 *end, u32 ports, u8 flags, u32 len
     if (!entry)
         return PASSED;
     struct conn connection;
-    int verdict = open_connection(&key, entry->ring_start, &connection);
+    int verdict = open_connection(&key, entry, &connection);
     if (verdict != FORWARDED)
         return verdict;
     struct backend_counter *counter = map_lookup(&edge_be_count, &connection.backend);

@@ -23,6 +23,7 @@ public static class EdgeCorpus
     public static EdgeOptions Options { get; } = new()
     {
         RingSize = 251,
+        RingRows = 1536,
         MaxServices = 16,
         MaxBackends = 64,
         MaxConnections = 1024,

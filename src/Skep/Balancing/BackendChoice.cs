@@ -13,7 +13,7 @@ internal sealed class BackendChoice(BalancerMaps maps)
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
     private readonly LruHashMap<ConnectionKey, Connection> _connections = maps.Connections;
     private readonly Global<uint> _clock = maps.Clock;
-    private readonly uint _ringSize = (uint)maps.RingSize;
+    private readonly bool _hasWideSlots = maps.Slots.IsWide;
 
     // Slots that are tried when a client's port is taken towards a backend: each misses as rarely as the backend holds few of the ring.
     private const int MaxAttempts = 4;
@@ -29,19 +29,19 @@ internal sealed class BackendChoice(BalancerMaps maps)
     }
 
     /// <summary>Opens a connection. Gives <see cref="EdgeVerdict.Forwarded"/>, or why there is none.</summary>
-    internal EdgeVerdict Open(in ConnectionKey key, uint ringStart, out Connection forward)
+    internal EdgeVerdict Open(in ConnectionKey key, in ServiceEntry service, out Connection forward)
     {
         forward = default;
-        var slot = SlotOf(in key, _ringSize);
+        var slot = SlotOf(in key, service.RingSlots);
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var verdict = TryOpen(in key, ringStart, slot, ref forward);
+            var verdict = TryOpen(in key, in service, slot, ref forward);
             if (verdict != EdgeVerdict.PortCollision)
             {
                 return verdict;
             }
 
-            slot = slot + 1 < _ringSize ? slot + 1 : 0;
+            slot = slot + 1 < service.RingSlots ? slot + 1 : 0;
         }
 
         return EdgeVerdict.PortCollision;
@@ -54,23 +54,23 @@ internal sealed class BackendChoice(BalancerMaps maps)
         return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == forward.NewAddress && backend.Port == forward.NewPort;
     }
 
-    private EdgeVerdict TryOpen(in ConnectionKey key, uint ringStart, uint slot, ref Connection forward)
+    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint slot, ref Connection forward)
     {
-        ref var row = ref _ring.Find(ringStart + (slot / BalancerMaps.SlotsPerRow));
+        ref var row = ref _ring.Find(service.RingStart + (_hasWideSlots ? slot >> 1 : slot >> 2));
         if (Unsafe.IsNullRef(ref row))
         {
             return EdgeVerdict.NoBackend;
         }
 
-        var id = (uint)(row >> (int)((slot & 3) << 4)) & 0xFFFF;
+        var id = _hasWideSlots ? (uint)(row >> (int)((slot & 1) << 5)) : (uint)(row >> (int)((slot & 3) << 4)) & 0xFFFF;
         if (id == 0)
         {
             return EdgeVerdict.NoBackend;
         }
 
         ref var backend = ref _backends.Find(id);
-        // Not in use: the ring is being replaced, or could not be.
-        if (Unsafe.IsNullRef(ref backend) || backend.InUse == 0)
+        // Not in use, or another service's: the ring has just been moved or changed, and the client asks again.
+        if (Unsafe.IsNullRef(ref backend) || backend.InUse == 0 || backend.Service != service.Id)
         {
             return EdgeVerdict.NoBackend;
         }

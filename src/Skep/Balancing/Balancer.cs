@@ -6,41 +6,30 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>
-/// User half of the balancer: makes the maps say what a model says. Programs never see a half-written state: backends and the unused ring are written
-/// first, then the service entry is replaced in one step, and what is no longer needed is removed last. Not for concurrent use.
+/// User half of the balancer: makes the maps say what a model says. Programs never see a half-written state: new backends are written first, then
+/// the slots of the ring that change hands, one store each, and backends that are no longer needed are removed last. Not for concurrent use.
 /// </summary>
-public sealed class Balancer
+public sealed partial class Balancer
 {
     private readonly BalancerMaps _maps;
-    private readonly RingWriter _rings;
-    private readonly IdTable<ServiceKey> _services;
-    private readonly IdTable<BackendKey> _backends;
-    private readonly Dictionary<ServiceKey, ServiceEntry> _entries = [];
+    private readonly RingTable _rings;
+    private readonly IdPool _serviceIds;
+    private readonly IdPool _backendIds;
+    private readonly Dictionary<ServiceKey, Served> _served = [];
+    private readonly Dictionary<IpAddress, int> _servicesOfAddress = [];
+    private readonly List<uint> _fresh = [];
+    private readonly HashSet<uint> _removedUdp = [];
 
-    /// <summary>A balancer over maps that are bound; numbers that an earlier agent gave are read from them and kept.</summary>
+    /// <summary>A balancer over maps that are bound; numbers that an earlier agent gave are read from them and kept, and so are the rings.</summary>
     /// <exception cref="BpfException">The kernel refused to read.</exception>
     public Balancer(BalancerMaps maps)
     {
         ArgumentNullException.ThrowIfNull(maps);
         _maps = maps;
-        _rings = new RingWriter(maps);
-        _services = new(0, maps.MaxServices - 1);
-        _backends = new(1, maps.Backends.MaxEntries - 1);
-        maps.Services.ReadAll((key, entry) =>
-        {
-            _entries[key] = entry;
-            if (entry.Id != ServiceEntry.AddressOnly)
-            {
-                _services.Adopt(key, entry.Id);
-            }
-        });
-        maps.Backends.ReadAll((id, entry) =>
-        {
-            if (entry.InUse != 0)
-            {
-                _backends.Adopt(new BackendKey(entry.Service, entry.Address, entry.Port.Value), id);
-            }
-        });
+        _rings = new RingTable(maps);
+        _serviceIds = new(0, maps.MaxServices - 1);
+        _backendIds = new(1, maps.Backends.MaxEntries - 1);
+        Adopt();
     }
 
     /// <summary>What is in effect since the last <see cref="Apply"/>; empty before the first.</summary>
@@ -48,36 +37,73 @@ public sealed class Balancer
 
     /// <summary>
     /// Makes <paramref name="services"/> all there is. What cannot be done is reported and left as it was or left out; the rest takes effect.
-    /// Connections of removed TCP backends live on until they end; those of removed UDP backends are given away anew.
+    /// Connections of removed TCP backends live on until they end; those of removed UDP backends are given away anew. A model that is the very object
+    /// of last time costs nothing.
     /// </summary>
     public ImmutableArray<BalancerProblem> Apply(IReadOnlyList<ServiceModel> services)
     {
         ArgumentNullException.ThrowIfNull(services);
         var problems = ImmutableArray.CreateBuilder<BalancerProblem>();
-        var wanted = new HashSet<ServiceKey>();
-        var states = ImmutableArray.CreateBuilder<ServiceState>();
-        var keptBackends = new HashSet<BackendKey>();
+        var wanted = new Dictionary<ServiceKey, ServiceModel>(services.Count);
         foreach (var service in services)
         {
-            if (!wanted.Add(service.Key))
+            if (!wanted.TryAdd(service.Key, service))
             {
                 problems.Add(new(BalancerProblemKind.OverlappingServices, service,
-                    $"{service.Name}: {service.Endpoint} belongs to '{services.First(s => s.Key.Equals(service.Key)).Name}' already."));
+                    $"{service.Name}: {service.Endpoint} belongs to '{wanted[service.Key].Name}' already."));
             }
-            else if (ApplyService(service, keptBackends, problems) is { } state)
+        }
+
+        foreach (var (key, served) in _served.Where(s => !wanted.ContainsKey(s.Key)).ToArray())
+        {
+            Remove(key, served);
+        }
+
+        _rings.Sizes.Fit([.. wanted.Values.Select(s => s.Backends.Length)]);
+        var states = ImmutableArray.CreateBuilder<ServiceState>(wanted.Count);
+        foreach (var service in wanted.Values)
+        {
+            if (ApplyService(service, problems) is { } state)
             {
                 states.Add(state);
             }
         }
 
-        RemoveServices(wanted);
-        RemoveBackends(keptBackends);
-        Services = states.ToImmutable();
+        Finish();
+        Services = states.DrainToImmutable();
+        return problems.ToImmutable();
+    }
+
+    /// <summary>
+    /// Makes one service of those in effect what <paramref name="service"/> says, as <see cref="Apply"/> does with all; for changes of weights,
+    /// which come often. Nothing happens when there is no such service.
+    /// </summary>
+    public ImmutableArray<BalancerProblem> Update(ServiceModel service)
+    {
+        ArgumentNullException.ThrowIfNull(service);
+        var at = -1;
+        for (var i = 0; i < Services.Length && at < 0; i++)
+        {
+            at = Services[i].Model.Key == service.Key ? i : -1;
+        }
+
+        if (at < 0)
+        {
+            return [];
+        }
+
+        var problems = ImmutableArray.CreateBuilder<BalancerProblem>();
+        if (ApplyService(service, problems) is { } state)
+        {
+            Services = Services.SetItem(at, state);
+        }
+
+        Finish();
         return problems.ToImmutable();
     }
 
     /// <summary>Traffic of a backend over all CPUs since it was added.</summary>
-    public BackendTraffic TrafficOf(ushort backendId)
+    public BackendTraffic TrafficOf(uint backendId)
     {
         _maps.BackendCounters.TryGet(backendId, out var perCpu);
         var sum = default(BackendTraffic);
@@ -94,139 +120,153 @@ public sealed class Balancer
         return sum;
     }
 
-    private ServiceState? ApplyService(ServiceModel service, HashSet<BackendKey> kept, ImmutableArray<BalancerProblem>.Builder problems)
+    private ServiceState? ApplyService(ServiceModel service, ImmutableArray<BalancerProblem>.Builder problems)
     {
         void Report(BalancerProblemKind kind, string message) => problems.Add(new(kind, service, $"{service.Name}: {message}"));
 
         var key = service.Key;
-        if (!_services.TryGetOrAdd(key, out var id, out var isNew))
+        if (!_served.TryGetValue(key, out var served))
         {
-            Report(BalancerProblemKind.TooManyServices, $"{service.Endpoint} finds no room, {_maps.MaxServices} services exist; raise MaxServices.");
-            return null;
+            if (!_serviceIds.TryTake(out var id))
+            {
+                Report(BalancerProblemKind.TooManyServices, $"{service.Endpoint} finds no room, {_maps.MaxServices} services exist; raise MaxServices.");
+                return null;
+            }
+
+            served = new Served { Id = id };
+        }
+        else if (ReferenceEquals(served.State?.Model, service))
+        {
+            problems.AddRange(served.Problems);
+            return served.State;
         }
 
-        var members = TakeBackends(service, id, kept, Report);
-        if (members.All(m => !m.Model.TakesConnections))
+        var before = problems.Count;
+        var (members, removed) = TakeBackends(service, served, Report);
+        ZeroCounters();
+        if (members.TrueForAll(m => !m.Model.TakesConnections))
         {
             Report(BalancerProblemKind.NoBackend, $"{service.Endpoint} has no backend that takes connections ({members.Count} are drained or dead); new connections are refused.");
         }
 
-        var ring = Maglev.Build(
-            [.. members.Where(m => m.Model.TakesConnections).Select(m => new RingMember(m.Id, m.Model.Address, m.Model.Port, m.Model.Weight))], _maps.RingSize);
-        var status = WriteService(key, id, ring);
-        if (status < 0)
+        var ringMembers = MembersOf(members.Select(m => (m.Member.Id, m.Model)));
+        var quotas = new int[ringMembers.Length];
+        if (!TryWriteRing(key, served, ringMembers, quotas, out var status))
         {
-            Report(BalancerProblemKind.WriteFailed, $"{service.Endpoint} could not be written ({Errno.NameOf(status)}); it stays as it was.");
-            if (isNew)
-            {
-                _services.Release(key);
-            }
-
+            Report(
+                status == 0 ? BalancerProblemKind.TooManySlots : BalancerProblemKind.WriteFailed,
+                status == 0
+                    ? $"{service.Endpoint} finds no room for its ring, {_maps.Ring.MaxEntries} rows are taken; raise RingRows."
+                    : $"{service.Endpoint} could not be written ({Errno.NameOf(status)}); it is left out.");
+            RemoveBackends([.. members.Select(m => m.Member)], service.Protocol);
+            _serviceIds.Release(served.Id);
             return null;
         }
 
-        var slots = ring.CountBy(slot => slot).ToDictionary();
-        return new ServiceState(
-            id, service, [.. members.Select(m => new BackendState(m.Id, m.Model, slots.GetValueOrDefault(m.Id) / (double)ring.Length))]);
+        served.Members = [.. members.Select(m => m.Member)];
+        RemoveBackends(removed, service.Protocol);
+        var share = new Dictionary<uint, double>(quotas.Length);
+        for (var i = 0; i < quotas.Length; i++)
+        {
+            share[ringMembers[i].Id] = quotas[i] / (double)served.Ring.Slots;
+        }
+
+        _served[key] = served;
+        served.State = new ServiceState(
+            served.Id, service, [.. members.Select(m => new BackendState(m.Member.Id, m.Model, share[m.Member.Id]))], served.Ring.Slots);
+        served.Problems = [.. problems.Skip(before)];
+        return served.State;
     }
 
-    private List<(ushort Id, BackendModel Model)> TakeBackends(
-        ServiceModel service, uint serviceId, HashSet<BackendKey> kept, Action<BalancerProblemKind, string> report)
+    // Members in the order of the model, those there were by their old ids; and members that the model does not name.
+    private (List<(Member Member, BackendModel Model)> Members, Member[] Removed) TakeBackends(
+        ServiceModel service, Served served, Action<BalancerProblemKind, string> report)
     {
-        var members = new List<(ushort, BackendModel)>();
+        var known = served.Members.ToDictionary(m => (m.Address, m.Port));
+        var taken = new HashSet<(IpAddress, ushort)>(service.Backends.Length);
+        var members = new List<(Member, BackendModel)>(service.Backends.Length);
         foreach (var backend in service.Backends)
         {
-            var text = EndpointText.Of(backend.Address, backend.Port);
-            var key = new BackendKey(serviceId, backend.Address, backend.Port);
+            var place = (backend.Address, backend.Port);
             if (backend.Address.IsIPv4 != service.Address.IsIPv4)
             {
-                report(BalancerProblemKind.FamilyMismatch, $"backend {text} is not of the family of {service.Address}; it is left out.");
+                report(BalancerProblemKind.FamilyMismatch,
+                    $"backend {EndpointText.Of(backend.Address, backend.Port)} is not of the family of {service.Address}; it is left out.");
             }
-            else if (!kept.Add(key))
+            else if (!taken.Add(place))
             {
-                report(BalancerProblemKind.DuplicateBackend, $"backend {text} is listed twice; the first one counts.");
+                report(BalancerProblemKind.DuplicateBackend,
+                    $"backend {EndpointText.Of(backend.Address, backend.Port)} is listed twice; the first one counts.");
             }
-            else if (!_backends.TryGetOrAdd(key, out var id, out var isNew))
+            else if (known.Remove(place, out var member))
             {
-                kept.Remove(key);
-                report(BalancerProblemKind.TooManyBackends, $"backend {text} finds no room, {_maps.Backends.MaxEntries - 1} backends exist; raise MaxBackends.");
+                members.Add((member, backend));
+            }
+            else if (!_backendIds.TryTake(out var id))
+            {
+                report(BalancerProblemKind.TooManyBackends,
+                    $"backend {EndpointText.Of(backend.Address, backend.Port)} finds no room, {_maps.Backends.MaxEntries - 1} backends exist; raise MaxBackends.");
             }
             else
             {
-                if (isNew)
+                // No ring names it before its counters are zeroed and its ring is written.
+                _fresh.Add(id);
+                _maps.Backends.Entries[(int)id] = new BackendEntry
                 {
-                    _maps.BackendCounters.Set(id, default);
-                }
-
-                var entry = new BackendEntry { Address = backend.Address, Port = NetworkUInt16.From(backend.Port), InUse = 1, Service = serviceId };
-                _maps.Backends.Set(id, in entry);
-                members.Add(((ushort)id, backend));
+                    Address = backend.Address,
+                    Port = NetworkUInt16.From(backend.Port),
+                    InUse = 1,
+                    Service = served.Id,
+                };
+                members.Add((new Member(backend.Address, backend.Port, id), backend));
             }
         }
 
-        return members;
+        return (members, [.. known.Values]);
     }
 
-    private int WriteService(ServiceKey key, uint id, ushort[] ring)
+    // What an earlier backend of the number left behind.
+    private void ZeroCounters()
     {
-        var half = 0u;
-        if (_entries.TryGetValue(key, out var current))
+        if (_fresh.Count > 0)
         {
-            if (_rings.Holds(current.RingStart, ring))
+            _maps.BackendCounters.SetAll(CollectionsMarshal.AsSpan(_fresh), new BackendCounter[_fresh.Count * _maps.BackendCounters.Storage.ValuesPerEntry]);
+            _fresh.Clear();
+        }
+    }
+
+    private void Remove(ServiceKey key, Served served)
+    {
+        _maps.Services.Remove(in key);
+        if (--CollectionsMarshal.GetValueRefOrAddDefault(_servicesOfAddress, key.Address, out _) == 0)
+        {
+            _servicesOfAddress.Remove(key.Address);
+            _maps.Services.Remove(new ServiceKey { Address = key.Address });
+        }
+
+        RemoveBackends(served.Members, (IpProtocol)key.Protocol);
+        _rings.Release(served.Ring);
+        _serviceIds.Release(served.Id);
+        _served.Remove(key);
+    }
+
+    private void RemoveBackends(ReadOnlySpan<Member> members, IpProtocol protocol)
+    {
+        foreach (ref readonly var member in members)
+        {
+            _maps.Backends.Entries[(int)member.Id] = default;
+            _backendIds.Release(member.Id);
+            if (protocol == IpProtocol.Udp)
             {
-                return 0;
-            }
-
-            half = 1 - _rings.HalfOf(id, current.RingStart);
-        }
-
-        var start = _rings.StartOf(id, half);
-        var status = _rings.Write(start, ring);
-        var entry = new ServiceEntry { Id = id, RingStart = start };
-        var address = new ServiceKey { Address = key.Address };
-        var addressEntry = new ServiceEntry { Id = ServiceEntry.AddressOnly };
-        if (status == 0 && !_entries.ContainsKey(address) && (status = _maps.Services.TrySet(in address, in addressEntry)) == 0)
-        {
-            _entries[address] = addressEntry;
-        }
-
-        if (status == 0 && (status = _maps.Services.TrySet(in key, in entry)) == 0)
-        {
-            _entries[key] = entry;
-        }
-
-        return status;
-    }
-
-    private void RemoveServices(HashSet<ServiceKey> wanted)
-    {
-        Remove(_entries.Where(e => e.Value.Id != ServiceEntry.AddressOnly && !wanted.Contains(e.Key)));
-        var addresses = _entries.Where(e => e.Value.Id != ServiceEntry.AddressOnly).Select(e => e.Key.Address).ToHashSet();
-        Remove(_entries.Where(e => e.Value.Id == ServiceEntry.AddressOnly && !addresses.Contains(e.Key.Address)));
-
-        void Remove(IEnumerable<KeyValuePair<ServiceKey, ServiceEntry>> entries)
-        {
-            foreach (var (key, _) in entries.ToArray())
-            {
-                _maps.Services.Remove(in key);
-                _entries.Remove(key);
-                _services.Release(key);
+                _removedUdp.Add(member.Id);
             }
         }
     }
 
-    private void RemoveBackends(HashSet<BackendKey> kept)
+    // Clients of a removed UDP backend would never notice that nobody answers.
+    private void Finish()
     {
-        var removed = new HashSet<uint>();
-        foreach (var key in _backends.Keys.Where(k => !kept.Contains(k)).ToArray())
-        {
-            _backends.TryGet(key, out var id);
-            removed.Add(id);
-            _maps.Backends.Set(id, default);
-            _backends.Release(key);
-        }
-
-        if (removed.Count == 0)
+        if (_removedUdp.Count == 0)
         {
             return;
         }
@@ -234,16 +274,12 @@ public sealed class Balancer
         var stale = new List<ConnectionKey>();
         _maps.Connections.ReadAll((key, connection) =>
         {
-            if (key.Protocol == (uint)IpProtocol.Udp && removed.Contains(connection.Backend))
+            if (key.Protocol == (uint)IpProtocol.Udp && _removedUdp.Contains(connection.Backend))
             {
                 stale.Add(key);
             }
         });
-        foreach (ref readonly var key in CollectionsMarshal.AsSpan(stale))
-        {
-            _maps.Connections.Remove(in key);
-        }
+        _maps.Connections.RemoveAll(CollectionsMarshal.AsSpan(stale));
+        _removedUdp.Clear();
     }
-
-    private readonly record struct BackendKey(uint Service, IpAddress Address, ushort Port);
 }

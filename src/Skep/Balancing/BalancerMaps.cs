@@ -5,20 +5,19 @@ namespace Skep.Balancing;
 /// <summary>The maps of the balancer.</summary>
 public sealed class BalancerMaps
 {
-    /// <summary>Ring slots that share one row of the ring map.</summary>
-    internal const int SlotsPerRow = 4;
-
-    internal BalancerMaps(uint maxServices, uint maxBackends, int ringSize, uint maxConnections)
+    internal BalancerMaps(uint maxServices, uint maxBackends, int ringSize, uint ringRows, uint maxConnections)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(maxBackends, ushort.MaxValue);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(maxBackends, 1u << 24);
         ArgumentOutOfRangeException.ThrowIfLessThan(ringSize, 3);
         MaxServices = maxServices;
         RingSize = ringSize;
+        Slots = RingSlots.For(maxBackends);
         // A service, and its address alone so that fragments and errors without ports are recognised.
         Services = new(maxServices * 2, "edge_services");
-        Ring = new(maxServices * 2 * (uint)RowsPerRing, "edge_ring");
+        // Mapped: a ring is changed slot by slot without a call, and read back without one.
+        Ring = new(Math.Max(ringRows, 2 * Slots.RowsOf(ringSize)), "edge_ring", MapFlags.Mmapable);
         // Id 0 means none.
-        Backends = new(maxBackends + 1, "edge_backends");
+        Backends = new(maxBackends + 1, "edge_backends", MapFlags.Mmapable);
         BackendCounters = new(maxBackends + 1, "edge_be_count");
         Connections = new(maxConnections * 2, "edge_conns");
         Fragments = new(4096, "edge_fragments");
@@ -28,18 +27,18 @@ public sealed class BalancerMaps
     /// <summary>Services at most.</summary>
     public uint MaxServices { get; }
 
-    /// <summary>Slots of a ring.</summary>
+    /// <summary>Slots of the largest ring.</summary>
     public int RingSize { get; }
 
-    /// <summary>Rows of a ring.</summary>
-    internal int RowsPerRing => (RingSize + SlotsPerRow - 1) / SlotsPerRow;
+    /// <summary>How slots lie in rows.</summary>
+    internal RingSlots Slots { get; }
 
     /// <summary>Services by address, port and protocol.</summary>
     public HashMap<ServiceKey, ServiceEntry> Services { get; }
 
     /// <summary>
-    /// Two rings per service, one in use and one to be written. A row holds four slots, each the 16-bit id of a backend; the kernel
-    /// rounds array values up to eight bytes anyway.
+    /// The rings of all services, each a run of rows. A row holds four slots of 16 bits, or two of 32 when there are more than 65,535 backends: the
+    /// id of a backend, or 0. The kernel rounds array values up to eight bytes anyway.
     /// </summary>
     public ArrayMap<ulong> Ring { get; }
 

@@ -15,6 +15,8 @@ public enum BalancerProblemKind
     TooManyServices,
     /// <summary>The backend map is full; the backend is left out.</summary>
     TooManyBackends,
+    /// <summary>The rows of the ring map are taken; the service is left out.</summary>
+    TooManySlots,
     /// <summary>The kernel refused to write; the service stays as it was.</summary>
     WriteFailed,
 }

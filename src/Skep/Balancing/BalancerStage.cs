@@ -119,7 +119,7 @@ public sealed unsafe class BalancerStage
             return EdgeVerdict.Passed;
         }
 
-        var verdict = _choice.Open(in key, entry.RingStart, out var connection);
+        var verdict = _choice.Open(in key, in entry, out var connection);
         if (verdict != EdgeVerdict.Forwarded)
         {
             return verdict;

@@ -1,5 +1,5 @@
+using System.Buffers;
 using System.Numerics;
-using System.Text;
 using Skep.Packets;
 
 namespace Skep.Balancing;
@@ -8,132 +8,115 @@ namespace Skep.Balancing;
 /// <param name="Id">What the ring holds in its slots; not 0.</param>
 /// <param name="Address">Address; with the port it decides which slots the member prefers.</param>
 /// <param name="Port">Port.</param>
-/// <param name="Weight">Share relative to the other members, at least 1.</param>
-public readonly record struct RingMember(ushort Id, IpAddress Address, ushort Port, int Weight);
+/// <param name="Weight">Share relative to the other members, 0 to 1,000,000; 0 takes no slot.</param>
+public readonly record struct RingMember(uint Id, IpAddress Address, ushort Port, int Weight);
 
 /// <summary>
 /// Maglev hashing (Eisenbud et al., NSDI'16, section 3.4) with weights: members take turns at their preferred free slots, as many per round as their
-/// weight. The same members give the same ring on every host, and a change of members moves few slots besides the necessary ones.
+/// weight. The same members give the same ring on every host. It makes the first ring of a service; changes go by <see cref="RingBuilder"/>.
 /// </summary>
 public static class Maglev
 {
-    /// <summary>Builds a ring of <paramref name="size"/> slots, each the id of a member, or 0 throughout when there is none.</summary>
-    /// <param name="members">Members; their order does not matter.</param>
-    /// <param name="size">A prime, so that every member's preference list visits each slot.</param>
-    /// <exception cref="ArgumentException">The size is no prime.</exception>
-    public static ushort[] Build(IReadOnlyList<RingMember> members, int size)
+    /// <summary>Fills an empty ring with the ids of members; false, and it stays empty, when none has weight.</summary>
+    /// <param name="ring">All zero.</param>
+    /// <param name="members">Members in an order that does not depend on the host, for example by address.</param>
+    public static bool Fill<TSlot>(Span<TSlot> ring, ReadOnlySpan<RingMember> members)
+        where TSlot : unmanaged, IBinaryInteger<TSlot>
     {
-        ArgumentNullException.ThrowIfNull(members);
-        if (!IsPrime(size))
+        var rented = ArrayPool<Turn>.Shared.Rent(members.Length);
+        var turns = rented.AsSpan(0, members.Length);
+        long total = 0;
+        var count = 0;
+        foreach (ref readonly var member in members)
         {
-            throw new ArgumentException($"The size of a ring must be prime; {size} is not. Next: {NextPrime(size)}.", nameof(size));
+            if (member.Weight > 0)
+            {
+                turns[count++] = Turn.Of(in member, ring.Length);
+                total += member.Weight;
+            }
         }
 
-        var ring = new ushort[size];
-        var turns = members.Where(m => m.Weight > 0).OrderBy(m => m.Address).ThenBy(m => m.Port).Select(m => new Turn(m, size)).ToArray();
-        if (turns.Length == 0)
+        if (count > 0)
         {
-            return ring;
+            // A round gives as many slots as there are members: by the mean weight, and what is left over counts in the next round.
+            Fill(ring, turns[..count], (total + count - 1) / count);
         }
 
-        var largest = turns.Max(t => t.Weight);
-        var free = size;
+        ArrayPool<Turn>.Shared.Return(rented);
+        return count > 0;
+    }
+
+    private static void Fill<TSlot>(Span<TSlot> ring, Span<Turn> turns, long price)
+        where TSlot : unmanaged, IBinaryInteger<TSlot>
+    {
+        var free = ring.Length;
         while (true)
         {
-            foreach (var turn in turns)
+            foreach (ref var turn in turns)
             {
-                // Credit makes shares exact for any weights: a member of weight w takes w slots in as many rounds as the heaviest takes `largest`.
-                turn.Credit += turn.Weight;
-                if (turn.Credit < largest)
+                for (turn.Credit += turn.Weight; turn.Credit >= price; turn.Credit -= price)
                 {
-                    continue;
-                }
+                    while (ring[turn.Position] != TSlot.Zero)
+                    {
+                        turn.Position += turn.Skip;
+                        turn.Position -= turn.Position >= ring.Length ? ring.Length : 0;
+                    }
 
-                turn.Credit -= largest;
-                ring[turn.NextFree(ring)] = turn.Id;
-                if (--free == 0)
-                {
-                    return ring;
+                    ring[turn.Position] = TSlot.CreateTruncating(turn.Id);
+                    if (--free == 0)
+                    {
+                        return;
+                    }
                 }
             }
         }
     }
 
-    /// <summary>The smallest prime of at least <paramref name="size"/>.</summary>
-    public static int NextPrime(int size)
+    /// <summary>A step near the wanted one that visits every place of a ring: they have no divisor in common.</summary>
+    internal static int StepNear(int wanted, int size)
     {
-        while (!IsPrime(size))
+        while (Divisor(wanted, size) != 1)
         {
-            size++;
+            wanted = wanted + 1 < size ? wanted + 1 : 1;
         }
 
-        return size;
+        return wanted;
     }
 
-    private static bool IsPrime(int number)
+    private static int Divisor(int a, int b)
     {
-        if (number < 2 || (number > 2 && number % 2 == 0))
+        while (b != 0)
         {
-            return false;
+            (a, b) = (b, a % b);
         }
 
-        for (var divisor = 3; (long)divisor * divisor <= number; divisor += 2)
-        {
-            if (number % divisor == 0)
-            {
-                return false;
-            }
-        }
-
-        return true;
+        return a;
     }
 
-    private sealed class Turn
+    private struct Turn
     {
-        private readonly int _skip;
-        private readonly int _size;
-        private int _position;
+        public uint Id;
+        public int Position;
+        public int Skip;
+        public int Weight;
+        public long Credit;
 
-        public Turn(RingMember member, int size)
+        public static Turn Of(in RingMember member, int size) => new()
         {
-            var name = Encoding.ASCII.GetBytes($"[{member.Address}]:{member.Port}");
-            _position = (int)(Hash(name, 0xCBF29CE484222325) % (ulong)size);
-            _skip = (int)(Hash(name, 0x9AE16A3B2F90404F) % (ulong)(size - 1)) + 1;
-            _size = size;
-            Id = member.Id;
-            Weight = member.Weight;
-        }
+            Id = member.Id,
+            Position = (int)(Hash(in member, 0x9E3779B97F4A7C15) % (ulong)size),
+            Skip = StepNear((int)(Hash(in member, 0xC2B2AE3D27D4EB4F) % (ulong)Math.Max(1, size - 1)) + 1, size),
+            Weight = member.Weight,
+        };
 
-        public ushort Id { get; }
+        // Each step folds the upper half of a product over the lower one, so that addresses which differ in one bit are not neighbours.
+        private static ulong Hash(in RingMember member, ulong seed) =>
+            Mix(Mix(Mix(seed ^ member.Address.RawUpper) ^ member.Address.RawLower) ^ member.Port);
 
-        public int Weight { get; }
-
-        public int Credit { get; set; }
-
-        public int NextFree(ushort[] ring)
+        private static ulong Mix(ulong value)
         {
-            while (ring[_position] != 0)
-            {
-                _position += _skip;
-                if (_position >= _size)
-                {
-                    _position -= _size;
-                }
-            }
-
-            return _position;
-        }
-
-        // FNV-1a, then a finaliser so that names differing in the last digit are not neighbours.
-        private static ulong Hash(ReadOnlySpan<byte> name, ulong seed)
-        {
-            foreach (var b in name)
-            {
-                seed = (seed ^ b) * 0x100000001B3;
-            }
-
-            seed = (seed ^ (seed >> 33)) * 0xFF51AFD7ED558CCD;
-            return BitOperations.RotateLeft(seed ^ (seed >> 33), 17);
+            var upper = Math.BigMul(value ^ 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, out var lower);
+            return upper ^ lower;
         }
     }
 }

@@ -15,7 +15,7 @@ public record struct ServiceKey
     public uint Protocol;
 }
 
-/// <summary>A service as the program sees it. Layout: id 4, first row of the ring in use 4.</summary>
+/// <summary>A service as the program sees it. Layout: id 4, first row of its ring 4, slots of its ring 4, zero 4.</summary>
 public struct ServiceEntry
 {
     /// <summary>Number of the service, below <see cref="BalancerMaps.MaxServices"/>; <see cref="AddressOnly"/> in entries without port.</summary>
@@ -23,6 +23,12 @@ public struct ServiceEntry
 
     /// <summary>First row in <see cref="BalancerMaps.Ring"/>.</summary>
     public uint RingStart;
+
+    /// <summary>Slots of the ring.</summary>
+    public uint RingSlots;
+
+    /// <summary>Zero.</summary>
+    public uint Reserved;
 
     /// <summary>Id of entries that only say that an address is a service's.</summary>
     public const uint AddressOnly = uint.MaxValue;

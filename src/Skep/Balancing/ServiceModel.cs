@@ -26,8 +26,14 @@ public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, I
 /// <param name="Alive">Whether health checks, if any, pass; a dead backend gets no new connections.</param>
 public sealed record BackendModel(IpAddress Address, ushort Port, int Weight = 1, bool Drain = false, bool Alive = true)
 {
+    /// <summary>Weight that follows the traffic, in thousandths, 0 to 1,000,000; null leaves <see cref="Weight"/> as it is.</summary>
+    public int? Adjusted { get; init; }
+
+    /// <summary>Weight in the ring, in thousandths.</summary>
+    public int RingWeight => Adjusted ?? Weight * 1000;
+
     /// <summary>Whether the backend gets new connections.</summary>
-    public bool TakesConnections => Weight > 0 && !Drain && Alive;
+    public bool TakesConnections => RingWeight > 0 && !Drain && Alive;
 }
 
 /// <summary>Addresses and ports as people write them.</summary>

@@ -7,13 +7,14 @@ namespace Skep.Balancing;
 /// <param name="Id">Its number in the maps; stable while the service exists, also across restarts of the agent.</param>
 /// <param name="Model">What was asked for.</param>
 /// <param name="Backends">Its backends.</param>
-public sealed record ServiceState(uint Id, ServiceModel Model, ImmutableArray<BackendState> Backends);
+/// <param name="Slots">Slots of its ring.</param>
+public sealed record ServiceState(uint Id, ServiceModel Model, ImmutableArray<BackendState> Backends, int Slots);
 
 /// <summary>A backend as it is in effect.</summary>
 /// <param name="Id">Its number in the maps; stable while the backend exists, also across restarts of the agent.</param>
 /// <param name="Model">What was asked for.</param>
 /// <param name="Share">Part of the ring it holds, 0 to 1.</param>
-public sealed record BackendState(ushort Id, BackendModel Model, double Share);
+public sealed record BackendState(uint Id, BackendModel Model, double Share);
 
 /// <summary>Traffic of a backend over all CPUs.</summary>
 /// <param name="Connections">Connections given to it.</param>

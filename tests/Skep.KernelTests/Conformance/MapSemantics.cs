@@ -113,6 +113,20 @@ public abstract class MapSemantics : IDisposable
     }
 
     [Fact]
+    public void A_mapped_array_shows_its_live_entries_side_by_side()
+    {
+        var map = Bound(new ArrayMap<ulong>(700, flags: MapFlags.Mmapable));
+        Assert.Equal(700, map.Entries.Length);
+        map.Entries[699] = 7;
+        Assert.True(map.TryGet(699, out var value));
+        Assert.Equal(7ul, value);
+        map.Set(1, 9);
+        Assert.Equal(9ul, map.Entries[1]);
+        Assert.Contains("Mmapable", Assert.Throws<InvalidOperationException>(() => Bound(new ArrayMap<ulong>(1)).Entries.Clear()).Message, StringComparison.Ordinal);
+        Assert.Throws<InvalidOperationException>(() => Bound(new ArrayMap<Wide>(1, flags: MapFlags.Mmapable)).Entries.Clear());
+    }
+
+    [Fact]
     public void Per_CPU_maps_hold_a_value_for_each()
     {
         var hash = Bound(new PerCpuHashMap<uint, Odd>(2));

@@ -139,8 +139,8 @@ public class ReloadTests
         using var bed = new AgentBed();
         var (platform, _) = bed.Start();
         using var __ = platform;
-        var ports = string.Join(", ", Enumerable.Range(1, 40).Select(p => $"{{port: {p}}}"));
-        var text = AgentBed.LoadBalancer("192.0.2.10, 192.0.2.11").Replace("{port: 80}", ports, StringComparison.Ordinal);
+        var ports = string.Join(", ", Enumerable.Range(1, 64).Select(p => $"{{port: {p}}}"));
+        var text = AgentBed.LoadBalancer(string.Join(", ", Enumerable.Range(1, 17).Select(a => $"192.0.2.{a}"))).Replace("{port: 80}", ports, StringComparison.Ordinal);
 
         Assert.Equal("too-large", platform.Apply(new ResourceText("many.yaml", text), dryRun: false).View.Problems[^1].Id);
         Assert.Empty(platform.Services());

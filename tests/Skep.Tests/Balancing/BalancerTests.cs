@@ -51,35 +51,107 @@ public sealed class BalancerTests
     }
 
     [Fact]
-    public void A_model_applied_twice_writes_nothing_the_second_time()
+    public void A_change_moves_no_more_slots_than_it_must_and_leaves_the_ring_where_it_is()
     {
         using var bed = new EdgeBed();
         bed.State.Balancer.Apply([Web(80, s_one, s_two)]);
-        var key = Web(80).Key;
-        bed.Maps.Balancing.Services.TryGet(in key, out var before);
+        var (place, before) = Ring(bed, 80);
         bed.State.Balancer.Apply([Web(80, s_one, s_two)]);
-        bed.Maps.Balancing.Services.TryGet(in key, out var after);
-        Assert.Equal(before.RingStart, after.RingStart);
-        bed.State.Balancer.Apply([Web(80, s_one)]);
-        bed.Maps.Balancing.Services.TryGet(in key, out after);
-        Assert.NotEqual(before.RingStart, after.RingStart);
+        Assert.Equal(before, Ring(bed, 80).Slots);
+        bed.State.Balancer.Apply([Web(80, s_one, s_two with { Weight = 3 })]);
+        var (after, slots) = Ring(bed, 80);
+        Assert.Equal(place, after);
+        // 126 or 125 of 251 before, 63 after.
+        Assert.InRange(before.Zip(slots).Count(s => s.First != s.Second), 62, 63);
     }
 
     [Fact]
-    public void The_ring_in_use_is_never_written()
+    public void Weights_that_follow_the_traffic_replace_those_of_the_model()
     {
         using var bed = new EdgeBed();
-        for (var round = 0; round < 4; round++)
+        bed.State.Balancer.Apply([Web(80, s_one, s_two), Web(81, s_one, s_two)]);
+        var (_, other) = Ring(bed, 81);
+        Assert.Empty(bed.State.Balancer.Update(Web(80, s_one with { Adjusted = 250 }, s_two with { Adjusted = 750 })));
+        Assert.Equal([63 / 251d, 188 / 251d], bed.State.Balancer.Services[0].Backends.Select(b => b.Share));
+        Assert.Equal(other, Ring(bed, 81).Slots);
+        Assert.Empty(bed.State.Balancer.Update(Web(99, s_one)));
+        Assert.Equal(2, bed.State.Balancer.Services.Length);
+    }
+
+    [Fact]
+    public void A_restart_finds_the_ring_as_it_was_left()
+    {
+        using var bed = new EdgeBed();
+        ServiceModel last = Web(80, s_one with { Weight = 5 }, s_two);
+        bed.State.Balancer.Apply([Web(80, s_one, s_two)]);
+        bed.State.Balancer.Apply([last]);
+        var before = Ring(bed, 80);
+        new Balancer(bed.Maps.Balancing).Apply([last]);
+        Assert.Equal(before.Slots, Ring(bed, 80).Slots);
+        Assert.Equal(before.Place, Ring(bed, 80).Place);
+    }
+
+    [Fact]
+    public void A_service_that_grows_gets_a_larger_ring_in_which_most_clients_stay()
+    {
+        using var bed = new EdgeBed(EdgeBed.Small with { RingSize = 65536, RingRows = 65536, MaxBackends = 64 });
+        var few = Enumerable.Range(1, 4).Select(i => EdgeBed.Backend($"10.1.0.{i}", 80)).ToArray();
+        bed.State.Balancer.Apply([Web(80, few)]);
+        var (_, before) = Ring(bed, 80);
+        Assert.Equal(4096, before.Length);
+        bed.State.Balancer.Apply([Web(80, [.. few, .. Enumerable.Range(5, 16).Select(i => EdgeBed.Backend($"10.1.0.{i}", 80))])]);
+        var (_, after) = Ring(bed, 80);
+        Assert.Equal(32768, after.Length);
+        // Four of twenty keep a fifth of the clients; every client that stays with the old four stays with its own.
+        var ids = before.Distinct().ToHashSet();
+        var stayed = Enumerable.Range(0, after.Length).Where(i => ids.Contains(after[i])).ToArray();
+        Assert.Equal(0.2, stayed.Length / (double)after.Length, 0.001);
+        Assert.All(stayed, i => Assert.Equal(before[(int)((((2L * i) + 1) * before.Length) / (2L * after.Length))], after[i]));
+    }
+
+    [Fact]
+    public void When_rows_run_short_rings_shrink_and_every_service_has_one()
+    {
+        using var bed = new EdgeBed(EdgeBed.Small with { RingSize = 4096, RingRows = 4096, MaxServices = 100, MaxBackends = 200 });
+        ServiceModel[] all = [.. Enumerable.Range(1, 100).Select(i => Web((ushort)i, s_one, s_two))];
+        Assert.Empty(bed.State.Balancer.Apply(all[..2]));
+        Assert.All(bed.State.Balancer.Services, s => Assert.Equal(4096, s.Slots));
+        // One after the other, as they are applied; not all at once.
+        for (var count = 3; count <= 40; count++)
         {
-            bed.State.Balancer.Apply([Web(80, round % 2 == 0 ? s_one : s_two)]);
-            var key = Web(80).Key;
-            bed.Maps.Balancing.Services.TryGet(in key, out var inUse);
-            bed.Maps.Balancing.Ring.TryGet(inUse.RingStart, out var before);
-            var writer = new RingWriter(bed.Maps.Balancing);
-            writer.Write(writer.StartOf(inUse.Id, 1 - writer.HalfOf(inUse.Id, inUse.RingStart)), new ushort[251]);
-            bed.Maps.Balancing.Ring.TryGet(inUse.RingStart, out var after);
-            Assert.Equal(before, after);
+            Assert.Empty(bed.State.Balancer.Apply(all[..count]));
         }
+
+        Assert.All(bed.State.Balancer.Services, s => Assert.Equal(0.5, s.Backends[0].Share, 0.003));
+        Assert.All(Enumerable.Range(1, 40), i => Assert.Equal(EdgeVerdict.Forwarded, Syn(bed, (ushort)(1000 + i), (ushort)i)));
+        var problems = bed.State.Balancer.Apply(all);
+        Assert.NotEmpty(problems);
+        Assert.All(problems, p => Assert.Equal(BalancerProblemKind.TooManySlots, p.Kind));
+        Assert.Equal(100, problems.Length + bed.State.Balancer.Services.Length);
+        Assert.InRange(problems.Length, 1, 50);
+        bed.State.Balancer.Apply([]);
+        Assert.Empty(bed.State.Balancer.Apply(all[..2]));
+        Assert.All(bed.State.Balancer.Services, s => Assert.Equal(4096, s.Slots));
+    }
+
+    [Fact]
+    public void Slots_are_wide_when_there_are_more_backends_than_sixteen_bits_number()
+    {
+        using var bed = new EdgeBed(EdgeBed.Small with { MaxBackends = 70_000 });
+        bed.State.Balancer.Apply([Web(80, s_one, s_two)]);
+        Assert.Equal(EdgeVerdict.Forwarded, Syn(bed, 1000, 80));
+        var homes = Enumerable.Range(1000, 60)
+            .Select(p => WireCheck.Of(bed.Run(PacketBuilder.Ethernet().IPv4("192.0.2.1", Vip).Tcp((ushort)p, 80, TcpFlags.Syn).Build()).Packet).Destination).Distinct();
+        Assert.Equal(["10.1.0.1", "10.1.0.2"], homes.Order());
+        Assert.Equal([126 / 251d, 125 / 251d], bed.State.Balancer.Services[0].Backends.Select(b => b.Share));
+    }
+
+    [Fact]
+    public void Backends_that_an_agent_left_without_service_are_forgotten()
+    {
+        using var bed = new EdgeBed(EdgeBed.Small with { MaxBackends = 1 });
+        bed.Maps.Balancing.Backends.Set(1, new BackendEntry { InUse = 1, Service = 7 });
+        Assert.Empty(new Balancer(bed.Maps.Balancing).Apply([Web(80, s_one)]));
     }
 
     [Fact]
@@ -127,9 +199,9 @@ public sealed class BalancerTests
         ]);
         Assert.Equal(
             [
+                BalancerProblemKind.OverlappingServices,
                 BalancerProblemKind.FamilyMismatch,
                 BalancerProblemKind.DuplicateBackend,
-                BalancerProblemKind.OverlappingServices,
                 BalancerProblemKind.NoBackend,
                 BalancerProblemKind.NoBackend,
                 BalancerProblemKind.TooManyServices,
@@ -174,6 +246,13 @@ public sealed class BalancerTests
         using var bed = new EdgeBed(EdgeBed.Small with { MaxBackends = 1 });
         Assert.Equal(BalancerProblemKind.TooManyBackends, Assert.Single(bed.State.Balancer.Apply([Web(80, s_one, s_two)])).Kind);
         Assert.Equal(EdgeVerdict.Forwarded, Syn(bed, 1000, 80));
+    }
+
+    private static (uint Place, ushort[] Slots) Ring(EdgeBed bed, ushort port)
+    {
+        bed.Maps.Balancing.Services.TryGet(Web(port).Key, out var entry);
+        var rows = bed.Maps.Balancing.Ring.Entries[(int)entry.RingStart..];
+        return (entry.RingStart, RingSlots.Narrow(rows, (int)entry.RingSlots).ToArray());
     }
 
     private static ServiceModel Web(ushort port, params BackendModel[] backends) => EdgeBed.Service("web", Vip, port, IpProtocol.Tcp, backends);

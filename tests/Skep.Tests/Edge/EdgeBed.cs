@@ -27,6 +27,7 @@ internal sealed class EdgeBed : IDisposable
     public static EdgeOptions Small { get; } = new()
     {
         RingSize = 251,
+        RingRows = 1536,
         MaxServices = 8,
         MaxBackends = 32,
         MaxConnections = 256,

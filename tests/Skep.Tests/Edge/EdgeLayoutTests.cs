@@ -15,7 +15,7 @@ public sealed unsafe class EdgeLayoutTests
         Assert.Equal(32, sizeof(BlockRule));
         Assert.Equal(20, sizeof(PrefixKey));
         Assert.Equal(24, sizeof(ServiceKey));
-        Assert.Equal(8, sizeof(ServiceEntry));
+        Assert.Equal(16, sizeof(ServiceEntry));
         Assert.Equal(24, sizeof(BackendEntry));
         Assert.Equal(40, sizeof(BackendCounter));
         Assert.Equal(40, sizeof(ConnectionKey));
@@ -27,6 +27,7 @@ public sealed unsafe class EdgeLayoutTests
     [Theory]
     [InlineData(typeof(ServiceKey), nameof(ServiceKey.RawPort), 16)]
     [InlineData(typeof(ServiceKey), nameof(ServiceKey.Protocol), 20)]
+    [InlineData(typeof(ServiceEntry), nameof(ServiceEntry.RingSlots), 8)]
     [InlineData(typeof(BackendEntry), nameof(BackendEntry.Port), 16)]
     [InlineData(typeof(BackendEntry), nameof(BackendEntry.Service), 20)]
     [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.RawPorts), 32)]

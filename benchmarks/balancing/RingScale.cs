@@ -1,0 +1,78 @@
+using System.Diagnostics;
+using Skep.Balancing;
+using Skep.Bpf.Maps;
+using Skep.Edge;
+using Skep.Packets;
+
+namespace Skep.Benchmarks.Balancing;
+
+/// <summary>10,000 virtual addresses with 100 backends each, in kernel maps: how long it takes to put all in force, to change one, and to take over after a restart.</summary>
+internal static class RingScale
+{
+    private const int Services = 10_000;
+    private const int Backends = 100;
+
+    internal static void Measure(List<BenchmarkRow> rows)
+    {
+        var options = new EdgeOptions { MaxServices = Services, MaxBackends = Services * Backends, RingRows = 16 << 20, MaxConnections = 1024 };
+        var maps = new EdgeMaps(options);
+        foreach (var map in maps.Balancing.All)
+        {
+            map.Bind(KernelMapStorage.Create(map));
+        }
+
+        try
+        {
+            Measure(rows, maps.Balancing);
+        }
+        finally
+        {
+            foreach (var map in maps.Balancing.All)
+            {
+                map.Dispose();
+            }
+        }
+    }
+
+    private static void Measure(List<BenchmarkRow> rows, BalancerMaps maps)
+    {
+        var models = Enumerable.Range(0, Services).Select(i => Model(i, 100)).ToArray();
+        var balancer = new Balancer(maps);
+        Add("all", "s", Seconds(() => Check(balancer.Apply(models).IsEmpty)));
+        Add("restart", "s", Seconds(() => Check((balancer = new Balancer(maps)).Apply(models).IsEmpty)));
+        var random = new Random(1);
+        var changes = Enumerable.Range(0, 200).Select(_ =>
+        {
+            var at = random.Next(Services);
+            models[at] = Model(at, random.Next(50, 200));
+            return 1000 * Seconds(() => Check(balancer.Apply(models).IsEmpty));
+        }).Order().ToArray();
+        Add("one change, median", "ms", changes[100]);
+        Add("one change, worst of 200", "ms", changes[^1]);
+        var updates = Enumerable.Range(0, 200).Select(_ => 1000 * Seconds(() => Check(balancer.Update(Model(random.Next(Services), random.Next(50, 200))).IsEmpty))).Order().ToArray();
+        Add("one weight, median", "ms", updates[100]);
+        Add("slots of a ring", "count", balancer.Services[0].Slots);
+        Add("memory of rings", "MB", maps.Ring.MaxEntries * 8 / 1e6);
+
+        void Add(string metric, string unit, double value) => rows.Add(new($"{Services} services x {Backends}", metric, unit, value, null, null));
+    }
+
+    private static ServiceModel Model(int service, int firstWeight) => new(
+        "scale", IpAddress.FromBytes([198, 18, (byte)(service >> 8), (byte)service]), 80, IpProtocol.Tcp,
+        [.. Enumerable.Range(0, Backends).Select(i => new BackendModel(IpAddress.FromBytes([10, 1, 0, (byte)(i + 1)]), 8080, i == 0 ? firstWeight : 100))]);
+
+    private static double Seconds(Action work)
+    {
+        var start = Stopwatch.GetTimestamp();
+        work();
+        return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    private static void Check(bool holds)
+    {
+        if (!holds)
+        {
+            throw new InvalidOperationException("not all of it is in force");
+        }
+    }
+}

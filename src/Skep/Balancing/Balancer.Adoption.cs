@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>What the balancer remembers of the maps, and how it learns it from maps that an earlier agent filled.</summary>
+public sealed partial class Balancer
+{
+    private void Adopt()
+    {
+        var byId = new Dictionary<uint, List<Member>>();
+        var entries = _maps.Backends.Entries;
+        for (var id = 1; id < entries.Length; id++)
+        {
+            ref readonly var entry = ref entries[id];
+            if (entry.InUse != 0 && _backendIds.Adopt((uint)id))
+            {
+                if (!byId.TryGetValue(entry.Service, out var members))
+                {
+                    byId.Add(entry.Service, members = []);
+                }
+
+                members.Add(new Member(entry.Address, entry.Port.Value, (uint)id));
+            }
+        }
+
+        _maps.Services.ReadAll((key, entry) =>
+        {
+            if (entry.Id != ServiceEntry.AddressOnly && _serviceIds.Adopt(entry.Id))
+            {
+                var ring = new RingPlace(entry.RingStart, (int)entry.RingSlots);
+                byId.Remove(entry.Id, out var members);
+                _served.Add(key, new Served { Id = entry.Id, Ring = ring, Members = [.. members ?? []] });
+                _servicesOfAddress[key.Address] = _servicesOfAddress.GetValueOrDefault(key.Address) + 1;
+                _rings.Adopt(ring);
+            }
+        });
+
+        // An agent that died between two steps leaves backends whose service was never entered, or is gone.
+        foreach (var orphan in byId.Values.SelectMany(m => m))
+        {
+            entries[(int)orphan.Id] = default;
+            _backendIds.Release(orphan.Id);
+        }
+    }
+
+    /// <summary>A service as the maps have it.</summary>
+    internal sealed class Served
+    {
+        public required uint Id { get; init; }
+
+        public RingPlace Ring { get; set; }
+
+        public Member[] Members { get; set; } = [];
+
+        /// <summary>What was applied last; null before that.</summary>
+        public ServiceState? State { get; set; }
+
+        /// <summary>What was wrong with it.</summary>
+        public ImmutableArray<BalancerProblem> Problems { get; set; } = [];
+    }
+
+    /// <summary>A backend as the maps have it.</summary>
+    internal readonly record struct Member(IpAddress Address, ushort Port, uint Id);
+}

@@ -1,0 +1,105 @@
+using System.Runtime.InteropServices;
+
+namespace Skep.Balancing;
+
+/// <summary>Where the rings of services lie, and how they come to be elsewhere.</summary>
+public sealed partial class Balancer
+{
+    // In place when the ring is large enough; else a larger one is filled first and then put in the place of the old one in one step.
+    private bool TryWriteRing(ServiceKey key, Served served, ReadOnlySpan<RingMember> members, Span<int> quotas, out int status)
+    {
+        status = 0;
+        if (_rings.Sizes.For(members.Length) > served.Ring.Slots && TryTakeRows(members.Length, served, out var fresh))
+        {
+            _rings.Copy(served.Ring, fresh);
+            _rings.Write(fresh, members, quotas);
+            status = Publish(key, served, fresh);
+            if (status == 0)
+            {
+                return true;
+            }
+        }
+
+        // A ring that finds no larger place serves on as it is.
+        if (served.Ring.Slots > 0)
+        {
+            _rings.Write(served.Ring, members, quotas);
+            return true;
+        }
+
+        return false;
+    }
+
+    private bool TryTakeRows(int members, Served served, out RingPlace ring)
+    {
+        if (_rings.TryTake(_rings.Sizes.For(members), last: false, out ring))
+        {
+            return true;
+        }
+
+        // The rows run short: from now on rings are smaller, and those that are larger shrink.
+        _rings.Sizes.Fit([.. _served.Values.Where(s => s != served).Select(s => s.Members.Length), members]);
+        foreach (var (key, other) in _served.Where(s => s.Value != served && s.Value.Ring.Slots > _rings.Sizes.For(s.Value.Members.Length)))
+        {
+            Shrink(key, other);
+        }
+
+        var size = _rings.Sizes.For(members);
+        return size > served.Ring.Slots && (_rings.TryTake(size, last: false, out ring) || (served.Ring.Slots == 0 && _rings.TryTake(size, last: true, out ring)));
+    }
+
+    private void Shrink(ServiceKey key, Served served)
+    {
+        if (!_rings.TryTake(_rings.Sizes.For(served.Members.Length), last: true, out var fresh))
+        {
+            return;
+        }
+
+        _rings.Copy(served.Ring, fresh);
+        if (served.State is { } state)
+        {
+            var members = MembersOf(state.Backends.Select(b => (b.Id, b.Model)));
+            var quotas = new int[members.Length];
+            _rings.Write(fresh, members, quotas);
+        }
+
+        Publish(key, served, fresh);
+    }
+
+    // The entry in one step. What the kernel refuses leaves the old ring in force.
+    private int Publish(ServiceKey key, Served served, RingPlace fresh)
+    {
+        var address = new ServiceKey { Address = key.Address };
+        var isNew = served.Ring.Slots == 0;
+        var isFirst = isNew && !_servicesOfAddress.ContainsKey(key.Address);
+        var status = isFirst ? _maps.Services.TrySet(in address, new ServiceEntry { Id = ServiceEntry.AddressOnly }) : 0;
+        if (status == 0)
+        {
+            var entry = new ServiceEntry { Id = served.Id, RingStart = fresh.Start, RingSlots = (uint)fresh.Slots };
+            status = _maps.Services.TrySet(in key, in entry);
+            if (status < 0 && isFirst)
+            {
+                _maps.Services.Remove(in address);
+            }
+        }
+
+        if (status < 0)
+        {
+            _rings.Release(fresh);
+            return status;
+        }
+
+        CollectionsMarshal.GetValueRefOrAddDefault(_servicesOfAddress, key.Address, out _) += isNew ? 1 : 0;
+        _rings.Release(served.Ring);
+        served.Ring = fresh;
+        return 0;
+    }
+
+    // By address and port, so that every host has them in the same order.
+    private static RingMember[] MembersOf(IEnumerable<(uint Id, BackendModel Model)> backends)
+    {
+        RingMember[] members = [.. backends.Select(b => new RingMember(b.Id, b.Model.Address, b.Model.Port, b.Model.TakesConnections ? b.Model.RingWeight : 0))];
+        Array.Sort(members, static (a, b) => a.Address.CompareTo(b.Address) is not 0 and var order ? order : a.Port.CompareTo(b.Port));
+        return members;
+    }
+}
