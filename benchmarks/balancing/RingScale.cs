@@ -14,7 +14,7 @@ internal static class RingScale
 
     internal static void Measure(List<BenchmarkRow> rows)
     {
-        var options = new EdgeOptions { MaxServices = Services, MaxBackends = Services * Backends, RingRows = 16 << 20, MaxConnections = 1024 };
+        var options = new EdgeOptions { MaxServices = Services, MaxBackends = Services * Backends, RingRows = 16 << 20, MaxConnections = 1024, Measure = false };
         var maps = new EdgeMaps(options);
         foreach (var map in maps.Balancing.All)
         {

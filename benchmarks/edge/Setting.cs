@@ -26,7 +26,8 @@ internal sealed class Setting : IDisposable
 
     internal Setting(SourceRate? rate)
     {
-        var options = new EdgeOptions { RateLimit = rate };
+        // Without what the baseline does not do.
+        var options = new EdgeOptions { RateLimit = rate, Measure = false };
         _maps = new EdgeMaps(options);
         Template = new ArrayMap<BenchTemplate>(1, "bench_template");
         var edge = new EdgeProgram(_maps, options);

@@ -38,7 +38,7 @@ struct service { u32 id, ring_start, ring_slots, reserved; };
 struct backend { struct address address; u16 port, in_use; u32 service; };
 struct backend_counter { u64 connections, packets, bytes, reply_packets, reply_bytes; };
 struct conn_key { struct address source, destination; u32 ports, protocol; };
-struct conn { struct address address; u16 port, address_delta, full_delta; u8 direction, end; u32 backend, last_seen; };
+struct conn { struct address address; u16 port, address_delta, full_delta; u8 direction, end; u32 backend, last_seen, pending_since, phase; };
 struct fragment_key { struct address source, destination; u32 id, protocol; };
 struct fragment_route { struct address address; u16 delta, direction; u32 reserved; };
 

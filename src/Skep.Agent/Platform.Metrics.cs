@@ -1,5 +1,6 @@
 using System.Globalization;
 using Skep.Agent.Metrics;
+using Skep.Balancing;
 
 namespace Skep.Agent;
 
@@ -95,6 +96,20 @@ internal sealed partial class Platform
         writer.Gauge("skep_backend_weight", "Weights of backends.");
         Each(b => b.Weight);
 
+        writer.Gauge("skep_backend_active_connections", "Connections of backends that have not ended.");
+        Each(b => b.Active);
+        writer.Gauge("skep_backend_waiting_requests", "Measured requests that wait for an answer.");
+        Each(b => b.Waiting);
+        writer.Counter("skep_backend_refused_total", "Connections that backends refused.");
+        Each(b => b.Refused);
+        writer.Counter("skep_backend_resets_total", "Connections that backends reset.");
+        Each(b => b.Resets);
+        writer.Counter("skep_backend_unanswered_total", "Requests on which backends hung up.");
+        Each(b => b.Unanswered);
+        writer.Counter("skep_backend_syn_repeats_total", "SYN that clients sent again to backends.");
+        Each(b => b.SynRepeats);
+        WriteTimes(writer);
+
         void Each(Func<Api.BackendView, double> value)
         {
             foreach (var b in backends)
@@ -102,6 +117,31 @@ internal sealed partial class Platform
                 writer.Sample(
                     value(b), ("load_balancer", b.LoadBalancer), ("service", b.Service),
                     ("backend", b.Address.Contains(':', StringComparison.Ordinal) ? $"[{b.Address}]:{b.Port}" : string.Create(CultureInfo.InvariantCulture, $"{b.Address}:{b.Port}")));
+            }
+        }
+    }
+
+    private void WriteTimes(MetricsWriter writer)
+    {
+        writer.Histogram("skep_backend_handshake_seconds", "Time from SYN to SYN-ACK, as it passes the balancer.");
+        Each(0, r => r.HandshakeSeconds);
+        writer.Histogram("skep_backend_response_seconds", "Time from a request to the first byte of its answer, as it passes the balancer.");
+        Each(BackendHistograms.Buckets, r => r.ResponseSeconds);
+
+        void Each(int first, Func<BackendReading, double> sum)
+        {
+            lock (_gate)
+            {
+                foreach (var (service, backend) in (_edge.State?.Balancer.Services ?? []).SelectMany(s => s.Backends.Select(b => (s.Model, b))))
+                {
+                    var counts = _edge.State!.Balancer.HistogramsOf(backend.Id);
+                    if (!counts.IsEmpty)
+                    {
+                        writer.Buckets(
+                            counts.Slice(first, BackendHistograms.Buckets), BackendHistograms.UpperSeconds, sum(_edge.State.Balancer.ReadingOf(backend.Id)),
+                            ("load_balancer", service.Name), ("service", service.Endpoint), ("backend", EndpointText.Of(backend.Model.Address, backend.Model.Port)));
+                    }
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 using System.Reflection;
 using Skep.Agent.Api;
+using Skep.Balancing;
 using Skep.Edge;
 using Skep.Engine;
 using Skep.Packets;
@@ -96,12 +97,28 @@ internal sealed partial class Platform
             [
                 .. from service in _edge.State?.Balancer.Services ?? []
                    from backend in service.Backends
-                   let traffic = _edge.State!.Balancer.TrafficOf(backend.Id)
-                   select new BackendView(
-                       service.Model.Name, service.Model.Endpoint, backend.Model.Address.ToString(), backend.Model.Port, backend.Model.Weight,
-                       backend.Share, traffic.Packets, traffic.Bytes, traffic.Connections),
+                   select BackendOf(service, backend, _edge.State!),
             ];
         }
+    }
+
+    private static BackendView BackendOf(ServiceState service, BackendState backend, EdgeState edge)
+    {
+        var traffic = edge.Balancer.TrafficOf(backend.Id);
+        var reading = edge.Balancer.ReadingOf(backend.Id);
+        return new BackendView(
+            service.Model.Name, service.Model.Endpoint, backend.Model.Address.ToString(), backend.Model.Port, backend.Model.Weight,
+            backend.Share, traffic.Packets, traffic.Bytes, traffic.Connections)
+        {
+            Active = edge.Connections.ActiveOf(backend.Id, in reading),
+            Waiting = Math.Max(0, reading.Waiting),
+            HandshakeMicroseconds = reading.Handshakes > 0 ? reading.HandshakeSeconds * 1e6 / reading.Handshakes : null,
+            ResponseMicroseconds = reading.Answers > 0 ? reading.ResponseSeconds * 1e6 / reading.Answers : null,
+            Refused = reading.Refused,
+            Resets = reading.Resets,
+            Unanswered = reading.Unanswered,
+            SynRepeats = reading.SynRepeats,
+        };
     }
 
     /// <summary>What is blocked, by whom.</summary>

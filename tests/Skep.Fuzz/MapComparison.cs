@@ -11,8 +11,8 @@ namespace Skep.Fuzz;
 /// </summary>
 public static class MapComparison
 {
-    private static readonly HashSet<string> s_areTimes = ["edge_sources"];
-    private static readonly HashSet<string> s_timeFields = ["FirstSeen", "LastSeen", "PendingSince", "SmoothedRtt", "MinimumRtt", "HandshakeRtt"];
+    private static readonly HashSet<string> s_areTimes = ["edge_sources", "edge_histograms"];
+    private static readonly HashSet<string> s_timeFields = ["FirstSeen", "LastSeen", "PendingSince", "SmoothedRtt", "MinimumRtt", "HandshakeRtt", "HandshakeTime", "ResponseTime"];
 
     /// <summary>One line per difference, none when all is the same.</summary>
     public static IReadOnlyList<string> Differences(IReadOnlyList<BpfMap> expected, IReadOnlyList<BpfMap> actual)
@@ -61,7 +61,11 @@ public static class MapComparison
             for (var i = 0; i < read; i++)
             {
                 var value = values.AsSpan(i * valueSize, valueSize);
-                Blank(value, times);
+                for (var cpu = 0; cpu < value.Length / stride; cpu++)
+                {
+                    Blank(value[(cpu * stride)..], times);
+                }
+
                 contents[Convert.ToHexStringLower(keys.AsSpan(i * map.KeySize, map.KeySize))] =
                     s_areTimes.Contains(map.Name) ? "present"
                     : valueSize == map.ValueSize ? Convert.ToHexStringLower(value)

@@ -166,7 +166,32 @@ internal sealed record ServiceView(string LoadBalancer, string Address, int Port
 
 /// <summary>A backend of a virtual endpoint.</summary>
 internal sealed record BackendView(
-    string LoadBalancer, string Service, string Address, int Port, int Weight, double Share, ulong Packets, ulong Bytes, ulong Connections);
+    string LoadBalancer, string Service, string Address, int Port, int Weight, double Share, ulong Packets, ulong Bytes, ulong Connections)
+{
+    /// <summary>Connections that have not ended; counted anew every ten seconds.</summary>
+    public long Active { get; init; }
+
+    /// <summary>Measured requests that wait for an answer.</summary>
+    public long Waiting { get; init; }
+
+    /// <summary>Mean time from SYN to SYN-ACK in microseconds; absent when not measured.</summary>
+    public double? HandshakeMicroseconds { get; init; }
+
+    /// <summary>Mean time from a request to the first byte of the answer in microseconds; absent when not measured.</summary>
+    public double? ResponseMicroseconds { get; init; }
+
+    /// <summary>Connections it refused.</summary>
+    public ulong Refused { get; init; }
+
+    /// <summary>Connections it reset.</summary>
+    public ulong Resets { get; init; }
+
+    /// <summary>Requests on which it hung up.</summary>
+    public ulong Unanswered { get; init; }
+
+    /// <summary>SYN that clients sent again.</summary>
+    public ulong SynRepeats { get; init; }
+}
 
 /// <summary>A blocked source.</summary>
 internal sealed record BlockView(string Prefix, string Reason, DateTimeOffset? Until, string Origin, ulong Packets);

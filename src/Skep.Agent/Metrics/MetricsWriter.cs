@@ -30,6 +30,41 @@ internal sealed class MetricsWriter(bool openMetrics)
     /// <summary>Begins a gauge.</summary>
     public void Gauge(string name, string help) => Family(name, name, "gauge", help);
 
+    /// <summary>Begins a histogram; its samples are written by <see cref="Buckets"/>.</summary>
+    public void Histogram(string name, string help) => Family(name, name, "histogram", help);
+
+    /// <summary>The samples of one histogram of the family begun last: what each bucket counts, its upper bounds, the sum of all values.</summary>
+    /// <param name="counts">Values per bucket, not added up; the last bucket has no bound. Buckets behind the last that counts are left out but for that.</param>
+    /// <param name="upper">Upper bound of a bucket.</param>
+    /// <param name="sum">Sum of all values.</param>
+    /// <param name="labels">Labels.</param>
+    public void Buckets(ReadOnlySpan<ulong> counts, Func<int, double> upper, double sum, params ReadOnlySpan<(string Name, string Value)> labels)
+    {
+        var name = _name;
+        (string, string)[] withBound = [.. labels, ("le", "+Inf")];
+        var used = counts[..^1].LastIndexOfAnyExcept(0ul);
+        var total = 0ul;
+        _name = name + "_bucket";
+        for (var i = 0; i < counts.Length - 1; i++)
+        {
+            total += counts[i];
+            if (i <= used)
+            {
+                withBound[^1] = ("le", upper(i).ToString("R", CultureInfo.InvariantCulture));
+                Sample(total, withBound);
+            }
+        }
+
+        total += counts[^1];
+        withBound[^1] = ("le", "+Inf");
+        Sample(total, withBound);
+        _name = name + "_sum";
+        Sample(sum, labels);
+        _name = name + "_count";
+        Sample(total, labels);
+        _name = name;
+    }
+
     /// <summary>A sample of the family begun last.</summary>
     public void Sample(double value, params ReadOnlySpan<(string Name, string Value)> labels)
     {

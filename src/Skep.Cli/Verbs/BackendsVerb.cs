@@ -25,12 +25,14 @@ internal static class BackendsVerb
             return;
         }
 
-        var table = Screen.Table("LOAD BALANCER", "SERVICE", "BACKEND", ">WEIGHT", ">SHARE", ">CONNECTIONS", ">PACKETS", ">BYTES");
+        var table = Screen.Table("LOAD BALANCER", "SERVICE", "BACKEND", ">WEIGHT", ">SHARE", ">CONNECTIONS", ">ACTIVE", ">WAITING", ">HANDSHAKE", ">RESPONSE", ">ERRORS", ">BYTES");
         foreach (var b in backends)
         {
             table.Row(
                 b.LoadBalancer, b.Service, Screen.Endpoint(b.Address, b.Port), b.Weight.ToString(CultureInfo.InvariantCulture),
-                b.Share.ToString("P1", CultureInfo.InvariantCulture), Screen.Count(b.Connections), Screen.Count(b.Packets), Screen.Bytes(b.Bytes));
+                b.Share.ToString("P1", CultureInfo.InvariantCulture), Screen.Count(b.Connections), Screen.Count((ulong)b.Active),
+                Screen.Count((ulong)b.Waiting), Screen.Rtt(b.HandshakeMicroseconds), Screen.Rtt(b.ResponseMicroseconds),
+                Screen.Count(b.Refused + b.Resets + b.Unanswered), Screen.Bytes(b.Bytes));
         }
 
         console.Write(table);

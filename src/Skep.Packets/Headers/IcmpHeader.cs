@@ -33,6 +33,9 @@ public static class IcmpTypes
     /// <summary>Parameter problem.</summary>
     public const byte ParameterProblem = 12;
 
+    /// <summary>Code of <see cref="DestinationUnreachable"/>: nobody listens at the port.</summary>
+    public const byte PortUnreachable = 3;
+
     /// <summary>Whether messages of the type embed the packet that caused them.</summary>
     public static bool IsError(byte type) => type is DestinationUnreachable or TimeExceeded or ParameterProblem;
 }
@@ -56,6 +59,9 @@ public static class IcmpV6Types
     public const byte NeighborSolicitation = 135;
     /// <summary>Neighbor advertisement.</summary>
     public const byte NeighborAdvertisement = 136;
+
+    /// <summary>Code of <see cref="DestinationUnreachable"/>: nobody listens at the port.</summary>
+    public const byte PortUnreachable = 4;
 
     /// <summary>Whether messages of the type embed the packet that caused them.</summary>
     public static bool IsError(byte type) => type - 1u < 4u;

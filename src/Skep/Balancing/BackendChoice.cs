@@ -7,12 +7,13 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>Kernel half: gives a new connection a backend from the service's ring and enters it into the table under both keys.</summary>
-internal sealed class BackendChoice(BalancerMaps maps)
+internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
 {
     private readonly ArrayMap<ulong> _ring = maps.Ring;
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
     private readonly LruHashMap<ConnectionKey, Connection> _connections = maps.Connections;
     private readonly Global<uint> _clock = maps.Clock;
+    private readonly SignalStage? _signals = signals;
     private readonly bool _hasWideSlots = maps.Slots.IsWide;
 
     // Slots that are tried when a client's port is taken towards a backend: each misses as rarely as the backend holds few of the ring.
@@ -29,13 +30,13 @@ internal sealed class BackendChoice(BalancerMaps maps)
     }
 
     /// <summary>Opens a connection. Gives <see cref="EdgeVerdict.Forwarded"/>, or why there is none.</summary>
-    internal EdgeVerdict Open(in ConnectionKey key, in ServiceEntry service, out Connection forward)
+    internal EdgeVerdict Open(in ConnectionKey key, in ServiceEntry service, TcpFlags flags, out Connection forward)
     {
         forward = default;
         var slot = SlotOf(in key, service.RingSlots);
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var verdict = TryOpen(in key, in service, slot, ref forward);
+            var verdict = TryOpen(in key, in service, slot, flags, ref forward);
             if (verdict != EdgeVerdict.PortCollision)
             {
                 return verdict;
@@ -54,7 +55,7 @@ internal sealed class BackendChoice(BalancerMaps maps)
         return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == forward.NewAddress && backend.Port == forward.NewPort;
     }
 
-    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint slot, ref Connection forward)
+    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint slot, TcpFlags flags, ref Connection forward)
     {
         ref var row = ref _ring.Find(service.RingStart + (_hasWideSlots ? slot >> 1 : slot >> 2));
         if (Unsafe.IsNullRef(ref row))
@@ -87,7 +88,7 @@ internal sealed class BackendChoice(BalancerMaps maps)
         replyKey.Destination = key.Source;
         replyKey.RawPorts = port.Raw | (key.RawPorts << 16);
         replyKey.Protocol = key.Protocol;
-        Connection reply;
+        var reply = default(Connection);
         reply.NewAddress = key.Destination;
         reply.NewPort = key.DestinationPort;
         reply.AddressDelta = (-addressDelta).Raw;
@@ -96,6 +97,11 @@ internal sealed class BackendChoice(BalancerMaps maps)
         reply.End = ConnectionEnd.None;
         reply.Backend = id;
         reply.LastSeen = now;
+        if (_signals is not null)
+        {
+            _signals.Begin(ref forward, ref reply, (IpProtocol)key.Protocol, flags);
+        }
+
         var verdict = EnterReply(in replyKey, in reply);
         if (verdict != EdgeVerdict.Forwarded)
         {
@@ -108,7 +114,17 @@ internal sealed class BackendChoice(BalancerMaps maps)
         forward.FullDelta = fullDelta.Raw;
         forward.Backend = id;
         forward.LastSeen = now;
-        return _connections.Update(in key, in forward, UpdateMode.Any) < 0 ? EdgeVerdict.TableFull : EdgeVerdict.Forwarded;
+        if (_connections.Update(in key, in forward, UpdateMode.Any) < 0)
+        {
+            return EdgeVerdict.TableFull;
+        }
+
+        if (_signals is not null)
+        {
+            _signals.Began(id, (IpProtocol)key.Protocol, flags);
+        }
+
+        return EdgeVerdict.Forwarded;
     }
 
     private EdgeVerdict EnterReply(in ConnectionKey key, in Connection reply)

@@ -120,6 +120,20 @@ public sealed partial class Balancer
         return sum;
     }
 
+    /// <summary>What packets told about a backend since it was added; nothing when nothing is measured.</summary>
+    public BackendReading ReadingOf(uint backendId)
+    {
+        _maps.Signals.TryGet(backendId, out var perCpu);
+        return BackendReading.Of(perCpu);
+    }
+
+    /// <summary>
+    /// The live counts of a backend's times: <see cref="BackendHistograms.Buckets"/> of handshakes, then as many of responses; empty when nothing is measured.
+    /// </summary>
+    public ReadOnlySpan<ulong> HistogramsOf(uint backendId) => _maps.Signals.MaxEntries > 1
+        ? _maps.Histograms.Entries.Slice((int)backendId * BackendHistograms.PerBackend, BackendHistograms.PerBackend)
+        : [];
+
     private ServiceState? ApplyService(ServiceModel service, ImmutableArray<BalancerProblem>.Builder problems)
     {
         void Report(BalancerProblemKind kind, string message) => problems.Add(new(kind, service, $"{service.Name}: {message}"));
@@ -231,6 +245,12 @@ public sealed partial class Balancer
         if (_fresh.Count > 0)
         {
             _maps.BackendCounters.SetAll(CollectionsMarshal.AsSpan(_fresh), new BackendCounter[_fresh.Count * _maps.BackendCounters.Storage.ValuesPerEntry]);
+            if (_maps.Signals.MaxEntries > 1)
+            {
+                _maps.Signals.SetAll(CollectionsMarshal.AsSpan(_fresh), new BackendSignals[_fresh.Count * _maps.Signals.Storage.ValuesPerEntry]);
+                _fresh.ForEach(id => _maps.Histograms.Entries.Slice((int)id * BackendHistograms.PerBackend, BackendHistograms.PerBackend).Clear());
+            }
+
             _fresh.Clear();
         }
     }

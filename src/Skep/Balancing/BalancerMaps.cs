@@ -5,7 +5,7 @@ namespace Skep.Balancing;
 /// <summary>The maps of the balancer.</summary>
 public sealed class BalancerMaps
 {
-    internal BalancerMaps(uint maxServices, uint maxBackends, int ringSize, uint ringRows, uint maxConnections)
+    internal BalancerMaps(uint maxServices, uint maxBackends, int ringSize, uint ringRows, uint maxConnections, bool measure)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(maxBackends, 1u << 24);
         ArgumentOutOfRangeException.ThrowIfLessThan(ringSize, 3);
@@ -19,6 +19,8 @@ public sealed class BalancerMaps
         // Id 0 means none.
         Backends = new(maxBackends + 1, "edge_backends", MapFlags.Mmapable);
         BackendCounters = new(maxBackends + 1, "edge_be_count");
+        Signals = new(measure ? maxBackends + 1 : 1, "edge_signals");
+        Histograms = new((measure ? maxBackends + 1 : 1) * BackendHistograms.PerBackend, "edge_histograms", MapFlags.Mmapable);
         Connections = new(maxConnections * 2, "edge_conns");
         Fragments = new(4096, "edge_fragments");
         Clock = new("edge_clock");
@@ -48,6 +50,12 @@ public sealed class BalancerMaps
     /// <summary>Traffic per backend id and CPU.</summary>
     public PerCpuArrayMap<BackendCounter> BackendCounters { get; }
 
+    /// <summary>What packets told about backends, per backend id and CPU; one entry when nothing is measured.</summary>
+    public PerCpuArrayMap<BackendSignals> Signals { get; }
+
+    /// <summary>Times of handshakes and responses, <see cref="BackendHistograms.PerBackend"/> counts for each backend id.</summary>
+    public ArrayMap<ulong> Histograms { get; }
+
     /// <summary>Connections, each under two keys: as the client sends and as the backend answers.</summary>
     public LruHashMap<ConnectionKey, Connection> Connections { get; }
 
@@ -61,5 +69,5 @@ public sealed class BalancerMaps
     public Global<uint> Clock { get; }
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Connections, Fragments, Clock];
+    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Connections, Fragments, Clock];
 }

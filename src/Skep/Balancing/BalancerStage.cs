@@ -22,9 +22,10 @@ public sealed unsafe class BalancerStage
     private readonly BackendChoice _choice;
     private readonly FragmentStage _fragments;
     private readonly IcmpErrorStage _errors;
+    private readonly SignalStage? _signals;
 
     /// <summary>A balancer over <paramref name="maps"/>. Answers of backends are exempt from the rate limit, which is why it is applied in here.</summary>
-    public BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit)
+    public BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, bool measure)
     {
         ArgumentNullException.ThrowIfNull(maps);
         _services = maps.Services;
@@ -32,9 +33,10 @@ public sealed unsafe class BalancerStage
         _counters = maps.BackendCounters;
         _clock = maps.Clock;
         _rateLimit = rateLimit;
-        _choice = new BackendChoice(maps);
+        _signals = measure ? new SignalStage(maps) : null;
+        _choice = new BackendChoice(maps, _signals);
         _fragments = new FragmentStage(maps);
-        _errors = new IcmpErrorStage(maps.Connections);
+        _errors = new IcmpErrorStage(maps.Connections, _signals);
     }
 
     /// <summary>Decides about a packet and rewrites it.</summary>
@@ -103,10 +105,10 @@ public sealed unsafe class BalancerStage
             return Forward(in packet, in key, ref known, flags, length);
         }
 
-        return Begin(in packet, in key, length);
+        return Begin(in packet, in key, flags, length);
     }
 
-    private EdgeVerdict Begin(in IpPacket packet, in ConnectionKey key, uint length)
+    private EdgeVerdict Begin(in IpPacket packet, in ConnectionKey key, TcpFlags flags, uint length)
     {
         ServiceKey service;
         service.Address = key.Destination;
@@ -119,7 +121,7 @@ public sealed unsafe class BalancerStage
             return EdgeVerdict.Passed;
         }
 
-        var verdict = _choice.Open(in key, in entry, out var connection);
+        var verdict = _choice.Open(in key, in entry, flags, out var connection);
         if (verdict != EdgeVerdict.Forwarded)
         {
             return verdict;
@@ -140,17 +142,40 @@ public sealed unsafe class BalancerStage
 
     private EdgeVerdict Forward(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, uint length)
     {
-        var now = _clock.Value;
-        if (connection.LastSeen != now || (flags & Ending) != 0)
+        if (_signals is not null && (flags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn)
         {
+            _signals.SynRepeated(connection.Backend);
+        }
+
+        var now = _clock.Value;
+        // The first data of a client, and what is found once a second when the other entry is looked at anyway.
+        var asks = _signals is not null && connection.Phase == ConnectionPhase.Opening && SignalStage.HasPayload(in packet);
+        if (connection.LastSeen != now || (flags & Ending) != 0 || asks)
+        {
+            if (_signals is not null && !asks)
+            {
+                asks = SignalStage.HasPayload(in packet);
+            }
+
+            connection.Phase = asks ? ConnectionPhase.Answered : connection.Phase;
             connection.LastSeen = now;
+            var wasClosed = connection.IsClosed;
             connection.End |= EndOf(flags, ConnectionEnd.ClientFin);
             ConnectionKey twin;
             twin.Source = connection.NewAddress;
             twin.Destination = key.Source;
             twin.RawPorts = connection.NewPort.Raw | (key.RawPorts << 16);
             twin.Protocol = key.Protocol;
-            KeepTwin(in connection, in twin, in key.Destination, key.DestinationPort, ConnectionDirection.Reply);
+            ref var reply = ref KeepTwin(in connection, in twin, in key.Destination, key.DestinationPort, ConnectionDirection.Reply);
+            if (_signals is not null && asks && !Unsafe.IsNullRef(ref reply))
+            {
+                _signals.Asked(ref reply);
+            }
+
+            if (_signals is not null && connection.IsClosed && !wasClosed)
+            {
+                _signals.Closed(connection.Backend, ref reply, byBackend: false, reset: false);
+            }
         }
 
         ref var counter = ref _counters.Find(connection.Backend);
@@ -171,6 +196,7 @@ public sealed unsafe class BalancerStage
         if (connection.LastSeen != now || (flags & Ending) != 0)
         {
             connection.LastSeen = now;
+            var wasClosed = connection.IsClosed;
             connection.End |= EndOf(flags, ConnectionEnd.BackendFin);
             ConnectionKey twin;
             twin.Source = key.Destination;
@@ -178,6 +204,15 @@ public sealed unsafe class BalancerStage
             twin.RawPorts = (key.RawPorts >> 16) | ((uint)connection.NewPort.Raw << 16);
             twin.Protocol = key.Protocol;
             KeepTwin(in connection, in twin, in key.Source, key.SourcePort, ConnectionDirection.Forward);
+            if (_signals is not null && connection.IsClosed && !wasClosed)
+            {
+                _signals.Closed(connection.Backend, ref connection, byBackend: true, (flags & TcpFlags.Rst) != 0);
+            }
+        }
+
+        if (_signals is not null && connection.Phase <= ConnectionPhase.Asked)
+        {
+            _signals.Answered(in packet, ref connection, flags);
         }
 
         ref var counter = ref _counters.Find(connection.Backend);
@@ -195,9 +230,9 @@ public sealed unsafe class BalancerStage
     private static ConnectionEnd EndOf(TcpFlags flags, ConnectionEnd fin) =>
         (flags & TcpFlags.Rst) != 0 ? ConnectionEnd.Reset : (flags & TcpFlags.Fin) != 0 ? fin : ConnectionEnd.None;
 
-    // Once a second per direction, and at the end: both entries know how the connection ended, and one that was evicted comes back. The table is
+    // Gives the other entry, a null reference when it is another connection's or was not there. Once a second per direction, and at the end: both entries know how the connection ended, and one that was evicted comes back. The table is
     // the kernel's, which forgets entry by entry; a connection with one entry left would be deaf in one direction for good.
-    private void KeepTwin(
+    private ref Connection KeepTwin(
         in Connection connection, in ConnectionKey twinKey, in IpAddress address, NetworkUInt16 port, ConnectionDirection direction)
     {
         ref var found = ref _connections.Find(in twinKey);
@@ -207,12 +242,13 @@ public sealed unsafe class BalancerStage
             if (found.NewAddress == address && found.NewPort == port)
             {
                 found.End |= connection.End;
+                return ref found;
             }
 
-            return;
+            return ref Unsafe.NullRef<Connection>();
         }
 
-        Connection twin;
+        var twin = default(Connection);
         twin.NewAddress = address;
         twin.NewPort = port;
         twin.AddressDelta = (-ChecksumDelta.FromRaw(connection.AddressDelta)).Raw;
@@ -221,6 +257,8 @@ public sealed unsafe class BalancerStage
         twin.End = connection.End;
         twin.Backend = connection.Backend;
         twin.LastSeen = connection.LastSeen;
+        twin.Phase = ConnectionPhase.Answered;
         _connections.Update(in twinKey, in twin, UpdateMode.NoExist);
+        return ref Unsafe.NullRef<Connection>();
     }
 }

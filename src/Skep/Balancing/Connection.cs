@@ -49,9 +49,23 @@ public enum ConnectionEnd : byte
     Reset = 4,
 }
 
+/// <summary>What a connection waits for, as far as its backend is measured by it; those in which an answer is waited for come first.</summary>
+public enum ConnectionPhase : byte
+{
+    /// <summary>The answer to SYN. In the entry of the client's packets: their first data.</summary>
+    Opening,
+    /// <summary>The first byte of an answer.</summary>
+    Asked,
+    /// <summary>A request.</summary>
+    Open,
+    /// <summary>Nothing, or the next request.</summary>
+    Answered,
+}
+
 /// <summary>
 /// What is done to packets of one direction of a connection; everything the hot path needs is in this one value.
-/// Layout: new address 16, new port 2, checksum difference of the address 2, of address and port 2, direction 1, end 1, backend 4, last seen 4.
+/// Layout: new address 16, new port 2, checksum difference of the address 2, of address and port 2, direction 1, end 1, backend 4, last seen 4,
+/// pending since 4, phase 1, zero 3.
 /// </summary>
 public struct Connection
 {
@@ -78,6 +92,18 @@ public struct Connection
 
     /// <summary><see cref="BalancerMaps.Clock"/> when a packet of this direction was last seen.</summary>
     public uint LastSeen;
+
+    /// <summary>When that began what the backend owes an answer to, in ticks of <see cref="BackendSignals.TickNanoseconds"/>; in the entry of the answers.</summary>
+    public uint PendingSince;
+
+    /// <summary>What is waited for.</summary>
+    public ConnectionPhase Phase;
+
+    /// <summary>Zero.</summary>
+    public byte Reserved0;
+
+    /// <summary>Zero.</summary>
+    public ushort Reserved1;
 
     /// <summary>Whether both sides finished or one reset: the ports may be used anew.</summary>
     public readonly bool IsClosed => End >= (ConnectionEnd.ClientFin | ConnectionEnd.BackendFin);

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Skep.Packets;
 
 namespace Skep.Balancing;
@@ -6,6 +7,7 @@ namespace Skep.Balancing;
 public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeouts = null)
 {
     private readonly ConnectionTimeouts _timeouts = timeouts ?? new ConnectionTimeouts();
+    private readonly Dictionary<uint, (long Active, long Begun)> _active = [];
 
     /// <summary>Moves the clock that programs stamp connections with by <paramref name="seconds"/>; to be called about every second.</summary>
     public void Tick(uint seconds) => maps.Clock.Value += seconds;
@@ -52,18 +54,35 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
             connection.End, TimeSpan.FromSeconds(Idle(in connection, now)));
     }
 
+    /// <summary>
+    /// Connections of a backend that have not ended: counted by <see cref="Sweep"/>, carried on by what <paramref name="reading"/> says has begun and ended since.
+    /// </summary>
+    public long ActiveOf(uint backend, in BackendReading reading)
+    {
+        var counted = _active.GetValueOrDefault(backend);
+        return Math.Max(0, counted.Active + Balance(in reading) - counted.Begun);
+    }
+
+    private static long Balance(in BackendReading reading) => (long)(reading.Opened - reading.Closed);
+
     /// <summary>Forgets connections whose both directions have been silent for longer than their state allows; returns how many.</summary>
     public int Sweep()
     {
         var now = maps.Clock.Value;
         var idle = new List<(ConnectionKey Key, Connection Value)>();
+        _active.Clear();
         maps.Connections.ReadAll((key, connection) =>
         {
             if (IsOver(in key, in connection, now))
             {
                 idle.Add((key, connection));
             }
+            else if (connection.Direction == ConnectionDirection.Forward && !connection.IsClosed)
+            {
+                CollectionsMarshal.GetValueRefOrAddDefault(_active, connection.Backend, out _).Active++;
+            }
         });
+        RememberBegun();
 
         var removed = 0;
         foreach (var (key, connection) in idle)
@@ -81,6 +100,20 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         }
 
         return removed;
+    }
+
+    // For every backend, also those that hold none: connections may have been forgotten without an end.
+    private void RememberBegun()
+    {
+        var entries = maps.Backends.Entries;
+        var perCpu = new BackendSignals[maps.Signals.Storage.ValuesPerEntry];
+        for (var id = 1u; id < Math.Min(maps.Signals.MaxEntries, (uint)entries.Length); id++)
+        {
+            if (entries[(int)id].InUse != 0 && maps.Signals.TryGet(in id, perCpu.AsSpan()))
+            {
+                CollectionsMarshal.GetValueRefOrAddDefault(_active, id, out _).Begun = Balance(BackendReading.Of(perCpu));
+            }
+        }
     }
 
     private static ConnectionState State(in ConnectionKey key, in Connection forward, uint now) => new(

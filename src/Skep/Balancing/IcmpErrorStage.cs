@@ -9,8 +9,9 @@ namespace Skep.Balancing;
 /// Kernel half: an ICMP error embeds the packet that caused it, with the addresses that packet had where the error arose. For a balanced connection
 /// it is translated back (RFC 5508 section 4.2), so that path MTU discovery and "port unreachable" work through the balancer.
 /// </summary>
-internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection> connections)
+internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection> connections, SignalStage? signals)
 {
+    private readonly SignalStage? _signals = signals;
     private readonly LruHashMap<ConnectionKey, Connection> _connections = connections;
 
     internal EdgeVerdict Route(in IpPacket packet, byte* end)
@@ -76,6 +77,11 @@ internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection
             // A router on the way speaks for itself; only the backend hides behind the service.
             if (packet.Source == key.Source)
             {
+                if (_signals is not null && icmp->Type == IcmpTypes.DestinationUnreachable && icmp->Code == IcmpTypes.PortUnreachable)
+                {
+                    _signals.Unreachable(ref connection);
+                }
+
                 Rewriter.SourceAddress(in packet, in connection.NewAddress, connection.AddressDelta);
             }
         }
@@ -134,6 +140,11 @@ internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection
             ports->DestinationPort = connection.NewPort;
             if (packet.Source == key.Source)
             {
+                if (_signals is not null && icmp->Type == IcmpV6Types.DestinationUnreachable && icmp->Code == IcmpV6Types.PortUnreachable)
+                {
+                    _signals.Unreachable(ref connection);
+                }
+
                 Rewriter.SourceAddress(in packet, in connection.NewAddress, connection.AddressDelta);
                 delta += ChecksumDelta.FromRaw(connection.AddressDelta);
             }

@@ -24,6 +24,53 @@ public sealed record BackendState(uint Id, BackendModel Model, double Share);
 /// <param name="ReplyBytes">Bytes of answers, Ethernet headers included.</param>
 public readonly record struct BackendTraffic(ulong Connections, ulong Packets, ulong Bytes, ulong ReplyPackets, ulong ReplyBytes);
 
+/// <summary>What packets told about a backend over all CPUs since it was added.</summary>
+/// <param name="Opened">TCP connections begun by SYN.</param>
+/// <param name="Closed">Connections that ended: FIN of both sides or RST.</param>
+/// <param name="Handshakes">SYN answered by SYN-ACK.</param>
+/// <param name="HandshakeSeconds">Sum of the times between the two.</param>
+/// <param name="Requests">Measured requests: the first data of a client, and in a connection that goes on at most one a second.</param>
+/// <param name="Answers">Measured requests that got a first byte of an answer.</param>
+/// <param name="ResponseSeconds">Sum of the times between the two.</param>
+/// <param name="Unanswered">Measured requests after which the backend ended the connection without an answer.</param>
+/// <param name="Abandoned">Measured requests whose client went away first.</param>
+/// <param name="Refused">SYN answered by RST; UDP answered by "port unreachable".</param>
+/// <param name="Resets">Connections that the backend reset later.</param>
+/// <param name="SynRepeats">SYN that came again because no answer did.</param>
+public readonly record struct BackendReading(
+    ulong Opened, ulong Closed, ulong Handshakes, double HandshakeSeconds, ulong Requests, ulong Answers, double ResponseSeconds, ulong Unanswered,
+    ulong Abandoned, ulong Refused, ulong Resets, ulong SynRepeats)
+{
+    /// <summary>Measured requests that wait for an answer.</summary>
+    public long Waiting => (long)(Requests - Answers - Unanswered - Abandoned);
+
+    /// <summary>Adds up what the CPUs counted.</summary>
+    public static BackendReading Of(ReadOnlySpan<BackendSignals> perCpu)
+    {
+        var sum = default(BackendSignals);
+        foreach (ref readonly var s in perCpu)
+        {
+            sum.Opened += s.Opened;
+            sum.Closed += s.Closed;
+            sum.Handshakes += s.Handshakes;
+            sum.HandshakeTime += s.HandshakeTime;
+            sum.Requests += s.Requests;
+            sum.Answers += s.Answers;
+            sum.ResponseTime += s.ResponseTime;
+            sum.Unanswered += s.Unanswered;
+            sum.Abandoned += s.Abandoned;
+            sum.Refused += s.Refused;
+            sum.Resets += s.Resets;
+            sum.SynRepeats += s.SynRepeats;
+        }
+
+        const double Tick = BackendSignals.TickNanoseconds * 1e-9;
+        return new(
+            sum.Opened, sum.Closed, sum.Handshakes, sum.HandshakeTime * Tick, sum.Requests, sum.Answers, sum.ResponseTime * Tick, sum.Unanswered,
+            sum.Abandoned, sum.Refused, sum.Resets, sum.SynRepeats);
+    }
+}
+
 /// <summary>A balanced connection.</summary>
 /// <param name="Client">Address of the client.</param>
 /// <param name="ClientPort">Port of the client.</param>

@@ -18,7 +18,7 @@ public sealed class EdgeMaps
         BlockedAddresses = new(options.MaxBlockedAddresses, "edge_blocked");
         BlockedPrefixes = new(options.MaxBlockedPrefixes, "edge_prefixes");
         Sources = new(options.MaxSources, "edge_sources");
-        Balancing = new BalancerMaps(options.MaxServices, options.MaxBackends, options.RingSize, options.RingRows, options.MaxConnections);
+        Balancing = new BalancerMaps(options.MaxServices, options.MaxBackends, options.RingSize, options.RingRows, options.MaxConnections, options.Measure);
     }
 
     /// <summary>Packets and bytes per <see cref="EdgeVerdict"/>.</summary>

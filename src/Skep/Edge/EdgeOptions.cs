@@ -17,6 +17,9 @@ public sealed record EdgeOptions
     /// <summary>Whether services are balanced.</summary>
     public bool Balance { get; init; } = true;
 
+    /// <summary>Whether backends are measured by the packets of their connections; costs four readings of the clock a connection, and 600 bytes a backend.</summary>
+    public bool Measure { get; init; } = true;
+
     /// <summary>What happens to truncated and contradictory packets. <see cref="PacketPolicy.Drop"/> also checks lengths of IP and transport headers.</summary>
     public PacketPolicy Malformed { get; init; } = PacketPolicy.Pass;
 

@@ -28,7 +28,7 @@ public sealed unsafe class EdgeProgram : XdpProgram
         _counters = maps.Counters;
         _blockList = options.BlockAddresses ? new BlockListStage(maps.BlockedAddresses, options.BlockPrefixes ? maps.BlockedPrefixes : null) : null;
         _rateLimit = options.RateLimit is { } rate ? new RateLimitStage(maps.Sources, rate) : null;
-        _balancer = options.Balance ? new BalancerStage(maps.Balancing, _rateLimit) : null;
+        _balancer = options.Balance ? new BalancerStage(maps.Balancing, _rateLimit, options.Measure) : null;
         _checksLengths = options.Malformed == PacketPolicy.Drop;
         _dropped = DroppedBy(options);
     }

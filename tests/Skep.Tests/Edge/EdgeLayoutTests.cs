@@ -19,7 +19,8 @@ public sealed unsafe class EdgeLayoutTests
         Assert.Equal(24, sizeof(BackendEntry));
         Assert.Equal(40, sizeof(BackendCounter));
         Assert.Equal(40, sizeof(ConnectionKey));
-        Assert.Equal(32, sizeof(Connection));
+        Assert.Equal(40, sizeof(Connection));
+        Assert.Equal(96, sizeof(BackendSignals));
         Assert.Equal(40, sizeof(FragmentKey));
         Assert.Equal(24, sizeof(FragmentRoute));
     }
@@ -35,6 +36,8 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(Connection), nameof(Connection.FullDelta), 20)]
     [InlineData(typeof(Connection), nameof(Connection.End), 23)]
     [InlineData(typeof(Connection), nameof(Connection.LastSeen), 28)]
+    [InlineData(typeof(Connection), nameof(Connection.PendingSince), 32)]
+    [InlineData(typeof(Connection), nameof(Connection.Phase), 36)]
     public void Fields_lie_where_the_documentation_says(Type type, string field, int offset) => Assert.Equal(offset, (int)Marshal.OffsetOf(type, field));
 
     [Theory]

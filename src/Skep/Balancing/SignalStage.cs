@@ -1,0 +1,212 @@
+using System.Runtime.CompilerServices;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>
+/// Kernel half: measures backends by the packets that pass anyway. The clock is read when a connection begins, when its handshake is answered, with
+/// its first request and the first byte of the answer, and once a second for requests that follow; all other packets cost one comparison.
+/// </summary>
+internal sealed unsafe class SignalStage(BalancerMaps maps)
+{
+    private readonly PerCpuArrayMap<BackendSignals> _signals = maps.Signals;
+    private readonly ArrayMap<ulong> _histograms = maps.Histograms;
+
+    /// <summary>Time in ticks; wraps after 73 minutes.</summary>
+    internal static uint Now() => (uint)(Helper.KtimeGetNs() >> 10);
+
+    /// <summary>Whether a packet carries data; UDP always does.</summary>
+    internal static bool HasPayload(in IpPacket packet)
+    {
+        if (packet.Protocol != IpProtocol.Tcp)
+        {
+            return true;
+        }
+
+        var headers = (uint)(packet.Transport - packet.Network) + ((TcpHeader*)packet.Transport)->HeaderLength;
+        var length = packet.IsIPv6
+            ? ((IPv6Header*)packet.Network)->PayloadLength.Value + (uint)sizeof(IPv6Header)
+            : ((IPv4Header*)packet.Network)->TotalLength.Value;
+        return length > headers;
+    }
+
+    /// <summary>A connection begins: fills what its two entries remember of measuring.</summary>
+    internal void Begin(ref Connection forward, ref Connection reply, IpProtocol protocol, TcpFlags flags)
+    {
+        var isSyn = (flags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn;
+        if (protocol == IpProtocol.Tcp && !isSyn)
+        {
+            // It began elsewhere: its handshake is over.
+            reply.Phase = ConnectionPhase.Open;
+            return;
+        }
+
+        reply.PendingSince = Now();
+        if (protocol == IpProtocol.Tcp)
+        {
+            return;
+        }
+
+        reply.Phase = ConnectionPhase.Asked;
+        forward.Phase = ConnectionPhase.Answered;
+    }
+
+    /// <summary>The connection that <see cref="Begin"/> was told of is in the table.</summary>
+    internal void Began(uint backend, IpProtocol protocol, TcpFlags flags)
+    {
+        ref var signals = ref _signals.Find(backend);
+        if (Unsafe.IsNullRef(ref signals))
+        {
+            return;
+        }
+
+        if (protocol != IpProtocol.Tcp)
+        {
+            signals.Requests++;
+        }
+        else if ((flags & TcpFlags.Syn) != 0)
+        {
+            signals.Opened++;
+        }
+    }
+
+    /// <summary>A client's SYN comes again.</summary>
+    internal void SynRepeated(uint backend)
+    {
+        ref var signals = ref _signals.Find(backend);
+        if (!Unsafe.IsNullRef(ref signals))
+        {
+            signals.SynRepeats++;
+        }
+    }
+
+    /// <summary>A client's packet with data, seen together with the entry of the answers.</summary>
+    internal void Asked(ref Connection reply)
+    {
+        if (reply.Phase == ConnectionPhase.Asked)
+        {
+            return;
+        }
+
+        reply.Phase = ConnectionPhase.Asked;
+        reply.PendingSince = Now();
+        ref var signals = ref _signals.Find(reply.Backend);
+        if (!Unsafe.IsNullRef(ref signals))
+        {
+            signals.Requests++;
+        }
+    }
+
+    /// <summary>A connection ended now; <paramref name="reply"/> is its entry of the answers when that is at hand.</summary>
+    internal void Closed(uint backend, ref Connection reply, bool byBackend, bool reset)
+    {
+        ref var signals = ref _signals.Find(backend);
+        if (Unsafe.IsNullRef(ref signals))
+        {
+            return;
+        }
+
+        signals.Closed++;
+        if (byBackend)
+        {
+            // One that refuses is counted as that.
+            signals.Resets += reset && reply.Phase != ConnectionPhase.Opening ? 1u : 0u;
+        }
+        else if (!Unsafe.IsNullRef(ref reply) && reply.Phase == ConnectionPhase.Asked)
+        {
+            reply.Phase = ConnectionPhase.Answered;
+            signals.Abandoned++;
+        }
+    }
+
+    /// <summary>A backend's packet of a connection in which something is waited for.</summary>
+    internal void Answered(in IpPacket packet, ref Connection reply, TcpFlags flags)
+    {
+        ref var signals = ref _signals.Find(reply.Backend);
+        if (Unsafe.IsNullRef(ref signals))
+        {
+            return;
+        }
+
+        if (reply.Phase == ConnectionPhase.Opening)
+        {
+            if ((flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack))
+            {
+                var took = Now() - reply.PendingSince;
+                signals.Handshakes++;
+                signals.HandshakeTime += took;
+                Count(reply.Backend * BackendHistograms.PerBackend, took);
+                reply.Phase = ConnectionPhase.Open;
+            }
+            else if ((flags & TcpFlags.Rst) != 0)
+            {
+                signals.Refused++;
+                reply.Phase = ConnectionPhase.Answered;
+            }
+        }
+        else if (HasPayload(in packet))
+        {
+            var took = Now() - reply.PendingSince;
+            signals.Answers++;
+            signals.ResponseTime += took;
+            Count((reply.Backend * BackendHistograms.PerBackend) + BackendHistograms.Buckets, took);
+            reply.Phase = ConnectionPhase.Answered;
+        }
+        else if ((flags & (TcpFlags.Fin | TcpFlags.Rst)) != 0)
+        {
+            signals.Unanswered++;
+            reply.Phase = ConnectionPhase.Answered;
+        }
+    }
+
+    /// <summary>A backend said by ICMP that nobody listens.</summary>
+    internal void Unreachable(ref Connection reply)
+    {
+        ref var signals = ref _signals.Find(reply.Backend);
+        if (!Unsafe.IsNullRef(ref signals))
+        {
+            signals.Refused++;
+            signals.Unanswered += reply.Phase == ConnectionPhase.Asked ? 1u : 0u;
+            reply.Phase = ConnectionPhase.Answered;
+        }
+    }
+
+    // Shared by the CPUs: a sample belongs to a connection, not to a packet.
+    private void Count(uint first, uint ticks)
+    {
+        var bucket = 0u;
+        if (ticks >= 1u << 16)
+        {
+            bucket = 16;
+            ticks >>= 16;
+        }
+
+        if (ticks >= 1u << 8)
+        {
+            bucket += 8;
+            ticks >>= 8;
+        }
+
+        if (ticks >= 1u << 4)
+        {
+            bucket += 4;
+            ticks >>= 4;
+        }
+
+        if (ticks >= 1u << 2)
+        {
+            bucket += 2;
+            ticks >>= 2;
+        }
+
+        // Now 0 to 3: none, one or two bits.
+        bucket += ticks >= 2 ? 2 : ticks;
+        ref var count = ref _histograms.Find(first + (bucket < BackendHistograms.Buckets ? bucket : BackendHistograms.Buckets - 1));
+        if (!Unsafe.IsNullRef(ref count))
+        {
+            Interlocked.Increment(ref count);
+        }
+    }
+}
