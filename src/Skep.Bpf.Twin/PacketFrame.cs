@@ -28,7 +28,14 @@ internal sealed unsafe class PacketFrame
     {
         var data = Copy(packet);
         var context = new TcContext(
-            data, data + packet.Length, options.Interface == 0 ? 1 : options.Interface, options.IngressInterface, options.GsoSegments);
+            data, data + packet.Length, options.Interface == 0 ? 1 : options.Interface, options.IngressInterface, options.GsoSegments)
+        {
+            GsoSize = options.GsoSize,
+            LinearLength = options.LinearLength,
+            Checksum = options.Checksum,
+            CompleteSum = options.CompleteSum,
+            VlanPresent = options.VlanPresent ? 1u : 0,
+        };
         if (options.Mark != 0)
         {
             context.Mark = options.Mark;
@@ -43,8 +50,6 @@ internal sealed unsafe class PacketFrame
         _usedHead = (int)Math.Max(0, _memory.Address + HeadRoom - context.Data);
         return new ReadOnlySpan<byte>(context.Data, (int)(context.DataEnd - context.Data));
     }
-
-    public static ReadOnlySpan<byte> Packet(scoped in TcContext context) => new(context.Data, (int)(context.DataEnd - context.Data));
 
     private byte* Copy(ReadOnlySpan<byte> packet)
     {

@@ -115,7 +115,7 @@ public sealed class TwinEngine : IDisposable
             try
             {
                 var action = program.Run(ref context);
-                return new TcResult(action, context.Mark, PacketFrame.Packet(in context));
+                return new TcResult(action, in context);
             }
             finally
             {

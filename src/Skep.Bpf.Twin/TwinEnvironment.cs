@@ -29,6 +29,9 @@ public sealed class TwinEnvironment : KernelEnvironment
     /// <summary>Key of the target that a program last redirected to by a map; null when it was all of them, or none yet.</summary>
     public uint? RedirectKey { get; set; }
 
+    /// <summary>Answers of the routing table: gets the question, fills in interface and next hop. Without one nothing is forwarded.</summary>
+    public RouteFinder? Routes { get; set; }
+
     /// <summary>The same clock for the user half: its timestamps are <see cref="KtimeNow"/>. Timers of it run on the system's clock.</summary>
     public TimeProvider TimeProvider { get; }
 
@@ -64,6 +67,9 @@ public sealed class TwinEnvironment : KernelEnvironment
     /// <inheritdoc/>
     public override nint CurrentTask => TaskAddress != 0 ? TaskAddress : base.CurrentTask;
 
+    /// <inheritdoc/>
+    public override FibResult FindRoute(ref FibRoute route, FibFlags flags) => Routes?.Invoke(ref route, flags) ?? FibResult.NotForwarded;
+
     private ulong Task { get; set; }
 
     /// <summary>Moves the clock on by <paramref name="time"/>, which is not negative.</summary>
@@ -95,3 +101,8 @@ public sealed class TwinEnvironment : KernelEnvironment
         return (uint)((z ^ (z >> 31)) >> 32);
     }
 }
+
+/// <summary>A routing table, as <c>bpf_fib_lookup</c> asks it.</summary>
+/// <param name="route">The question, and afterwards the answer.</param>
+/// <param name="flags">How to look.</param>
+public delegate FibResult RouteFinder(ref FibRoute route, FibFlags flags);

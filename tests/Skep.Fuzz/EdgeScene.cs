@@ -13,13 +13,17 @@ public sealed class EdgeScene : IDisposable
     {
         Maps = new EdgeMaps(options);
         Program = new EdgeProgram(Maps, options);
+        TcProgram = new TcEdgeProgram(Maps, options);
     }
 
     /// <summary>Its maps.</summary>
     public EdgeMaps Maps { get; }
 
-    /// <summary>The program.</summary>
+    /// <summary>The program for XDP.</summary>
     public EdgeProgram Program { get; }
+
+    /// <summary>The program for traffic control, over the same maps.</summary>
+    public TcEdgeProgram TcProgram { get; }
 
     /// <summary>Every stage on; nothing is ever over its rate, so that no verdict hangs on the speed of the machine.</summary>
     public static EdgeOptions Everything { get; } = new() { RateLimit = new SourceRate(1_000_000_000, 1_000_000), RingSize = 251, RingRows = 1024, MaxServices = 8, MaxBackends = 64 };

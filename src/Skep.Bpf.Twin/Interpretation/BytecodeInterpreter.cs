@@ -60,7 +60,7 @@ public sealed class BytecodeInterpreter
         {
             _tc.Context = _frame.LoadTc(packet, in options);
             var verdict = Run(_tc);
-            return new InterpreterResult(verdict, _machine.Executed, _tc.Context.Mark, PacketFrame.Packet(in _tc.Context));
+            return new InterpreterResult(verdict, _machine.Executed, _tc.Context.Mark, _tc.Context.Packet);
         }
     }
 

@@ -26,9 +26,40 @@ internal sealed unsafe class TcView : PacketView
                 var length = (uint)machine.Argument(4);
                 result = (ulong)Context.LoadBytes((uint)machine.Argument(2), machine.Memory(3, length), length);
                 return true;
+            case 9:
+                machine.RequireContext(1);
+                var size = (uint)machine.Argument(4);
+                result = (ulong)Context.StoreBytes((uint)machine.Argument(2), machine.Memory(3, size), size, (StoreFlags)machine.Argument(5));
+                return true;
+            case 10:
+                machine.RequireContext(1);
+                result = (ulong)Context.L3ChecksumReplace((uint)machine.Argument(2), machine.Argument(3), machine.Argument(4), machine.Argument(5));
+                return true;
+            case 11:
+                machine.RequireContext(1);
+                result = (ulong)Context.L4ChecksumReplace((uint)machine.Argument(2), machine.Argument(3), machine.Argument(4), (L4ChecksumFlags)machine.Argument(5));
+                return true;
+            case 23:
+                result = (ulong)TcContext.Redirect((uint)machine.Argument(1), (RedirectFlags)machine.Argument(2));
+                return true;
             case 39:
                 machine.RequireContext(1);
                 result = (ulong)Context.PullData((uint)machine.Argument(2));
+                return true;
+            case 40:
+                machine.RequireContext(1);
+                result = (ulong)Context.ChecksumUpdate((uint)machine.Argument(2));
+                return true;
+            case 69:
+                machine.RequireContext(1);
+                result = (ulong)Context.FibLookup((FibRoute*)machine.Memory(2, (uint)sizeof(FibRoute)), (int)machine.Argument(3), (FibFlags)machine.Argument(4));
+                return true;
+            case 152:
+                var hop = machine.Argument(2) == 0 ? null : machine.Memory(2, (uint)machine.Argument(3));
+                result = (ulong)TcContext.RedirectNeigh((uint)machine.Argument(1), (NextHop*)hop, (int)machine.Argument(3), machine.Argument(4));
+                return true;
+            case 155:
+                result = (ulong)TcContext.RedirectPeer((uint)machine.Argument(1), machine.Argument(2));
                 return true;
             case 46:
                 machine.RequireContext(1);

@@ -29,6 +29,7 @@ public abstract class KernelEnvironment
         if (environment is not null)
         {
             environment._tailCalls = 0;
+            environment.Target = default;
         }
 
         return previous;
@@ -61,4 +62,12 @@ public abstract class KernelEnvironment
 
     /// <summary>Group id in the upper 32 bits, user id in the lower.</summary>
     public virtual ulong UidGid => 0;
+
+    /// <summary>Where the program that runs would have a packet sent, by the last redirect helper it called.</summary>
+    public PacketTarget Target { get; internal set; }
+
+    /// <summary>Answers <c>bpf_fib_lookup</c>; there are no routes unless the environment has some.</summary>
+    /// <param name="route">The question, and afterwards the answer.</param>
+    /// <param name="flags">How to look.</param>
+    public virtual FibResult FindRoute(ref FibRoute route, FibFlags flags) => FibResult.NotForwarded;
 }

@@ -2,17 +2,18 @@ namespace Skep.Bpf.Programming;
 
 /// <summary>
 /// Context of a TC program (<c>struct __sk_buff</c>). In the kernel this is the context pointer;
-/// in the process it is a view of a frame in plain memory.
+/// in the process it is a view of a frame in plain memory: a linear part that can be read directly, and the rest behind it.
 /// </summary>
 [KernelContext("__sk_buff")]
-public unsafe struct TcContext
+public unsafe partial struct TcContext
 {
     private readonly byte* _data;
-    private readonly byte* _dataEnd;
+    private readonly byte* _end;
     private readonly uint _interface;
     private readonly uint _ingressInterface;
     private readonly uint _gsoSegments;
     private readonly ushort _protocol;
+    private byte* _linearEnd;
     private uint _mark;
 
     /// <summary>A context over plain memory.</summary>
@@ -24,7 +25,7 @@ public unsafe struct TcContext
     public TcContext(byte* data, byte* dataEnd, uint interfaceIndex = 1, uint ingressInterface = 0, uint gsoSegments = 0)
     {
         _data = data;
-        _dataEnd = dataEnd;
+        _linearEnd = _end = dataEnd;
         _interface = interfaceIndex;
         _ingressInterface = ingressInterface;
         _gsoSegments = gsoSegments;
@@ -32,7 +33,7 @@ public unsafe struct TcContext
     }
 
     /// <summary>Length of the whole packet in bytes, link header included; the directly readable part may be shorter.</summary>
-    public readonly uint Length { [ContextField(0, 4)] get => (uint)(_dataEnd - _data); }
+    public readonly uint Length { [ContextField(0, 4)] get => (uint)(_end - _data); }
 
     /// <summary>Mark of the packet (<c>skb-&gt;mark</c>).</summary>
     public uint Mark
@@ -47,7 +48,7 @@ public unsafe struct TcContext
     public readonly uint Protocol { [ContextField(16, 4)] get => _protocol; }
 
     /// <summary>Non-zero when the hardware or the stack took a VLAN tag out of the packet.</summary>
-    public readonly uint VlanPresent { [ContextField(20, 4)] get => 0; }
+    public uint VlanPresent { [ContextField(20, 4)] readonly get; init; }
 
     /// <summary>Interface the packet came in by.</summary>
     public readonly uint IngressInterface { [ContextField(36, 4)] get => _ingressInterface; }
@@ -59,33 +60,32 @@ public unsafe struct TcContext
     public readonly byte* Data { [ContextField(76, 4, ContextValue.Packet)] get => _data; }
 
     /// <summary>One past the last directly readable byte.</summary>
-    public readonly byte* DataEnd { [ContextField(80, 4, ContextValue.PacketEnd)] get => _dataEnd; }
+    public readonly byte* DataEnd { [ContextField(80, 4, ContextValue.PacketEnd)] get => _linearEnd; }
 
-    /// <summary>Number of segments a super-packet will be cut into; 0 for a plain packet (kernel 5.1).</summary>
+    /// <summary>Number of segments a super-packet will be cut into; 0 for a plain packet, and for one whose sender did not count them, such as a virtual machine (kernel 5.1).</summary>
     public readonly uint GsoSegments { [ContextField(164, 4)] get => _gsoSegments; }
 
-    /// <summary>Makes <paramref name="length"/> bytes directly readable (<c>bpf_skb_pull_data</c>). Pointers read before are dead afterwards.</summary>
-    /// <returns>0, or a negative errno.</returns>
-    [KernelHelper(39, ClobbersPacket = true)]
-    public readonly int PullData(uint length) => length <= Length ? 0 : -12;
+    /// <summary>Payload of each segment a super-packet will be cut into; 0 for a plain packet (kernel 5.7).</summary>
+    public uint GsoSize { [ContextField(176, 4)] readonly get; init; }
 
-    /// <summary>Copies bytes out of the packet, wherever they lie (<c>bpf_skb_load_bytes</c>).</summary>
-    /// <param name="offset">Offset from the Ethernet header.</param>
-    /// <param name="target">Where to write.</param>
-    /// <param name="length">Bytes to copy.</param>
-    /// <returns>0, or a negative errno.</returns>
-    [KernelHelper(26)]
-    public readonly int LoadBytes(uint offset, void* target, uint length)
+    /// <summary>In the process: bytes that are directly readable, at most <see cref="Length"/>; all unless set. 0 stands for all.</summary>
+    public uint LinearLength
     {
-        if ((ulong)offset + length > Length)
-        {
-            new Span<byte>(target, (int)length).Clear();
-            return -14;
-        }
-
-        Buffer.MemoryCopy(_data + offset, target, length, length);
-        return 0;
+        readonly get => (uint)(_linearEnd - _data);
+        init => _linearEnd = value == 0 || value > Length ? _end : _data + value;
     }
+
+    /// <summary>In the process: what the checksum field of the transport header holds.</summary>
+    public ChecksumState Checksum { readonly get; init; }
+
+    /// <summary>In the process: the sum over the packet from the network header on, for <see cref="ChecksumState.Complete"/> (<c>skb-&gt;csum</c>).</summary>
+    public uint CompleteSum { readonly get; set; }
+
+    /// <summary>In the process: where a redirect helper would send the packet.</summary>
+    public readonly PacketTarget Target => KernelEnvironment.Current.Target;
+
+    /// <summary>In the process: the whole packet.</summary>
+    internal readonly ReadOnlySpan<byte> Packet => new(_data, (int)Length);
 
     /// <summary>As <c>eth_type_trans</c>: a number below 0x600 is the length of an 802.3 frame, which is Novell's raw one or has an 802.2 header.</summary>
     private static ushort ProtocolOf(byte* data, byte* dataEnd)
@@ -104,4 +104,17 @@ public unsafe struct TcContext
     /// <summary>Cookie of the socket the packet belongs to, 0 when there is none (<c>bpf_get_socket_cookie</c>).</summary>
     [KernelHelper(46)]
     public readonly ulong GetSocketCookie() => 0;
+}
+
+/// <summary>What the checksum field of a packet in the stack holds (<c>skb-&gt;ip_summed</c>).</summary>
+public enum ChecksumState : byte
+{
+    /// <summary>A whole checksum that nobody has verified.</summary>
+    None = 0,
+    /// <summary>A whole checksum, verified.</summary>
+    Unnecessary = 1,
+    /// <summary>A whole checksum; the device has summed up the packet.</summary>
+    Complete = 2,
+    /// <summary>The sum of the pseudo-header only: a device will add the rest.</summary>
+    Partial = 3,
 }

@@ -10,7 +10,7 @@ namespace Skep.Balancing;
 /// Kernel half of the balancer. A packet of a known connection costs one table lookup whichever way it goes; the value found says what to write
 /// where, with the checksum differences worked out when the connection began. After the rewrite the network stack routes the packet.
 /// </summary>
-public sealed unsafe class BalancerStage
+internal sealed unsafe class BalancerStage
 {
     private const TcpFlags Ending = TcpFlags.Fin | TcpFlags.Rst;
 
@@ -23,11 +23,13 @@ public sealed unsafe class BalancerStage
     private readonly FragmentStage _fragments;
     private readonly IcmpErrorStage _errors;
     private readonly SignalStage? _signals;
+    private readonly Rewriter _rewriter;
 
     /// <summary>A balancer over <paramref name="maps"/>. Answers of backends are exempt from the rate limit, which is why it is applied in here.</summary>
-    public BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, bool measure)
+    internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, bool measure, Rewriter rewriter)
     {
         ArgumentNullException.ThrowIfNull(maps);
+        _rewriter = rewriter;
         _services = maps.Services;
         _connections = maps.Connections;
         _counters = maps.BackendCounters;
@@ -41,14 +43,15 @@ public sealed unsafe class BalancerStage
 
     /// <summary>Decides about a packet and rewrites it.</summary>
     /// <param name="packet">Its network header.</param>
-    /// <param name="end">One past the last readable byte.</param>
-    /// <param name="length">Bytes of the frame.</param>
-    public EdgeVerdict Run(in IpPacket packet, byte* end, uint length)
+    /// <param name="edge">The rest of it.</param>
+    internal EdgeVerdict Run(in IpPacket packet, ref EdgePacket edge)
     {
         if (packet.Fragment == FragmentKind.Later)
         {
-            return IsOverRate(in packet) ? EdgeVerdict.RateLimited : _fragments.Route(in packet);
+            return IsOverRate(in packet, in edge) ? EdgeVerdict.RateLimited : _fragments.Route(in packet, ref edge);
         }
+
+        var end = edge.End;
 
         // One copy of the code for both protocols: what differs is read here, and tested again where a checksum is written.
         TcpFlags flags;
@@ -72,15 +75,15 @@ public sealed unsafe class BalancerStage
         }
         else
         {
-            return IsOverRate(in packet) ? EdgeVerdict.RateLimited : _errors.Route(in packet, end);
+            return IsOverRate(in packet, in edge) ? EdgeVerdict.RateLimited : _errors.Route(in packet, end);
         }
 
-        return Balance(in packet, *(uint*)packet.Transport, flags, length);
+        return Balance(in packet, *(uint*)packet.Transport, flags, ref edge);
     }
 
-    private bool IsOverRate(in IpPacket packet) => _rateLimit is not null && !_rateLimit.Admits(in packet.Source);
+    private bool IsOverRate(in IpPacket packet, in EdgePacket edge) => _rateLimit is not null && !_rateLimit.Admits(in packet.Source, edge.Packets);
 
-    private EdgeVerdict Balance(in IpPacket packet, uint rawPorts, TcpFlags flags, uint length)
+    private EdgeVerdict Balance(in IpPacket packet, uint rawPorts, TcpFlags flags, ref EdgePacket edge)
     {
         ConnectionKey key;
         key.Source = packet.Source;
@@ -90,10 +93,10 @@ public sealed unsafe class BalancerStage
         ref var known = ref _connections.Find(in key);
         if (!Unsafe.IsNullRef(ref known) && known.Direction == ConnectionDirection.Reply)
         {
-            return Reply(in packet, in key, ref known, flags, length);
+            return Reply(in packet, in key, ref known, flags, ref edge);
         }
 
-        if (IsOverRate(in packet))
+        if (IsOverRate(in packet, in edge))
         {
             return EdgeVerdict.RateLimited;
         }
@@ -102,13 +105,13 @@ public sealed unsafe class BalancerStage
         if (!Unsafe.IsNullRef(ref known)
             && ((flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn || (!known.IsClosed && _choice.IsInUse(in known))))
         {
-            return Forward(in packet, in key, ref known, flags, length);
+            return Forward(in packet, in key, ref known, flags, ref edge);
         }
 
-        return Begin(in packet, in key, flags, length);
+        return Begin(in packet, in key, flags, ref edge);
     }
 
-    private EdgeVerdict Begin(in IpPacket packet, in ConnectionKey key, TcpFlags flags, uint length)
+    private EdgeVerdict Begin(in IpPacket packet, in ConnectionKey key, TcpFlags flags, ref EdgePacket edge)
     {
         ServiceKey service;
         service.Address = key.Destination;
@@ -131,16 +134,16 @@ public sealed unsafe class BalancerStage
         if (!Unsafe.IsNullRef(ref counter))
         {
             counter.Connections++;
-            counter.Packets++;
-            counter.Bytes += length;
+            counter.Packets += edge.Packets;
+            counter.Bytes += edge.Bytes;
         }
 
-        Rewriter.Destination(in packet, in connection);
+        _rewriter.Destination(in packet, in connection, ref edge);
         _fragments.Remember(in packet, in connection);
         return EdgeVerdict.Forwarded;
     }
 
-    private EdgeVerdict Forward(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, uint length)
+    private EdgeVerdict Forward(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, ref EdgePacket edge)
     {
         if (_signals is not null && (flags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn)
         {
@@ -181,16 +184,16 @@ public sealed unsafe class BalancerStage
         ref var counter = ref _counters.Find(connection.Backend);
         if (!Unsafe.IsNullRef(ref counter))
         {
-            counter.Packets++;
-            counter.Bytes += length;
+            counter.Packets += edge.Packets;
+            counter.Bytes += edge.Bytes;
         }
 
-        Rewriter.Destination(in packet, in connection);
+        _rewriter.Destination(in packet, in connection, ref edge);
         _fragments.Remember(in packet, in connection);
         return EdgeVerdict.Forwarded;
     }
 
-    private EdgeVerdict Reply(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, uint length)
+    private EdgeVerdict Reply(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, ref EdgePacket edge)
     {
         var now = _clock.Value;
         if (connection.LastSeen != now || (flags & Ending) != 0)
@@ -218,11 +221,11 @@ public sealed unsafe class BalancerStage
         ref var counter = ref _counters.Find(connection.Backend);
         if (!Unsafe.IsNullRef(ref counter))
         {
-            counter.ReplyPackets++;
-            counter.ReplyBytes += length;
+            counter.ReplyPackets += edge.Packets;
+            counter.ReplyBytes += edge.Bytes;
         }
 
-        Rewriter.Source(in packet, in connection);
+        _rewriter.Source(in packet, in connection, ref edge);
         _fragments.Remember(in packet, in connection);
         return EdgeVerdict.Replied;
     }

@@ -44,7 +44,7 @@ internal sealed class FragmentStage(BalancerMaps maps)
     }
 
     /// <summary>Sends a later fragment after its first one.</summary>
-    internal EdgeVerdict Route(in IpPacket packet)
+    internal EdgeVerdict Route(in IpPacket packet, ref EdgePacket edge)
     {
         // Only these are balanced; a fragment of anything else needs no first one.
         if (!packet.IsIPv6 && packet.Protocol != IpProtocol.Tcp && packet.Protocol != IpProtocol.Udp)
@@ -69,6 +69,9 @@ internal sealed class FragmentStage(BalancerMaps maps)
                 return EdgeVerdict.Passed;
             }
 
+            // Of IPv4 the header's own checksum makes up for the change.
+            edge.Mend.Address = route.AddressDelta;
+            edge.Mend.IsNeeded = packet.IsIPv6;
             return EdgeVerdict.FragmentForwarded;
         }
 

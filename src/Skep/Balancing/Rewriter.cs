@@ -1,47 +1,47 @@
+using Skep.Edge;
 using Skep.Packets;
 
 namespace Skep.Balancing;
 
 /// <summary>
-/// Writes another address and port into a packet whose headers have been checked, and mends the checksums by the differences that the
-/// connection carries (RFC 1624).
+/// Kernel half: writes another address and port into a packet whose headers have been checked, and mends the checksums by the differences that the
+/// connection carries (RFC 1624). The transport checksum is mended here, or noted in <see cref="EdgePacket"/> for a hook whose packets may have partial
+/// ones.
 /// </summary>
-internal static unsafe class Rewriter
+internal sealed unsafe class Rewriter(bool notesChecksums)
 {
+    private readonly bool _notesChecksums = notesChecksums;
+
     /// <summary>Sends the packet to another receiver.</summary>
-    internal static void Destination(in IpPacket packet, in Connection connection)
+    internal void Destination(in IpPacket packet, in Connection connection, ref EdgePacket edge)
     {
         DestinationAddress(in packet, in connection.NewAddress, connection.AddressDelta);
         if (packet.Protocol == IpProtocol.Tcp)
         {
-            var tcp = (TcpHeader*)packet.Transport;
-            tcp->DestinationPort = connection.NewPort;
-            tcp->Checksum = ChecksumDelta.FromRaw(connection.FullDelta).Apply(tcp->Checksum);
+            ((TcpHeader*)packet.Transport)->DestinationPort = connection.NewPort;
         }
         else
         {
-            var udp = (UdpHeader*)packet.Transport;
-            udp->DestinationPort = connection.NewPort;
-            udp->Checksum = ChecksumDelta.FromRaw(connection.FullDelta).ApplyToUdp(udp->Checksum);
+            ((UdpHeader*)packet.Transport)->DestinationPort = connection.NewPort;
         }
+
+        Mend(in packet, in connection, ref edge);
     }
 
     /// <summary>Makes the packet come from another sender.</summary>
-    internal static void Source(in IpPacket packet, in Connection connection)
+    internal void Source(in IpPacket packet, in Connection connection, ref EdgePacket edge)
     {
         SourceAddress(in packet, in connection.NewAddress, connection.AddressDelta);
         if (packet.Protocol == IpProtocol.Tcp)
         {
-            var tcp = (TcpHeader*)packet.Transport;
-            tcp->SourcePort = connection.NewPort;
-            tcp->Checksum = ChecksumDelta.FromRaw(connection.FullDelta).Apply(tcp->Checksum);
+            ((TcpHeader*)packet.Transport)->SourcePort = connection.NewPort;
         }
         else
         {
-            var udp = (UdpHeader*)packet.Transport;
-            udp->SourcePort = connection.NewPort;
-            udp->Checksum = ChecksumDelta.FromRaw(connection.FullDelta).ApplyToUdp(udp->Checksum);
+            ((UdpHeader*)packet.Transport)->SourcePort = connection.NewPort;
         }
+
+        Mend(in packet, in connection, ref edge);
     }
 
     /// <summary>Replaces the receiver's address in the IP header only.</summary>
@@ -70,5 +70,28 @@ internal static unsafe class Rewriter
         var header = (IPv4Header*)packet.Network;
         header->Source = NetworkUInt32.FromRaw(address.RawIPv4);
         header->Checksum = ChecksumDelta.FromRaw(delta).Apply(header->Checksum);
+    }
+
+    private void Mend(in IpPacket packet, in Connection connection, ref EdgePacket edge)
+    {
+        if (_notesChecksums)
+        {
+            edge.Mend.Address = connection.AddressDelta;
+            edge.Mend.Full = connection.FullDelta;
+            edge.Mend.IsNeeded = true;
+            return;
+        }
+
+        var delta = ChecksumDelta.FromRaw(connection.FullDelta);
+        if (packet.Protocol == IpProtocol.Tcp)
+        {
+            var tcp = (TcpHeader*)packet.Transport;
+            tcp->Checksum = delta.Apply(tcp->Checksum);
+        }
+        else
+        {
+            var udp = (UdpHeader*)packet.Transport;
+            udp->Checksum = delta.ApplyToUdp(udp->Checksum);
+        }
     }
 }

@@ -6,10 +6,11 @@ namespace Skep.Edge;
 internal static unsafe class PacketCheck
 {
     /// <summary>Whether the lengths of IP and transport header agree with the frame.</summary>
-    internal static bool IsConsistent(in IpPacket packet, byte* end)
+    internal static bool IsConsistent(in IpPacket packet, in EdgePacket edge)
     {
         // Frames may be padded, so the packet may be shorter than the frame, never longer.
-        var available = (ulong)(end - packet.Network);
+        var end = edge.End;
+        var available = edge.Length - (ulong)(packet.Network - edge.Start);
         if (packet.IsIPv6)
         {
             var payload = (uint)((IPv6Header*)packet.Network)->PayloadLength.Value;
@@ -22,7 +23,8 @@ internal static unsafe class PacketCheck
         {
             var header = (IPv4Header*)packet.Network;
             var total = (uint)header->TotalLength.Value;
-            if (total < header->HeaderLength || total > available)
+            // A super-packet of more than 64 KiB has no length (RFC 2675 for IPv6, whose 0 passes above; Linux does the same for IPv4).
+            if ((total < header->HeaderLength || total > available) && (total != 0 || edge.Packets == 1))
             {
                 return false;
             }

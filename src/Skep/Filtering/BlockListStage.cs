@@ -16,11 +16,12 @@ public sealed class BlockListStage(HashMap<IpAddress, BlockRule> addresses, LpmT
 
     /// <summary>Whether packets from <paramref name="source"/> are to be dropped; counts them on the rule.</summary>
     /// <param name="source">Sender.</param>
-    /// <param name="length">Bytes of the packet.</param>
-    public bool IsBlocked(in IpAddress source, uint length)
+    /// <param name="packets">Packets it was on the wire.</param>
+    /// <param name="bytes">Bytes of these.</param>
+    public bool IsBlocked(in IpAddress source, uint packets, uint bytes)
     {
         ref var exact = ref _addresses.Find(in source);
-        if (!Unsafe.IsNullRef(ref exact) && Applies(ref exact, length))
+        if (!Unsafe.IsNullRef(ref exact) && Applies(ref exact, packets, bytes))
         {
             return true;
         }
@@ -32,18 +33,18 @@ public sealed class BlockListStage(HashMap<IpAddress, BlockRule> addresses, LpmT
 
         var key = new PrefixKey(in source, 128);
         ref var prefix = ref _prefixes.Find(in key);
-        return !Unsafe.IsNullRef(ref prefix) && Applies(ref prefix, length);
+        return !Unsafe.IsNullRef(ref prefix) && Applies(ref prefix, packets, bytes);
     }
 
-    private static bool Applies(ref BlockRule rule, uint length)
+    private static bool Applies(ref BlockRule rule, uint packets, uint bytes)
     {
         if (rule.ExpiresAt != 0 && Helper.KtimeGetCoarseNs() >= rule.ExpiresAt)
         {
             return false;
         }
 
-        Interlocked.Increment(ref rule.Packets);
-        Interlocked.Add(ref rule.Bytes, length);
+        Interlocked.Add(ref rule.Packets, packets);
+        Interlocked.Add(ref rule.Bytes, bytes);
         return true;
     }
 }

@@ -38,15 +38,21 @@ public sealed class RateLimitStage
         _coarse = _tolerance >= 4 * LongestTick;
     }
 
-    /// <summary>Whether a packet from <paramref name="source"/> keeps to the limit; takes a token if so.</summary>
-    public bool Admits(in IpAddress source)
+    /// <summary>
+    /// Whether a packet from <paramref name="source"/> keeps to the limit; takes a token if so. A super-packet is admitted by its first packet and takes a
+    /// token for each, at most all there are.
+    /// </summary>
+    /// <param name="source">Sender.</param>
+    /// <param name="packets">Packets it was on the wire.</param>
+    public bool Admits(in IpAddress source, uint packets)
     {
+        var cost = _interval * packets;
         var now = _coarse ? Helper.KtimeGetCoarseNs() : Helper.KtimeGetNs();
         ref var full = ref _sources.Find(in source);
         if (Unsafe.IsNullRef(ref full))
         {
             // A source that finds no room is not held responsible for it.
-            var first = now + _interval;
+            var first = now + (packets == 1 || cost <= _tolerance + _interval ? cost : _tolerance + _interval);
             _sources.Update(in source, in first, UpdateMode.Any);
             return true;
         }
@@ -69,7 +75,7 @@ public sealed class RateLimitStage
             return false;
         }
 
-        full = time + _interval;
+        full = packets == 1 || ahead + cost <= _tolerance + _interval ? time + cost : now + _tolerance + _interval;
         return true;
     }
 }

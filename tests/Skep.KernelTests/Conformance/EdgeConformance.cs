@@ -26,6 +26,22 @@ public class EdgeConformance
         Agreement.OnMutations(engines);
     }
 
+    [KernelTheory]
+    [MemberData(nameof(Variants))]
+    public void At_traffic_control_every_packet_of_the_corpus_comes_out_the_same(string variant)
+    {
+        using var engines = TcPair(EdgeScene.Variants[variant]);
+        Agreement.OnCorpus(engines);
+    }
+
+    [KernelTheory]
+    [MemberData(nameof(Variants))]
+    public void At_traffic_control_mutated_packets_come_out_the_same(string variant)
+    {
+        using var engines = TcPair(EdgeScene.Variants[variant]);
+        Agreement.OnMutations(engines);
+    }
+
     [KernelFact]
     public void A_source_over_its_rate_is_cut_off_at_the_same_packet()
     {
@@ -64,5 +80,11 @@ public class EdgeConformance
     {
         var scene = EdgeScene.Create(options, TimeProvider.System, bind);
         return ([scene.Program], scene.Maps.All);
+    });
+
+    private static EnginePair TcPair(EdgeOptions options) => new(bind =>
+    {
+        var scene = EdgeScene.Create(options, TimeProvider.System, bind);
+        return ([scene.TcProgram], scene.Maps.All);
     });
 }

@@ -53,6 +53,23 @@ internal static partial class RtNetlink
         socket.Require(message, $"Adding {address} to interface {index} failed");
     }
 
+    /// <summary>Adds a route by a gateway; prefix length 0 is the default route.</summary>
+    public static void AddRoute(IPAddress prefix, int prefixLength, IPAddress gateway)
+    {
+        const uint mainTable = 254, isStatic = 4, unicast = 1;
+        using var socket = new NetlinkSocket();
+        var family = prefix.AddressFamily == AddressFamily.InterNetwork ? 2u : 10u;
+
+        // rtmsg: family:1 destination length:1 source length:1 tos:1 table:1 protocol:1 scope:1 type:1 flags:4; then RTA_DST and RTA_GATEWAY
+        var message = new NetlinkMessage(NetlinkMessage.NewRoute, NetlinkMessage.Create | NetlinkMessage.Exclusive)
+            .Add(family | ((uint)prefixLength << 8))
+            .Add(mainTable | (isStatic << 8) | (unicast << 24))
+            .Add(0)
+            .Attribute(1, prefix.GetAddressBytes())
+            .Attribute(5, gateway.GetAddressBytes());
+        socket.Require(message, $"Adding the route {prefix}/{prefixLength} by {gateway} failed");
+    }
+
     /// <summary>Says once and for all which hardware address an address has.</summary>
     public static void AddNeighbour(int index, IPAddress address, PhysicalAddress hardware)
     {

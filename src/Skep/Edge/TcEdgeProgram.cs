@@ -1,0 +1,165 @@
+using Skep.Balancing;
+using Skep.Bpf.Programming;
+using Skep.Packets;
+
+namespace Skep.Edge;
+
+/// <summary>
+/// The edge at the traffic control hook, for virtual devices and for drivers that refuse XDP: the stages of <see cref="EdgeProgram"/>. Packets there may be
+/// super-packets whose payload is spread over pages and never touched, and may have partial checksums, which are mended by the kernel's helpers.
+/// What passes goes on to the next program of the hook.
+/// </summary>
+public sealed unsafe class TcEdgeProgram : TcProgram
+{
+    // Ethernet, two tags, IPv6 with some extension headers, TCP with options; an ICMP error with the headers it embeds. Then the longest chains of headers.
+    private const uint UsualHeaders = 256, LongHeaders = 4096;
+
+    // ICMP header, embedded IPv4 header with options, embedded ports.
+    private const int ErrorHeaders = 8 + 60 + 8;
+
+    // Offsets of the checksum in the headers.
+    private const uint TcpChecksum = 16, UdpChecksum = 6;
+
+    private const int Attempts = 3;
+
+    private readonly EdgeStages _stages;
+
+    /// <summary>The shortest program that does what <paramref name="options"/> ask for, over maps that outlive it.</summary>
+    public TcEdgeProgram(EdgeMaps maps, EdgeOptions options) => _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: true));
+
+    /// <inheritdoc/>
+    public override string Name => "skep_edge_tc";
+
+    /// <summary>Which action belongs to a verdict under <paramref name="options"/>.</summary>
+    public static TcAction ActionOf(EdgeVerdict verdict, EdgeOptions options) =>
+        ((EdgeStages.DroppedBy(options) >> (int)verdict) & 1) != 0 ? TcAction.Shot : TcAction.Unspec;
+
+    /// <inheritdoc/>
+    public override TcAction Run(ref TcContext context)
+    {
+        // Headers beyond the directly readable part are pulled into it, the payload never. What the last attempt does not find is not there.
+        for (var attempt = 0; attempt < Attempts; attempt++)
+        {
+            EdgePacket edge;
+            edge.Start = context.Data;
+            edge.End = context.DataEnd;
+            edge.Length = context.Length;
+            edge.Packets = 1;
+            edge.Bytes = edge.Length;
+            edge.Mend = default;
+            var status = IpPacket.Parse(edge.Start, edge.End, out var packet);
+            if (attempt + 1 == Attempts || (ulong)(edge.End - edge.Start) >= edge.Length || HasHeaders(status, in packet, edge.End))
+            {
+                return Decide(ref context, status, in packet, ref edge);
+            }
+
+            var wanted = attempt == 0 ? UsualHeaders : LongHeaders;
+            context.PullData(edge.Length < wanted ? edge.Length : wanted);
+        }
+
+        return TcAction.Unspec;
+    }
+
+    private TcAction Decide(ref TcContext context, ParseStatus status, in IpPacket packet, ref EdgePacket edge)
+    {
+        if (status != ParseStatus.Ip)
+        {
+            return _stages.Finish(EdgeStages.VerdictOf(status), 1, edge.Length) ? TcAction.Shot : TcAction.Unspec;
+        }
+
+        var transport = (uint)(packet.Transport - edge.Start);
+        var payload = context.GsoSize;
+        if (payload != 0)
+        {
+            CountSegments(ref context, in packet, ref edge, transport, payload);
+        }
+
+        var verdict = _stages.Decide(in packet, ref edge);
+        if (_stages.Finish(verdict, edge.Packets, edge.Bytes))
+        {
+            return TcAction.Shot;
+        }
+
+        if (edge.Mend.IsNeeded)
+        {
+            Mend(ref context, in packet, in edge.Mend, transport);
+        }
+
+        return TcAction.Unspec;
+    }
+
+    /// <summary>What a super-packet will be on the wire: every segment has the headers again. A virtual machine does not count its segments.</summary>
+    private static void CountSegments(ref TcContext context, in IpPacket packet, ref EdgePacket edge, uint transport, uint payload)
+    {
+        var headers = transport + (packet.Protocol == IpProtocol.Tcp && packet.Transport + sizeof(TcpHeader) <= edge.End
+            ? ((TcpHeader*)packet.Transport)->HeaderLength
+            : (uint)sizeof(UdpHeader));
+        var segments = context.GsoSegments;
+        if (segments == 0 && edge.Length > headers)
+        {
+            segments = (edge.Length - headers + payload - 1) / payload;
+        }
+
+        if (segments > 1)
+        {
+            edge.Packets = segments;
+            edge.Bytes += (segments - 1) * headers;
+        }
+    }
+
+    /// <summary>Whether the stages find everything they read in front of <paramref name="end"/>.</summary>
+    private bool HasHeaders(ParseStatus status, in IpPacket packet, byte* end)
+    {
+        if (status != ParseStatus.Ip)
+        {
+            return status != ParseStatus.Truncated;
+        }
+
+        if (packet.Fragment == FragmentKind.Later)
+        {
+            return true;
+        }
+
+        if (packet.Protocol == IpProtocol.Tcp)
+        {
+            var tcp = (TcpHeader*)packet.Transport;
+            if (packet.Transport + sizeof(TcpHeader) > end)
+            {
+                return false;
+            }
+
+            return !_stages.ChecksLengths || packet.Transport + tcp->HeaderLength <= end;
+        }
+
+        if (packet.Protocol == IpProtocol.Udp)
+        {
+            return packet.Transport + sizeof(UdpHeader) <= end;
+        }
+
+        return (packet.Protocol != IpProtocol.Icmp && packet.Protocol != IpProtocol.IcmpV6) || packet.Transport + ErrorHeaders <= end;
+    }
+
+    // A packet whose checksum cannot be mended for want of memory goes on with a wrong one, and its receiver drops it.
+    private static void Mend(ref TcContext context, in IpPacket packet, in ChecksumMend mend, uint transport)
+    {
+        if (packet.Fragment != FragmentKind.Later)
+        {
+            var isTcp = packet.Protocol == IpProtocol.Tcp;
+            var field = transport + (isTcp ? TcpChecksum : UdpChecksum);
+            var kind = isTcp ? L4ChecksumFlags.Difference : L4ChecksumFlags.MangledZero;
+            context.L4ChecksumReplace(field, 0, mend.Address, kind | L4ChecksumFlags.PseudoHeader);
+            if (mend.Full != mend.Address)
+            {
+                var port = ChecksumDelta.FromRaw(mend.Full) + -ChecksumDelta.FromRaw(mend.Address);
+                context.L4ChecksumReplace(field, 0, port.Raw, kind);
+            }
+        }
+
+        if (packet.IsIPv6)
+        {
+            // A sum that the device made covers the addresses. For IPv4, whose header has a checksum that cancels them out, the helper is right to take their
+            // difference off; here it is given back. In a later fragment the address is all that changes.
+            context.ChecksumUpdate(mend.Address);
+        }
+    }
+}
