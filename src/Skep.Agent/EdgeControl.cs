@@ -1,3 +1,4 @@
+using Skep.Bpf.Programming;
 using Skep.Edge;
 using Skep.Engine;
 using Skep.Filtering;
@@ -13,7 +14,8 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
 {
     private static readonly TimeSpan s_sweep = TimeSpan.FromSeconds(10);
 
-    private readonly Dictionary<EdgeOptions, EdgeProgram> _programs = [];
+    private readonly Dictionary<(EdgeOptions Options, HookKind Hook, bool HasEthernetHeader), BpfProgram> _programs = [];
+    private readonly Dictionary<HostInterface, string> _refusals = [];
     private long _ticked = clock.GetTimestamp();
     private long _swept = clock.GetTimestamp();
     private EdgeMaps? _maps;
@@ -45,31 +47,62 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
             .. State.BlockList.Apply(blocks).Select(p => p.Message),
         ];
         Plan = plan;
-        foreach (var options in _programs.Keys.Except(plan.Interfaces.Values).ToArray())
+        foreach (var shape in _programs.Keys.Where(s => !plan.Interfaces.Values.Contains(s.Options)).ToArray())
         {
-            datapath.Forget(_programs[options]);
-            _programs.Remove(options);
+            datapath.Forget(_programs[shape]);
+            _programs.Remove(shape);
         }
 
         return problems;
     }
 
-    /// <summary>The program an interface needs, or null.</summary>
-    public EdgeProgram? ProgramFor(string interfaceName)
+    /// <summary>The program an interface needs and where it runs, or null.</summary>
+    /// <param name="device">The interface.</param>
+    /// <param name="name">Its name in the plan.</param>
+    public (Hook Hook, BpfProgram Program)? HookFor(HostInterface device, string name)
     {
-        if (!Plan.Interfaces.TryGetValue(interfaceName, out var options))
+        if (!Plan.Interfaces.TryGetValue(name, out var options))
         {
             return null;
         }
 
         // Interfaces with the same needs run the same program.
-        if (!_programs.TryGetValue(options, out var program))
+        var kind = ChoiceFor(device, name).Kind;
+        var shape = (options, kind, device.HasEthernetHeader);
+        if (!_programs.TryGetValue(shape, out var program))
         {
-            program = new EdgeProgram(_maps!, options);
-            _programs.Add(options, program);
+            program = kind == HookKind.Xdp ? new EdgeProgram(_maps!, options) : new TcEdgeProgram(_maps!, options, device.HasEthernetHeader);
+            _programs.Add(shape, program);
         }
 
-        return program;
+        return (new Hook(kind, device.Name, device.Index), program);
+    }
+
+    /// <summary>Where the edge of an interface runs, and why.</summary>
+    public HookChoice ChoiceFor(HostInterface device, string name) =>
+        HookChoice.For(device, Plan.Hooks.GetValueOrDefault(name), _refusals.GetValueOrDefault(device));
+
+    /// <summary>
+    /// Remembers where XDP was refused, so that traffic control takes its place; true when that is news. It is tried again when the interface changes: trying
+    /// disturbs some drivers.
+    /// </summary>
+    public bool NoteRefusals(IReadOnlyDictionary<Hook, string> refusals, IReadOnlyList<HostInterface> devices)
+    {
+        foreach (var gone in _refusals.Keys.Except(devices).ToArray())
+        {
+            _refusals.Remove(gone);
+        }
+
+        var isNews = false;
+        foreach (var device in devices)
+        {
+            if (refusals.TryGetValue(new Hook(HookKind.Xdp, device.Name, device.Index), out var why))
+            {
+                isNews |= _refusals.TryAdd(device, why);
+            }
+        }
+
+        return isNews;
     }
 
     /// <summary>What the balancer did to a packet that an observing hook saw after it. Safe at any time: it only reads a map.</summary>

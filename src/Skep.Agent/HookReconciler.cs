@@ -24,12 +24,6 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
     /// </summary>
     public bool Reconcile(IReadOnlyDictionary<Hook, BpfProgram> wanted, Predicate<Hook> held)
     {
-        foreach (var attached in datapath.Attached.Select(a => a.Hook).Where(h => !wanted.ContainsKey(h) && !held(h)))
-        {
-            datapath.Detach(attached);
-            LogDetached(logger, attached);
-        }
-
         foreach (var hook in _current.Keys.Where(h => !wanted.ContainsKey(h)).ToArray())
         {
             _current.Remove(hook);
@@ -53,6 +47,13 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
         foreach (var (hook, program) in missing)
         {
             Attach(hook, program);
+        }
+
+        // Last, so that an interface whose hook changes is not open in between: for a moment both may see a packet, and the second leaves it alone.
+        foreach (var attached in datapath.Attached.Select(a => a.Hook).Where(h => !wanted.ContainsKey(h) && !held(h)))
+        {
+            datapath.Detach(attached);
+            LogDetached(logger, attached);
         }
 
         Refusals = _refused.ToDictionary(r => r.Key, r => r.Value.Message);

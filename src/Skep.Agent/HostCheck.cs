@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
 using Skep.Bpf;
 using Skep.Bpf.Features;
+using Skep.Engine;
+using Skep.Resources;
 
 namespace Skep.Agent;
 
@@ -52,7 +54,7 @@ internal static class HostCheck
 
     public static HostReport Run()
     {
-        List<HostFinding> checks = [System(), Privileges(), BpfFs(), .. FeatureProbe.All().Select(Feature)];
+        List<HostFinding> checks = [System(), Privileges(), BpfFs(), .. FeatureProbe.All().Select(Feature), .. HostInterfaces.List().Where(i => !i.IsLoopback).Select(Edge)];
         var missing = checks.Count(c => c.Result == CheckResult.Missing);
         var degraded = checks.Count(c => c.Result == CheckResult.Degraded);
         return new HostReport(checks, missing > 0
@@ -63,6 +65,12 @@ internal static class HostCheck
     /// <summary>The features of the kernel, for the API.</summary>
     public static IReadOnlyList<Api.FeatureView> Features() =>
         [.. FeatureProbe.All().Select(f => new Api.FeatureView(f.Name, f.Available, f.MinimumKernel.ToString(), f.Use, f.Reason))];
+
+    private static HostFinding Edge(HostInterface device)
+    {
+        var choice = HookChoice.For(device, EdgeHook.Auto);
+        return new($"edge on {device.Name}", CheckResult.Good, choice.Kind == HookKind.Xdp ? "xdp" : "tc", choice.Why);
+    }
 
     private static HostFinding System()
     {

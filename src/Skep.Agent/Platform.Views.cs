@@ -193,6 +193,7 @@ internal sealed partial class Platform
             .. Interfaces().Select(i => new InterfaceView(
                 i.Name, i.Index,
                 [.. attached[i.Index].Select(a => a.Mode.Length > 0 ? $"{a.Hook.Word} ({a.Mode})" : a.Hook.Word).Order(StringComparer.Ordinal)],
+                _enforcedOn.TryGetValue(i.Index, out var name) ? _edge.ChoiceFor(i, name).Why : null,
                 refused[i.Index].Select(r => $"{r.Key.Word}: {r.Value}").FirstOrDefault())),
         ];
     }

@@ -167,25 +167,30 @@ internal sealed partial class Platform : IDisposable
     /// <summary>Makes the hooks what flows and edge need on the interfaces that exist.</summary>
     private void Reconcile()
     {
-        var wanted = new Dictionary<Hook, BpfProgram>();
         var present = Interfaces();
         var observed = _observed.Resolve(_options.Observe, present);
         _enforcedOn = _holdEdge ? _enforcedOn : _named.Resolve([.. _edge.Plan.Interfaces.Keys], present);
-        foreach (var found in present)
+        do
         {
-            if (_options.Observe.Count == 0 ? !found.IsLoopback : observed.ContainsKey(found.Index))
+            var wanted = new Dictionary<Hook, BpfProgram>();
+            foreach (var found in present)
             {
-                _flows.AddHooks(wanted, found);
+                // The edge before those that observe: it comes before them on the hook that they share.
+                if (!_holdEdge && _enforcedOn.TryGetValue(found.Index, out var name) && _edge.HookFor(found, name) is var (hook, program))
+                {
+                    wanted.Add(hook, program);
+                }
+
+                if (_options.Observe.Count == 0 ? !found.IsLoopback : observed.ContainsKey(found.Index))
+                {
+                    _flows.AddHooks(wanted, found);
+                }
             }
 
-            if (!_holdEdge && _enforcedOn.TryGetValue(found.Index, out var name) && _edge.ProgramFor(name) is { } program)
-            {
-                wanted.Add(new Hook(HookKind.Xdp, found.Name, found.Index), program);
-            }
+            _flows.AddEvents(wanted);
+            _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind is HookKind.Xdp or HookKind.TcEdge);
         }
-
-        _flows.AddEvents(wanted);
-        _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind == HookKind.Xdp);
+        while (_edge.NoteRefusals(_hooks.Refusals, present));
     }
 
     // A kernel that refuses one thing must not end everything else.

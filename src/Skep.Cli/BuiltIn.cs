@@ -14,6 +14,7 @@ internal static class BuiltIn
         ["edge-block"] = () => Edge(new EdgeOptions { Balance = false }),
         ["edge-limit"] = () => Edge(new EdgeOptions { BlockAddresses = false, BlockPrefixes = false, Balance = false, RateLimit = new SourceRate(1000, 2000) }),
         ["edge-balance"] = () => Edge(new EdgeOptions { BlockAddresses = false, BlockPrefixes = false }),
+        ["edge-tc"] = () => EdgeAtTc(new EdgeOptions { RateLimit = new SourceRate(1000, 2000) }),
         ["flows-in"] = () => new FlowProgram(new FlowMaps(), FlowHook.Ingress),
         ["flows-out"] = () => new FlowProgram(new FlowMaps(), FlowHook.Egress),
         ["drops"] = () => new DropProgram(new KernelEventMaps("drop")),
@@ -27,4 +28,6 @@ internal static class BuiltIn
     public static BpfProgram? Create(string name) => s_programs.TryGetValue(name, out var create) ? create() : null;
 
     private static EdgeProgram Edge(EdgeOptions options) => new(new EdgeMaps(options), options);
+
+    private static TcEdgeProgram EdgeAtTc(EdgeOptions options) => new(new EdgeMaps(options), options);
 }

@@ -74,7 +74,12 @@ internal sealed record ProblemView(string File, int Line, int Column, string Id,
 }
 
 /// <summary>An interface and what is attached to it.</summary>
-internal sealed record InterfaceView(string Name, int Index, IReadOnlyList<string> Hooks, string? Error);
+/// <param name="Name">Its name.</param>
+/// <param name="Index">Its number.</param>
+/// <param name="Hooks">Where programs of Skep run.</param>
+/// <param name="WhyEdge">Why the edge runs where it does; absent without edge.</param>
+/// <param name="Error">What could not be attached.</param>
+internal sealed record InterfaceView(string Name, int Index, IReadOnlyList<string> Hooks, string? WhyEdge, string? Error);
 
 /// <summary>A program in force.</summary>
 internal sealed record ProgramView(string Name, string Hook, int Instructions);

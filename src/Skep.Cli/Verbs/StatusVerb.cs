@@ -52,10 +52,10 @@ internal static class StatusVerb
     private static void ShowInterfaces(IAnsiConsole console, StatusView status)
     {
         console.WriteLine();
-        var table = Screen.Table("INTERFACE", "PROGRAMS");
+        var table = Screen.Table("INTERFACE", "PROGRAMS", "WHY THERE");
         foreach (var i in status.Interfaces)
         {
-            table.Row(i.Name, i.Error ?? (i.Hooks.Count == 0 ? "none" : string.Join(", ", i.Hooks)));
+            table.Row(i.Name, i.Error ?? (i.Hooks.Count == 0 ? "none" : string.Join(", ", i.Hooks)), i.WhyEdge ?? "");
         }
 
         console.Write(table);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Skep.Balancing;
 using Skep.Bpf.Programming;
 using Skep.Packets;
@@ -20,12 +21,18 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     // Offsets of the checksum in the headers.
     private const uint TcpChecksum = 16, UdpChecksum = 6;
 
-    private const int Attempts = 3;
-
     private readonly EdgeStages _stages;
+    private readonly bool _hasEthernetHeader;
 
     /// <summary>The shortest program that does what <paramref name="options"/> ask for, over maps that outlive it.</summary>
-    public TcEdgeProgram(EdgeMaps maps, EdgeOptions options) => _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: true));
+    /// <param name="maps">The maps.</param>
+    /// <param name="options">What it does.</param>
+    /// <param name="hasEthernetHeader">Whether packets begin with an Ethernet header; those of tun and tunnel devices begin at the IP header.</param>
+    public TcEdgeProgram(EdgeMaps maps, EdgeOptions options, bool hasEthernetHeader = true)
+    {
+        _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: true));
+        _hasEthernetHeader = hasEthernetHeader;
+    }
 
     /// <inheritdoc/>
     public override string Name => "skep_edge_tc";
@@ -37,36 +44,69 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     /// <inheritdoc/>
     public override TcAction Run(ref TcContext context)
     {
-        // Headers beyond the directly readable part are pulled into it, the payload never. What the last attempt does not find is not there.
-        for (var attempt = 0; attempt < Attempts; attempt++)
+        if ((ulong)(context.DataEnd - context.Data) < context.Length)
         {
-            EdgePacket edge;
-            edge.Start = context.Data;
-            edge.End = context.DataEnd;
-            edge.Length = context.Length;
-            edge.Packets = 1;
-            edge.Bytes = edge.Length;
-            edge.Mend = default;
-            var status = IpPacket.Parse(edge.Start, edge.End, out var packet);
-            if (attempt + 1 == Attempts || (ulong)(edge.End - edge.Start) >= edge.Length || HasHeaders(status, in packet, edge.End))
+            PullHeaders(ref context);
+        }
+
+        var length = context.Length;
+        EdgePacket edge;
+        edge.Start = context.Data;
+        edge.End = context.DataEnd;
+        edge.Length = length;
+        edge.Packets = 1;
+        edge.Bytes = length;
+        edge.Mend = default;
+        var status = Parse(ref context, edge.Start, edge.End, out var packet);
+        return status == ParseStatus.Ip
+            ? Decide(ref context, in packet, ref edge)
+            : _stages.Finish(EdgeStages.VerdictOf(status), 1, length) ? TcAction.Shot : TcAction.Unspec;
+    }
+
+    // Headers beyond the directly readable part are pulled into it, the payload never. Reading them twice is cheaper than having the verifier walk the stages
+    // twice: only super-packets and the like come here.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private int PullHeaders(ref TcContext context)
+    {
+        var length = context.Length;
+        for (var attempt = 0; attempt < 2; attempt++)
+        {
+            var end = context.DataEnd;
+            var status = Parse(ref context, context.Data, end, out var packet);
+            if (HasHeaders(status, in packet, end))
             {
-                return Decide(ref context, status, in packet, ref edge);
+                return 0;
             }
 
             var wanted = attempt == 0 ? UsualHeaders : LongHeaders;
-            context.PullData(edge.Length < wanted ? edge.Length : wanted);
+            if (context.PullData(length < wanted ? length : wanted) < 0)
+            {
+                return 0;
+            }
         }
 
-        return TcAction.Unspec;
+        return 0;
     }
 
-    private TcAction Decide(ref TcContext context, ParseStatus status, in IpPacket packet, ref EdgePacket edge)
+    private ParseStatus Parse(ref TcContext context, byte* data, byte* end, out IpPacket packet)
     {
-        if (status != ParseStatus.Ip)
+        if (_hasEthernetHeader)
         {
-            return _stages.Finish(EdgeStages.VerdictOf(status), 1, edge.Length) ? TcAction.Shot : TcAction.Unspec;
+            return IpPacket.Parse(data, end, out packet);
         }
 
+        var type = NetworkUInt16.FromRaw((ushort)context.Protocol);
+        if (type != EtherTypes.IPv4 && type != EtherTypes.IPv6)
+        {
+            packet = default;
+            return ParseStatus.NotIp;
+        }
+
+        return IpPacket.ParseNetwork(data, end, type == EtherTypes.IPv6, out packet);
+    }
+
+    private TcAction Decide(ref TcContext context, in IpPacket packet, ref EdgePacket edge)
+    {
         var transport = (uint)(packet.Transport - edge.Start);
         var payload = context.GsoSize;
         if (payload != 0)

@@ -24,6 +24,9 @@ public sealed record EdgePlan
     /// <summary>The stages every interface needs; interfaces that need none are absent.</summary>
     public ImmutableSortedDictionary<string, EdgeOptions> Interfaces { get; init; } = ImmutableSortedDictionary<string, EdgeOptions>.Empty;
 
+    /// <summary>Where packets are taken from an interface, when resources ask for a place.</summary>
+    public ImmutableSortedDictionary<string, EdgeHook> Hooks { get; init; } = ImmutableSortedDictionary<string, EdgeHook>.Empty;
+
     /// <summary>Virtual endpoints: one per address, port and protocol.</summary>
     public ImmutableArray<ServiceModel> Services { get; init; } = [];
 
@@ -53,6 +56,8 @@ public sealed record EdgePlan
                     RateLimit = limits.TryGetValue(name, out var limit) ? new SourceRate(limit.PacketsPerSecond, limit.Burst) : null,
                 },
                 StringComparer.Ordinal),
+            Hooks = set.All.Where(r => r.Hook != EdgeHook.Auto).SelectMany(r => r.Interfaces.Select(i => (i, r.Hook))).DistinctBy(p => p.i)
+                .ToImmutableSortedDictionary(p => p.i, p => p.Hook, StringComparer.Ordinal),
             Services = [.. set.LoadBalancers.SelectMany(ServicesOf)],
             Blocks = blocks,
         };

@@ -5,6 +5,8 @@ public enum HookKind
 {
     /// <summary>Earliest point of reception of an interface.</summary>
     Xdp,
+    /// <summary>Traffic control, towards the host, before everything else there: where the edge runs without XDP.</summary>
+    TcEdge,
     /// <summary>Traffic control, towards the host.</summary>
     TcIngress,
     /// <summary>Traffic control, out of the host.</summary>
@@ -23,6 +25,7 @@ public readonly record struct Hook(HookKind Kind, string Target, int InterfaceIn
     public string Word => Kind switch
     {
         HookKind.Xdp => "xdp",
+        HookKind.TcEdge => "tcx-edge",
         HookKind.TcIngress => "tcx-ingress",
         HookKind.TcEgress => "tcx-egress",
         _ => "tracepoint",

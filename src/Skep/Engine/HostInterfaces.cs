@@ -1,4 +1,4 @@
-using System.Net.NetworkInformation;
+using Skep.Bpf.Links;
 
 namespace Skep.Engine;
 
@@ -6,30 +6,16 @@ namespace Skep.Engine;
 /// <param name="Index">Its number; never used again by another one.</param>
 /// <param name="Name">Its name.</param>
 /// <param name="IsLoopback">Whether it carries the host's own traffic only.</param>
-public readonly record struct HostInterface(int Index, string Name, bool IsLoopback);
+/// <param name="Kind">Kind of a virtual device, for example <c>veth</c>; empty for a physical one.</param>
+/// <param name="HasEthernetHeader">Whether its packets begin with an Ethernet header.</param>
+/// <param name="Mtu">Longest packet in bytes; 0 when it does not matter.</param>
+public readonly record struct HostInterface(int Index, string Name, bool IsLoopback, string Kind = "", bool HasEthernetHeader = true, int Mtu = 0);
 
 /// <summary>The interfaces of the network namespace the process is in.</summary>
 public static class HostInterfaces
 {
     /// <summary>All interfaces there are now, ordered by index.</summary>
     /// <remarks>Not from <c>/sys/class/net</c>: that shows the namespace of its mount, not that of the process.</remarks>
-    public static IReadOnlyList<HostInterface> List()
-    {
-        var found = new List<HostInterface>();
-        foreach (var candidate in NetworkInterface.GetAllNetworkInterfaces())
-        {
-            try
-            {
-                found.Add(new HostInterface(
-                    candidate.GetIPProperties().GetIPv4Properties().Index, candidate.Name, candidate.NetworkInterfaceType == NetworkInterfaceType.Loopback));
-            }
-            catch (NetworkInformationException)
-            {
-                // Gone between listing and asking.
-            }
-        }
-
-        found.Sort((a, b) => a.Index.CompareTo(b.Index));
-        return found;
-    }
+    public static IReadOnlyList<HostInterface> List() =>
+        [.. NetworkDevice.List().Select(d => new HostInterface(d.Index, d.Name, d.IsLoopback, d.Kind, d.HasEthernetHeader, d.Mtu))];
 }

@@ -233,14 +233,19 @@ public sealed class KernelDatapath : IDatapath
         }
     }
 
-    private static Link Create(Hook hook, LoadedProgram program) => hook.Kind switch
+    private Link Create(Hook hook, LoadedProgram program) => hook.Kind switch
     {
-        HookKind.Xdp => XdpLink.Attach(program, hook.InterfaceIndex),
-        // What comes in is seen before, what goes out after the programs of others changed it: both as on the wire.
-        HookKind.TcIngress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Ingress, LinkAnchor.First),
+        // Generic XDP copies super-packets together and leaves partial checksums wrong: where the driver has none, traffic control does it better.
+        HookKind.Xdp => XdpLink.Attach(program, hook.InterfaceIndex, XdpMode.Native),
+        HookKind.TcEdge => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Ingress, LinkAnchor.First),
+        // What comes in is seen before, what goes out after the programs of others changed it: both as on the wire. Our own edge comes first, as at XDP.
+        HookKind.TcIngress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Ingress, BehindEdge(hook)),
         HookKind.TcEgress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Egress),
         _ => RawTracepointLink.Attach(program),
     };
+
+    private LinkAnchor BehindEdge(Hook hook) =>
+        _links.TryGetValue(hook with { Kind = HookKind.TcEdge }, out var edge) && edge.Link.Id != 0 ? LinkAnchor.After(edge.Link) : LinkAnchor.First;
 
     private static AttachedProgram Describe(Hook hook, LoadedProgram loaded, string mode) => new(hook, loaded.Name, loaded.Spec?.Instructions.Count ?? 0, mode);
 

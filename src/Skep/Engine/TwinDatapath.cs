@@ -70,7 +70,7 @@ public sealed class TwinDatapath : IDatapath
     public void RemoveAll() => _programs.Clear();
 
     /// <summary>
-    /// A packet passes an interface: the XDP program decides, then the traffic control program of its direction sees what passes.
+    /// A packet passes an interface: the edge decides, at XDP or traffic control, then the traffic control program of its direction sees what passes.
     /// A capture holds both directions, and the edge sees both, as it does with an interface on either side.
     /// </summary>
     /// <param name="interfaceName">Name of the interface.</param>
@@ -84,6 +84,13 @@ public sealed class TwinDatapath : IDatapath
         {
             var result = Twin.Run((XdpProgram)edge.Program, packet, new XdpRunOptions((uint)interfaceIndex));
             verdict = result.Action;
+            packet = verdict == XdpAction.Pass ? result.Packet.ToArray() : packet;
+        }
+
+        if (verdict == XdpAction.Pass && _programs.TryGetValue(new Hook(HookKind.TcEdge, interfaceName, interfaceIndex), out edge))
+        {
+            var result = Twin.Run((TcProgram)edge.Program, packet, new TcRunOptions((uint)interfaceIndex, (uint)interfaceIndex));
+            verdict = result.Action == TcAction.Shot ? XdpAction.Drop : XdpAction.Pass;
             packet = verdict == XdpAction.Pass ? result.Packet.ToArray() : packet;
         }
 

@@ -41,6 +41,9 @@ public abstract record Resource
 
     /// <summary><c>spec.interfaces</c>: where the resource is enforced; never guessed.</summary>
     public required ImmutableArray<string> Interfaces { get; init; }
+
+    /// <summary><c>spec.hook</c>: where packets are taken from these interfaces.</summary>
+    public EdgeHook Hook { get; init; }
 }
 
 /// <summary>Position of a resource or of a part of it.</summary>

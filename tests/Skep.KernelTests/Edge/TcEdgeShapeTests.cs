@@ -102,6 +102,18 @@ public sealed class TcEdgeShapeTests : IDisposable
         AssertWhole(sent, isIPv6, protocol);
     }
 
+    [KernelTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Without_Ethernet_header_packets_begin_at_the_IP_header(bool isIPv6)
+    {
+        var (packet, shape) = Partial(isIPv6, IpProtocol.Tcp, 100);
+        var expected = _twin.Run(_inTwin.TcProgram, packet, new TcRunOptions(Checksum: ChecksumState.Partial)).Packet[EthernetHeader..].ToArray();
+        using var path = new TapPath(new TcEdgeProgram(_kernel.Maps, Options, hasEthernetHeader: false), offload: true, withoutEthernet: true);
+        path.Send(packet.AsSpan(EthernetHeader), shape with { ChecksumStart = shape.ChecksumStart - EthernetHeader });
+        Assert.Equal(expected, path.Receive().Packet);
+    }
+
     [KernelFact]
     public void A_header_beyond_two_thousand_bytes_of_extension_headers_is_found()
     {

@@ -42,20 +42,23 @@ internal readonly record struct PacketShape(int ChecksumStart = 0, int ChecksumO
 /// </summary>
 internal sealed unsafe partial class TapPath : IDisposable
 {
-    private const int TapDevice = 2, NoPacketInformation = 0x1000, VirtioHeader = 0x4000;
+    private const int TunDevice = 1, TapDevice = 2, NoPacketInformation = 0x1000, VirtioHeader = 0x4000;
     private const nuint SetInterface = 0x400454ca, SetOffload = 0x400454d0;
     private const uint OffloadChecksum = 1, OffloadTcp4 = 2, OffloadTcp6 = 4;
     private const short Readable = 1;
 
     private readonly TestNamespace _namespace = new();
+    private readonly int _kind;
     private readonly KernelHandle _in;
     private readonly KernelHandle _out;
     private readonly List<IDisposable> _attached = [];
 
     /// <param name="program">The program under test; it lets packets pass by <see cref="TcAction.Unspec"/>.</param>
     /// <param name="offload">Whether the second tap takes partial checksums and super-packets; without, the kernel completes and cuts them.</param>
-    public TapPath(TcProgram program, bool offload)
+    /// <param name="withoutEthernet">Whether they are tun devices, whose packets begin at the IP header.</param>
+    public TapPath(TcProgram program, bool offload, bool withoutEthernet = false)
     {
+        _kind = withoutEthernet ? TunDevice : TapDevice;
         var (input, output) = _namespace.Run(() =>
         {
             File.WriteAllText("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
@@ -122,7 +125,7 @@ internal sealed unsafe partial class TapPath : IDisposable
         return index;
     }
 
-    private static int Open(string name)
+    private int Open(string name)
     {
         const int readWrite = 2;
         var descriptor = LibC.open("/dev/net/tun", readWrite | LibC.O_CLOEXEC);
@@ -132,7 +135,7 @@ internal sealed unsafe partial class TapPath : IDisposable
         Span<byte> request = stackalloc byte[40];
         request.Clear();
         System.Text.Encoding.ASCII.GetBytes(name, request);
-        BinaryPrimitives.WriteUInt16LittleEndian(request[16..], TapDevice | NoPacketInformation | VirtioHeader);
+        BinaryPrimitives.WriteUInt16LittleEndian(request[16..], (ushort)(_kind | NoPacketInformation | VirtioHeader));
         fixed (byte* bytes = request)
         {
             Require(ioctl(descriptor, SetInterface, (nint)bytes), "TUNSETIFF");

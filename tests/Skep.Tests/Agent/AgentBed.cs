@@ -53,6 +53,15 @@ internal sealed class AgentBed : IDisposable
         return (platform, (TwinDatapath)opened.Datapath);
     }
 
+    /// <summary>A platform on a datapath of the test's over the twin, with interfaces of the test's.</summary>
+    public Platform Start(IDatapath datapath, Func<IReadOnlyList<HostInterface>> interfaces)
+    {
+        var platform = new Platform(
+            Options, new OpenedDatapath(datapath, TimeProvider.System, interfaces, () => [], []), TimeProvider.System, NullLogger<Platform>.Instance);
+        platform.Start();
+        return platform;
+    }
+
     /// <summary>Runs an agent with its API as long as <paramref name="body"/> takes.</summary>
     public Task ServeAsync(Func<Platform, HttpClient, Task> body) => AgentRunner.RunAsync(
         Options with { Pcap = EmptyCapture() },

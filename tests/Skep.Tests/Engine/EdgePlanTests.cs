@@ -26,6 +26,36 @@ public class EdgePlanTests
     }
 
     [Fact]
+    public void An_interface_is_taken_from_where_a_resource_asks()
+    {
+        var plan = EdgePlan.For(
+            Parse(Doc("RateLimit", "r", "{interfaces: [eth1, eth2], hook: tc, packetsPerSecond: 10}")
+                + Doc("BlockList", "b", "{interfaces: [eth2, eth3], entries: []}")),
+            [], []);
+        Assert.Equal([new("eth1", EdgeHook.Tc), new("eth2", EdgeHook.Tc)], plan.Hooks);
+    }
+
+    [Theory]
+    [InlineData("", EdgeHook.Auto, HookKind.Xdp, "physical device")]
+    [InlineData("bond", EdgeHook.Auto, HookKind.Xdp, "bond of physical devices")]
+    [InlineData("veth", EdgeHook.Auto, HookKind.TcEdge, "veth: native XDP would split its super-packets and cannot mend partial checksums")]
+    [InlineData("bridge", EdgeHook.Auto, HookKind.TcEdge, "bridge: a virtual device without native XDP, or with partial checksums")]
+    [InlineData("tun", EdgeHook.Auto, HookKind.TcEdge, "tun: a virtual device without native XDP, or with partial checksums")]
+    [InlineData("veth", EdgeHook.Xdp, HookKind.Xdp, "asked for")]
+    [InlineData("", EdgeHook.Tc, HookKind.TcEdge, "asked for")]
+    public void The_hook_is_chosen_by_device(string kind, EdgeHook asked, HookKind expected, string why) =>
+        Assert.Equal(new HookChoice(expected, why), HookChoice.For(new HostInterface(2, "x", false, kind), asked));
+
+    [Fact]
+    public void Where_XDP_was_refused_or_has_no_Ethernet_header_traffic_control_takes_its_place()
+    {
+        var device = new HostInterface(2, "eth1", false);
+        Assert.Equal(new HookChoice(HookKind.TcEdge, "XDP was refused: too few queues"), HookChoice.For(device, EdgeHook.Xdp, "too few queues."));
+        Assert.Equal(HookKind.TcEdge, HookChoice.For(device with { HasEthernetHeader = false }, EdgeHook.Xdp).Kind);
+        Assert.Equal(HookKind.TcEdge, HookChoice.For(device with { IsLoopback = true }, EdgeHook.Auto).Kind);
+    }
+
+    [Fact]
     public void Of_two_blocks_of_a_prefix_the_longer_one_holds()
     {
         var soon = new DateTimeOffset(2030, 1, 1, 0, 0, 0, TimeSpan.Zero);

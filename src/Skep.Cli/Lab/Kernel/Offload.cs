@@ -5,17 +5,21 @@ using System.Text;
 namespace Skep.Cli.Lab.Kernel;
 
 /// <summary>
-/// Switches device offloads by SIOCETHTOOL (linux/ethtool.h). A veth hands packets over with partial checksums, and an XDP program that
-/// rewrites an address cannot mend those: the lab's senders compute them.
+/// Switches device offloads by SIOCETHTOOL (linux/ethtool.h).
 /// </summary>
 internal static class Offload
 {
     private const nuint SIOCETHTOOL = 0x8946;
-    private const uint ETHTOOL_STXCSUM = 0x17;
+    private const uint ETHTOOL_STSO = 0x1f;
+    private const uint ETHTOOL_SGSO = 0x24;
     private const uint ETHTOOL_SGRO = 0x2c;
 
-    /// <summary>Sender computes checksums; segmentation offload goes with it.</summary>
-    internal static void DisableTransmitChecksum(string device) => Set(device, ETHTOOL_STXCSUM, 0);
+    /// <summary>Whether TCP hands super-packets to the device, which are cut, queued and lost as one where no card cuts them.</summary>
+    internal static void SetSegmentation(string device, bool on)
+    {
+        Set(device, ETHTOOL_STSO, on ? 1u : 0);
+        Set(device, ETHTOOL_SGSO, on ? 1u : 0);
+    }
 
     /// <summary>Received packets stay as they were on the wire, so that packets and bytes can be compared exactly.</summary>
     internal static void DisableReceiveCoalescing(string device) => Set(device, ETHTOOL_SGRO, 0);

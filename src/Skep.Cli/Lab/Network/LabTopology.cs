@@ -76,7 +76,6 @@ internal sealed class LabTopology : IDisposable
         {
             // Answers arrive with the virtual address as their source once the balancer has rewritten them.
             edge.Set($"ipv4/conf/{device}/rp_filter", "0");
-            edge.Run(() => Offload.DisableTransmitChecksum(device));
             edge.Run(() => Offload.DisableReceiveCoalescing(device));
         }
 
@@ -95,7 +94,6 @@ internal sealed class LabTopology : IDisposable
         var v6 = Enumerable.Range(FirstHost, addresses).Select(i => IPAddress.Parse($"fd5e:{subnet}::{i}")).ToArray();
         host.Set("ipv6/conf/default/accept_dad", "0");
         host.Set("ipv6/conf/eth0/router_solicitations", "0");
-        host.Run(() => Offload.DisableTransmitChecksum("eth0"));
         Tool.Batch("ip", name,
         [
             "link set lo up",

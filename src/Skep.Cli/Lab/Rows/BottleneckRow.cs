@@ -64,10 +64,14 @@ internal sealed class BottleneckRow : LabRow
 
         var dropsBefore = await QueueDropsAsync(lab, cancellation);
         Upload upload;
+        // As behind a network card: what is lost and sent again are segments, which the socket counts.
+        clients.Namespace.Run(() => Offload.SetSegmentation("eth0", on: false));
         using (new Bottleneck(lab.Network.Edge, service.Device, MegabitsPerSecond, ShallowMilliseconds))
         {
             upload = await Upload.RunAsync(clients.Namespace, clients.V4[3], target, long.MaxValue, Duration, lab.Time, cancellation);
         }
+
+        clients.Namespace.Run(() => Offload.SetSegmentation("eth0", on: true));
 
         var flow = await FindAsync(lab, service.Device, upload.Local, cancellation) ?? throw new LabException($"the agent knows no flow from {upload.Local}");
         checks.AtLeast("segments sent again because of a shallow queue", 1, upload.End.TotalRetransmits);

@@ -18,6 +18,23 @@ internal static class CrossChecks
         BlockEntries([.. resources.OfType<BlockList>()], problems);
         BlockInterfaces([.. resources.OfType<BlockList>()], problems);
         RateLimits([.. resources.OfType<RateLimit>()], problems);
+        Hooks(resources, problems);
+    }
+
+    // One program does what all resources of an interface ask for.
+    private static void Hooks(IReadOnlyList<Resource> resources, ProblemList problems)
+    {
+        var first = new Dictionary<string, Resource>(StringComparer.Ordinal);
+        foreach (var resource in resources.Where(r => r.Hook != EdgeHook.Auto))
+        {
+            foreach (var name in resource.Interfaces.Where(name => !first.TryAdd(name, resource) && first[name].Hook != resource.Hook))
+            {
+                problems.Error(
+                    resource.Source, "different-hooks",
+                    $"interface '{name}' is given hook {resource.Hook.ToString().ToLowerInvariant()}, but {first[name].Hook.ToString().ToLowerInvariant()} at {Place(first[name].Source)}",
+                    "an interface has one hook: leave it to auto, or give the same one");
+            }
+        }
     }
 
     private static void Names(IReadOnlyList<Resource> resources, ProblemList problems)

@@ -16,7 +16,7 @@ internal sealed record ResourceKind(string Name, ObjectShape Spec, Func<Resource
 }
 
 /// <summary>What is common to all kinds, read already.</summary>
-internal sealed record ResourceHead(string Name, ImmutableSortedDictionary<string, string> Labels, ResourceSource Source, ImmutableArray<string> Interfaces);
+internal sealed record ResourceHead(string Name, ImmutableSortedDictionary<string, string> Labels, ResourceSource Source, ImmutableArray<string> Interfaces, EdgeHook Hook);
 
 /// <summary>The kinds that resource files may have.</summary>
 internal static class Kinds
@@ -31,6 +31,9 @@ internal static class Kinds
 
     private static readonly Field s_interfaces = new(
         "interfaces", new ListShape(Scalars.InterfaceName, 1, 64), "Interfaces on which it is enforced.", Required: true);
+
+    private static readonly Field s_hook = new(
+        "hook", Scalars.Hook, "Where packets are taken: auto (XDP on physical devices, traffic control on virtual ones and where XDP is refused), xdp or tc.");
 
     private static readonly ObjectShape s_port = new(
         "A port that is served.",
@@ -55,17 +58,20 @@ internal static class Kinds
         new("LoadBalancer", new ObjectShape(
             "Virtual addresses and ports, balanced over weighted backends.",
             s_interfaces,
+            s_hook,
             new Field("addresses", new ListShape(Scalars.Address, 1, 64), "Virtual addresses.", Required: true),
             new Field("ports", new ListShape(s_port, 1, 64), "Ports that are served on every address.", Required: true),
             new Field("backends", new ListShape(s_backend, 0, 1024), "Where connections go.", Required: true)), BuildLoadBalancer),
         new("BlockList", new ObjectShape(
             "Sources whose packets are dropped.",
             s_interfaces,
+            s_hook,
             new Field("entries", new ListShape(new EitherShape(Scalars.Prefix, s_blockEntry), 0, 1_000_000), "Addresses and prefixes.", Required: true),
             new Field("force", Scalars.Flag, "Apply it even if it covers this host's own addresses or the operator's connection.")), BuildBlockList),
         new("RateLimit", new ObjectShape(
             "Packets every source address may send.",
             s_interfaces,
+            s_hook,
             new Field("packetsPerSecond", Scalars.PacketsPerSecond, "Sustained packets per second and source.", Required: true),
             new Field("burst", Scalars.Burst, "Packets at once after a pause; as many as in a second unless given.")), BuildRateLimit),
     ];
@@ -76,6 +82,7 @@ internal static class Kinds
         Labels = head.Labels,
         Source = head.Source,
         Interfaces = head.Interfaces,
+        Hook = head.Hook,
         Addresses = [.. spec.List<IPAddress>("addresses").Select(a => a.Value)],
         Ports = [.. spec.List<ObjectValue>("ports").Select(p => BuildPort(p.Value))],
         Backends = [.. spec.List<ObjectValue>("backends").Select(b => BuildBackend(b.Value))],
@@ -99,6 +106,7 @@ internal static class Kinds
         Labels = head.Labels,
         Source = head.Source,
         Interfaces = head.Interfaces,
+        Hook = head.Hook,
         Entries = [.. spec.List<object>("entries").Select(e => BuildEntry(e.Value))],
         Force = spec.Get("force", false),
     };
@@ -117,6 +125,7 @@ internal static class Kinds
         Labels = head.Labels,
         Source = head.Source,
         Interfaces = head.Interfaces,
+        Hook = head.Hook,
         PacketsPerSecond = spec.Get<uint>("packetsPerSecond"),
         Burst = spec.Get("burst", spec.Get<uint>("packetsPerSecond")),
     };

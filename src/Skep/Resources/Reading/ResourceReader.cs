@@ -45,7 +45,8 @@ internal static class ResourceReader
             metadata.Get<string>("name"),
             metadata.Get("labels", new SortedDictionary<string, string>()).ToImmutableSortedDictionary(StringComparer.Ordinal),
             document.Source,
-            ReadInterfaces(spec, problems));
+            ReadInterfaces(spec, problems),
+            spec.Get("hook", EdgeHook.Auto));
         return kind.Build(head, spec);
     }
 

@@ -62,6 +62,11 @@ internal static partial class Scalars
         text => text switch { "TCP" => TransportProtocol.TCP, "UDP" => TransportProtocol.UDP, _ => null },
         () => new JsonObject { ["type"] = "string", ["enum"] = new JsonArray("TCP", "UDP") });
 
+    public static readonly ScalarShape Hook = new(
+        "bad-hook", "a hook", "write auto, xdp or tc",
+        text => text switch { "auto" => EdgeHook.Auto, "xdp" => EdgeHook.Xdp, "tc" => EdgeHook.Tc, _ => null },
+        () => new JsonObject { ["type"] = "string", ["enum"] = new JsonArray("auto", "xdp", "tc") });
+
     /// <summary>A value that can be nothing but <paramref name="value"/>.</summary>
     public static ScalarShape Constant(string id, string what, string value) => new(
         id, what, $"write {value}", text => text == value ? text : null, () => new JsonObject { ["const"] = value });

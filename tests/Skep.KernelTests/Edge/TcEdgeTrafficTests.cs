@@ -1,0 +1,130 @@
+using System.Net;
+using System.Net.Sockets;
+using Skep.Balancing;
+using Skep.Bpf.Maps;
+using Skep.Edge;
+using Skep.KernelTests.Surroundings;
+using Skep.Packets;
+
+namespace Skep.KernelTests.Edge;
+
+/// <summary>Real traffic between namespaces through the edge at traffic control, with every offload of the devices on.</summary>
+public sealed class TcEdgeTrafficTests : IDisposable
+{
+    private const ushort VirtualPort = 80, ServerPort = 8080;
+
+    private readonly EdgeMaps _maps;
+    private readonly EdgeState _state;
+    private readonly TcEdgeProgram _program;
+
+    public TcEdgeTrafficTests()
+    {
+        Kernel.Require();
+        var options = new EdgeOptions { RingSize = 251, MaxServices = 8, MaxBackends = 16, MaxConnections = 1024, BlockAddresses = false, BlockPrefixes = false };
+        _maps = new EdgeMaps(options);
+        foreach (var map in _maps.All)
+        {
+            map.Bind(KernelMapStorage.Create(map));
+        }
+
+        _state = new EdgeState(_maps, TimeProvider.System);
+        _program = new TcEdgeProgram(_maps, options);
+        Assert.Empty(_state.Balancer.Apply([.. from isIPv6 in new[] { false, true }
+                                               from protocol in new[] { IpProtocol.Tcp, IpProtocol.Udp }
+                                               select new ServiceModel(
+                                                   "web", IpAddress.From(BalancedPath.VirtualAddress(isIPv6)), VirtualPort, protocol,
+                                                   [new BackendModel(IpAddress.From(BalancedPath.ServerAddress(isIPv6)), ServerPort)])]));
+    }
+
+    public void Dispose()
+    {
+        foreach (var map in _maps.All)
+        {
+            map.Dispose();
+        }
+    }
+
+    [KernelTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Bulk_in_both_directions_arrives_whole_and_is_counted_as_on_the_wire(bool isIPv6)
+    {
+        const int size = 24 << 20;
+        using var path = new BalancedPath(_program);
+        using var listener = path.Server.Run(() =>
+        {
+            var socket = new Socket(Family(isIPv6), SocketType.Stream, ProtocolType.Tcp);
+            socket.Bind(new IPEndPoint(BalancedPath.ServerAddress(isIPv6), ServerPort));
+            socket.Listen();
+            return socket;
+        });
+        var echo = Task.Run(() =>
+        {
+            using var accepted = listener.Accept();
+            accepted.ReceiveTimeout = accepted.SendTimeout = 20_000;
+            var buffer = new byte[1 << 17];
+            for (int n; (n = accepted.Receive(buffer)) > 0;)
+            {
+                for (var sent = 0; sent < n;)
+                {
+                    sent += accepted.Send(buffer.AsSpan(sent, n - sent));
+                }
+            }
+        });
+        using var client = path.Client.Run(() => new Socket(Family(isIPv6), SocketType.Stream, ProtocolType.Tcp) { ReceiveTimeout = 20_000, SendTimeout = 20_000 });
+        client.Connect(new IPEndPoint(BalancedPath.VirtualAddress(isIPv6), VirtualPort));
+        var data = new byte[size];
+        new Random(1).NextBytes(data);
+        var sender = Task.Run(() =>
+        {
+            for (var sent = 0; sent < size;)
+            {
+                sent += client.Send(data.AsSpan(sent));
+            }
+
+            client.Shutdown(SocketShutdown.Send);
+        });
+        var received = new byte[size];
+        for (var length = 0; length < size;)
+        {
+            var n = client.Receive(received.AsSpan(length));
+            Assert.True(n > 0, $"the connection ended after {length} bytes");
+            length += n;
+        }
+
+        sender.GetAwaiter().GetResult();
+        echo.GetAwaiter().GetResult();
+        Assert.True(received.AsSpan().SequenceEqual(data), "other bytes came back than were sent");
+        var counters = _state.ReadCounters();
+        // Far fewer packets would be one per buffer, far more none: as many as the payload fills at 1448 or 1428 bytes, and every byte twice.
+        Assert.InRange(counters[EdgeVerdict.Forwarded].Packets, (ulong)(size / 1449), (ulong)(size / 1449) * 3);
+        Assert.InRange(counters[EdgeVerdict.Forwarded].Bytes, (ulong)size, (ulong)size * 2);
+        Assert.InRange(counters[EdgeVerdict.Replied].Bytes, (ulong)size, (ulong)size * 2);
+    }
+
+    [KernelTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Datagrams_and_their_fragments_arrive(bool isIPv6)
+    {
+        using var path = new BalancedPath(_program);
+        using var server = path.Server.Run(() => new Socket(Family(isIPv6), SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 10_000 });
+        server.Bind(new IPEndPoint(BalancedPath.ServerAddress(isIPv6), ServerPort));
+        using var client = path.Client.Run(() => new Socket(Family(isIPv6), SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 10_000 });
+        client.Connect(new IPEndPoint(BalancedPath.VirtualAddress(isIPv6), VirtualPort));
+        foreach (var size in new[] { 1, 1000, 5000, 20_000 })
+        {
+            var data = new byte[size];
+            new Random(size).NextBytes(data);
+            client.Send(data);
+            var buffer = new byte[65536];
+            EndPoint from = new IPEndPoint(isIPv6 ? IPAddress.IPv6Any : IPAddress.Any, 0);
+            var n = server.ReceiveFrom(buffer, ref from);
+            Assert.True(buffer.AsSpan(0, n).SequenceEqual(data), $"a datagram of {size} bytes came as {n}");
+            server.SendTo(buffer.AsSpan(0, n), from);
+            Assert.Equal(size, client.Receive(buffer));
+        }
+    }
+
+    private static AddressFamily Family(bool isIPv6) => isIPv6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
+}
