@@ -1,5 +1,8 @@
 namespace Skep.Bpf.Elf;
 
+// Classes, not structs: lists and queries of classes are compiled code of the run-time, those of structs are compiled anew in every process,
+// and that is most of what a short command takes.
+
 /// <summary>
 /// A symbol of 24 bytes.
 /// <code>
@@ -13,7 +16,7 @@ namespace Skep.Bpf.Elf;
 /// <param name="Value">Bytes from the start of the section.</param>
 /// <param name="Size">Bytes of what it names.</param>
 /// <param name="Other">Visibility in the low two bits.</param>
-public readonly record struct ElfSymbol(
+public sealed record ElfSymbol(
     uint NameOffset, ElfSymbolType Type, ElfBinding Binding, int Section, ulong Value, ulong Size, byte Other = 0)
 {
     private const int Internal = 1, Hidden = 2;
@@ -26,7 +29,7 @@ public readonly record struct ElfSymbol(
 /// <param name="Offset">Bytes from the start of the section.</param>
 /// <param name="Type">Kind (<c>R_BPF_*</c>): 1 a wide load, 10 a call.</param>
 /// <param name="Symbol">Number of the symbol.</param>
-public readonly record struct ElfRelocation(ulong Offset, uint Type, uint Symbol);
+public sealed record ElfRelocation(ulong Offset, uint Type, uint Symbol);
 
 /// <summary>What a symbol names (<c>STT_*</c>).</summary>
 public enum ElfSymbolType

@@ -74,8 +74,9 @@ internal static class ObjectTypes
             var entry = record[(12 + (i * 12))..];
             var variable = BinaryPrimitives.ReadUInt32LittleEndian(entry);
             var offset = BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]);
-            var here = symbols.TryGetValue(types[variable].Name, out var symbol) && symbol.Section == section.Index && types.LinkageOf(variable) != Static;
-            entries[i] = (variable, here ? (uint)symbol.Value : offset, BinaryPrimitives.ReadUInt32LittleEndian(entry[8..]));
+            var symbol = symbols.GetValueOrDefault(types[variable].Name);
+            var here = symbol?.Section == section.Index && types.LinkageOf(variable) != Static;
+            entries[i] = (variable, here ? (uint)symbol!.Value : offset, BinaryPrimitives.ReadUInt32LittleEndian(entry[8..]));
         }
 
         Array.Sort(entries, (a, b) => a.Offset.CompareTo(b.Offset));

@@ -73,7 +73,7 @@ internal sealed class StructOpsReader(ElfFile elf, BtfFile types, KernelTypes? k
             var place = (data.BitOffset + there.BitOffset) / CodeOffset;
             if (isFunction)
             {
-                programs.Add((FunctionName(function), place));
+                programs.Add((FunctionName(function!), place));
             }
             else if (!bytes.ContainsAnyExcept((byte)0))
             {
@@ -101,6 +101,6 @@ internal sealed class StructOpsReader(ElfFile elf, BtfFile types, KernelTypes? k
         }
 
         var there = elf.SymbolsIn(elf.Sections[symbol.Section]).FirstOrDefault(s => s.Type == ElfSymbolType.Function && s.Value == symbol.Value);
-        return elf.NameOf(there);
+        return there is null ? "" : elf.NameOf(there);
     }
 }

@@ -60,6 +60,10 @@ public class CommandTests
     }
 
     [Fact]
+    public void Verbs_are_built_under_the_names_they_are_looked_up_by() =>
+        Assert.All(Skep.Cli.SkepCommand.Verbs, verb => Assert.Equal(verb.Name, verb.Build().Name));
+
+    [Fact]
     public void Every_command_in_examples_and_documents_is_one_the_command_takes()
     {
         var root = Skep.Cli.SkepCommand.Build();
