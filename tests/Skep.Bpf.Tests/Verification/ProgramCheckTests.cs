@@ -47,6 +47,35 @@ public class ProgramCheckTests
     }
 
     [Fact]
+    public void A_record_is_released_also_when_a_helper_wrote_somewhere_on_the_stack_where_it_is_kept()
+    {
+        using var ring = new RingBuffer<ulong>(4096, "ring");
+        const string text = """
+            r6 = r1
+            r1 = map[ring]
+            r2 = 8
+            r3 = 0
+            call 131
+            if r0 == 0 goto out
+            *(u64 *)(r10 - 8) = r0
+            r1 = r6
+            r2 = r10
+            r2 += -32
+            r3 = 16
+            r4 = 0
+            call 67
+            r1 = *(u64 *)(r10 - 8)
+            r2 = 0
+            call 132
+            out:
+            r0 = 0
+            exit
+            """;
+        var check = ProgramCheck.Run(AsmReader.Read(text).Build("keeper", ProgramType.Tracepoint, _ => ring));
+        Assert.True(check.Failure is null, check.Failure?.ToString());
+    }
+
+    [Fact]
     public void A_failure_reads_like_one_of_a_compiler()
     {
         var failure = Check("r2 = *(u32 *)(r1 + 0)\n  r0 = *(u8 *)(r2 + 12)\nexit").Failure!;

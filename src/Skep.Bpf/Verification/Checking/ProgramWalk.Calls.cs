@@ -145,6 +145,12 @@ internal sealed partial class ProgramWalk
         var value = Used(register);
         if (value.Kind == ValueKind.Opaque)
         {
+            // What is released here is not known: it may be any of what was acquired.
+            if (kind == ArgumentKind.Record)
+            {
+                _state.References.Clear();
+            }
+
             return;
         }
 
