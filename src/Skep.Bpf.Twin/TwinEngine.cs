@@ -24,7 +24,7 @@ public sealed class TwinEngine : IDisposable
     public TwinEngine(TwinOptions? options = null)
     {
         options ??= new TwinOptions();
-        Environment = new TwinEnvironment(options.Cpus, options.Seed, options.Start);
+        Environment = new TwinEnvironment(options.Cpus, options.Seed, options.Start, _gate);
     }
 
     /// <summary>Clock, CPU, chance and task that programs see; change it between packets.</summary>
@@ -98,7 +98,7 @@ public sealed class TwinEngine : IDisposable
             }
             finally
             {
-                KernelEnvironment.Exchange(previous);
+                Leave(previous);
             }
         }
     }
@@ -119,7 +119,7 @@ public sealed class TwinEngine : IDisposable
             }
             finally
             {
-                KernelEnvironment.Exchange(previous);
+                Leave(previous);
             }
         }
     }
@@ -151,7 +151,7 @@ public sealed class TwinEngine : IDisposable
             }
             finally
             {
-                KernelEnvironment.Exchange(previous);
+                Leave(previous);
             }
         }
     }
@@ -170,7 +170,7 @@ public sealed class TwinEngine : IDisposable
             }
             finally
             {
-                KernelEnvironment.Exchange(previous);
+                Leave(previous);
             }
         }
     }
@@ -192,7 +192,7 @@ public sealed class TwinEngine : IDisposable
             }
             finally
             {
-                KernelEnvironment.Exchange(previous);
+                Leave(previous);
             }
         }
     }
@@ -216,6 +216,13 @@ public sealed class TwinEngine : IDisposable
 
             _owned.Clear();
         }
+    }
+
+    /// <summary>At the end of a run: what the program put off until now happens.</summary>
+    private void Leave(KernelEnvironment? previous)
+    {
+        KernelEnvironment.Exchange(previous);
+        Environment.FireDue();
     }
 
     private void EnsureBound(BpfProgram program)

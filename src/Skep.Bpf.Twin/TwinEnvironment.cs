@@ -9,15 +9,18 @@ public sealed class TwinEnvironment : KernelEnvironment
     public const ulong DefaultStart = 1_000_000_000;
 
     private readonly byte[] _comm = new byte[16];
+    private readonly TwinTimers _timers;
+    private ulong _now;
     private ulong _random;
     private uint _cpu;
     private int _commLength;
 
-    internal TwinEnvironment(int cpus, ulong seed, ulong start)
+    internal TwinEnvironment(int cpus, ulong seed, ulong start, Lock gate)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(cpus);
         Cpus = cpus;
-        KtimeNow = start;
+        _now = start;
+        _timers = new TwinTimers(this, gate);
         _random = seed;
         TimeProvider = new TwinTimeProvider(this);
         SetTask(1, 1, "twin"u8);
@@ -35,8 +38,26 @@ public sealed class TwinEnvironment : KernelEnvironment
     /// <summary>The same clock for the user half: its timestamps are <see cref="KtimeNow"/>. Timers of it run on the system's clock.</summary>
     public TimeProvider TimeProvider { get; }
 
-    /// <summary>The monotonic clock in nanoseconds; it may be set to any time.</summary>
-    public ulong KtimeNow { get; set; }
+    /// <summary>The monotonic clock in nanoseconds; it may be set to any time. Timers that are due by then fire, each at its own time.</summary>
+    public ulong KtimeNow
+    {
+        get => _now;
+        set
+        {
+            if (_timers.NextDue <= value)
+            {
+                _timers.FireUntil(value);
+            }
+
+            _now = value;
+        }
+    }
+
+    /// <summary>Timers of programs that are armed.</summary>
+    public int ArmedTimers => _timers.Armed;
+
+    /// <inheritdoc/>
+    public override KernelTimers Timers => _timers;
 
     /// <summary>The CPU programs run on, below <see cref="Cpus"/>.</summary>
     public uint CurrentCpu
@@ -81,6 +102,18 @@ public sealed class TwinEnvironment : KernelEnvironment
 
     /// <summary>Moves the clock on to <paramref name="ktime"/> nanoseconds; a time already past leaves it, as a monotonic clock does.</summary>
     public void AdvanceTo(ulong ktime) => KtimeNow = Math.Max(KtimeNow, ktime);
+
+    /// <summary>Sets the clock, and nothing else.</summary>
+    internal void SetClock(ulong now) => _now = now;
+
+    /// <summary>Fires timers that are due already: those that a program set to now.</summary>
+    internal void FireDue()
+    {
+        if (_timers.NextDue <= _now)
+        {
+            _timers.FireUntil(_now);
+        }
+    }
 
     /// <summary>Sets the running task: process and thread id, and the name, of which 15 bytes are kept.</summary>
     public void SetTask(uint processId, uint threadId, ReadOnlySpan<byte> comm)

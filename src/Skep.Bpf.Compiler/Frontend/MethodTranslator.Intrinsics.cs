@@ -97,7 +97,8 @@ internal sealed partial class MethodTranslator
                     return;
                 }
 
-                callback = function.Effects;
+                // What runs later changes nothing now.
+                callback = function.Signature!.Use == FunctionUse.LaterCallback ? null : function.Effects;
                 operands[i] = new Node(Op.FunctionAddress, IrType.Pointer) { Payload = function };
                 continue;
             }

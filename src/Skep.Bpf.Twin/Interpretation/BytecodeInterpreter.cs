@@ -91,6 +91,7 @@ public sealed class BytecodeInterpreter
         finally
         {
             KernelEnvironment.Exchange(previous);
+            _twin.Environment.FireDue();
         }
     }
 

@@ -1,5 +1,6 @@
 using Skep.Bpf.Asm;
 using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Twin.Interpretation;
 
@@ -7,6 +8,8 @@ namespace Skep.Bpf.Twin.Interpretation;
 internal sealed unsafe partial class Machine
 {
     private const ulong FunctionTag = 0x00FA_0000_0000_0000;
+
+    private static readonly MemoryView s_noPacket = new(null, 0);
 
     private readonly PinnedMemory _keys = new(MaxFrames * StackSize);
 
@@ -32,6 +35,44 @@ internal sealed unsafe partial class Machine
         Execute((int)(address - FunctionTag));
         _slot = slot;
         return _r[Register.R0];
+    }
+
+    /// <summary>Timer helpers: in the process a timer is its number in the value, and what it calls is a function of this program.</summary>
+    private ulong CallTimer(int helper)
+    {
+        const uint TimerSize = 16;
+        var timer = (ulong*)Memory(1, TimerSize);
+        return (ulong)(helper switch
+        {
+            169 => _environment.Timers.Initialize(timer, MapIn(2), _r[Register.R3]),
+            170 => _environment.Timers.SetCallback(timer, Later(_r[Register.R2])),
+            171 => _environment.Timers.Start(timer, _r[Register.R2], _r[Register.R3]),
+            _ => _environment.Timers.Cancel(timer),
+        });
+    }
+
+    /// <summary>The function at an address, to be called when no program runs: on a stack of its own, without a packet.</summary>
+    private LaterCall Later(ulong address)
+    {
+        if (address - FunctionTag >= (ulong)_code.Length)
+        {
+            Fault("the function to call later is none of the program");
+        }
+
+        return new LaterCall((map, key, value) =>
+        {
+            var executed = Executed;
+            _view = s_noPacket;
+            ForgetValues();
+            Array.Fill(_r, Poison);
+            (_depth, Executed) = (0, 0);
+            EnterFrame();
+            Buffer.MemoryCopy(key, _keys.Address, StackSize, map.KeySize);
+            var index = Array.IndexOf(_maps, map);
+            (_r[Register.R1], _r[Register.R2], _r[Register.R3]) = (MapTag + (ulong)index, (ulong)_keys.Address, Remember(map, value));
+            Execute((int)(address - FunctionTag));
+            Executed = executed;
+        });
     }
 
     /// <summary><c>bpf_loop</c> (kernel/bpf/bpf_iter.c).</summary>

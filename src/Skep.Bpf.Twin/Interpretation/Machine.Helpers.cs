@@ -84,6 +84,8 @@ internal sealed unsafe partial class Machine
                 return VisitEntries();
             case 181:
                 return RunLoop();
+            case >= 169 and <= 172:
+                return CallTimer(helper);
             case 93:
             case 94:
                 return SpinLock(take: helper == 93);

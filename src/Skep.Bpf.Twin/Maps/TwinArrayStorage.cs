@@ -9,6 +9,7 @@ internal sealed unsafe class TwinArrayStorage : TwinMapStorage
     private readonly nuint _entrySize;
     private readonly bool _isPerCpu;
     private readonly nuint _cpuStride;
+    private readonly PinnedMemory _located = new(sizeof(uint));
     private byte* _values;
     private uint _length;
 
@@ -46,7 +47,7 @@ internal sealed unsafe class TwinArrayStorage : TwinMapStorage
         var refused = Check(*(uint*)key, mode);
         if (refused == 0)
         {
-            Copy(value, Live(*(uint*)key), ValueSize);
+            CopyValue(value, Live(*(uint*)key));
         }
 
         return refused;
@@ -68,6 +69,22 @@ internal sealed unsafe class TwinArrayStorage : TwinMapStorage
             _length = 0;
             _values = null;
         }
+    }
+
+    /// <inheritdoc/>
+    internal override bool TryLocate(byte* inside, out byte* key, out byte* value)
+    {
+        key = _located.Address;
+        value = null;
+        var index = (ulong)(inside - _values) / _entrySize;
+        if (_isPerCpu || inside < _values || index >= _length)
+        {
+            return false;
+        }
+
+        *(uint*)key = (uint)index;
+        value = _values + (index * _entrySize);
+        return true;
     }
 
     private protected override int ReadEntry(byte* key, byte* value)

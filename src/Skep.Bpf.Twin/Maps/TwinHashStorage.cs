@@ -115,7 +115,7 @@ internal sealed unsafe partial class TwinHashStorage<TShape> : TwinMapStorage
             new Span<byte>(Entry(number) + _valueOffset, _valueStride * ValuesPerEntry).Clear();
         }
 
-        Copy(value, LiveValue(number), ValueSize);
+        CopyValue(value, LiveValue(number));
         return 0;
     }
 
@@ -141,6 +141,22 @@ internal sealed unsafe partial class TwinHashStorage<TShape> : TwinMapStorage
             _index = null;
             _entries = null;
         }
+    }
+
+    /// <inheritdoc/>
+    internal override bool TryLocate(byte* inside, out byte* key, out byte* value)
+    {
+        key = null;
+        value = null;
+        var number = (ulong)(inside - _entries) / _entrySize;
+        if (_isPerCpu || inside < _entries || number == 0 || number >= _used || *(uint*)Entry((uint)number) == Free)
+        {
+            return false;
+        }
+
+        key = Entry((uint)number) + HeaderSize;
+        value = Entry((uint)number) + _valueOffset;
+        return true;
     }
 
     private protected override int ReadEntry(byte* key, byte* value)
@@ -250,7 +266,7 @@ internal sealed unsafe partial class TwinHashStorage<TShape> : TwinMapStorage
         _spare = old;
         _index[slot] = (_index[slot] & 0xFFFFFFFF_00000000) | number;
         Fill(number, key);
-        Copy(value, Entry(number) + _valueOffset, ValueSize);
+        CopyValue(value, Entry(number) + _valueOffset);
         return 0;
     }
 
@@ -262,7 +278,7 @@ internal sealed unsafe partial class TwinHashStorage<TShape> : TwinMapStorage
             return -Errno.TooBig;
         }
 
-        Copy(value, Entry(number) + _valueOffset, ValueSize);
+        CopyValue(value, Entry(number) + _valueOffset);
         return 0;
     }
 

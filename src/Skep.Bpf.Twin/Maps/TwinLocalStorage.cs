@@ -24,7 +24,7 @@ internal sealed unsafe class TwinLocalStorage(BpfMap map, TwinEnvironment enviro
             _values[(nint)owner] = value = new PinnedMemory((ulong)ValueSize);
             if (initial != null)
             {
-                Copy(initial, value.Address, ValueSize);
+                CopyValue(initial, value.Address);
             }
         }
 

@@ -10,6 +10,8 @@ namespace Skep.Bpf.Twin.Maps;
 /// </summary>
 public abstract unsafe class TwinMapStorage : MapStorage
 {
+    private readonly (int Offset, int Size)[] _kernelFields;
+
     private protected TwinMapStorage(BpfMap map, TwinEnvironment environment, Lock gate)
     {
         Environment = environment;
@@ -18,6 +20,8 @@ public abstract unsafe class TwinMapStorage : MapStorage
         ValueSize = map.ValueSize;
         MaxEntries = map.MaxEntries;
         IsPerCpu = map.Kind is MapKind.PerCpuHash or MapKind.LruPerCpuHash or MapKind.PerCpuArray;
+
+        _kernelFields = KernelFields.Of(map.ValueType);
 
         // The kernel rounds values up to eight bytes in memory, and between CPUs on the user side; not between batch entries of plain kinds.
         ValueStride = (ValueSize + 7) & ~7;
@@ -176,6 +180,14 @@ public abstract unsafe class TwinMapStorage : MapStorage
         }
     }
 
+    /// <summary>Finds the live entry whose value the address lies in, where it stays until the next change; false when there is none, or the kind has no such.</summary>
+    internal virtual bool TryLocate(byte* inside, out byte* key, out byte* value)
+    {
+        key = null;
+        value = null;
+        return false;
+    }
+
     private protected abstract int ReadEntry(byte* key, byte* value);
 
     private protected virtual int TakeEntry(byte* key, byte* value)
@@ -193,14 +205,39 @@ public abstract unsafe class TwinMapStorage : MapStorage
     private protected static void Copy(byte* source, byte* target, int size) => Buffer.MemoryCopy(source, target, size, size);
 
     /// <summary>Copies a value in memory to the user side: one, or one per CPU, where padding is zero.</summary>
-    private protected void CopyOut(byte* entryValue, byte* userValue) => Copy(entryValue, userValue, UserValueSize);
+    private protected void CopyOut(byte* entryValue, byte* userValue)
+    {
+        Copy(entryValue, userValue, UserValueSize);
+        for (var i = 0; i < ValuesPerEntry && _kernelFields.Length > 0; i++)
+        {
+            Empty(userValue + (i * ValueStride));
+        }
+    }
+
+    /// <summary>Copies one value; what of it is the kernel's is empty in the copy.</summary>
+    private protected void CopyValue(byte* source, byte* target)
+    {
+        Copy(source, target, ValueSize);
+        if (_kernelFields.Length > 0)
+        {
+            Empty(target);
+        }
+    }
 
     /// <summary>Copies a value from the user side: one, or one per CPU, padding left zero.</summary>
     private protected void CopyIn(byte* userValue, byte* entryValue)
     {
         for (var i = 0; i < ValuesPerEntry; i++)
         {
-            Copy(userValue + (i * ValueStride), entryValue + (i * ValueStride), ValueSize);
+            CopyValue(userValue + (i * ValueStride), entryValue + (i * ValueStride));
+        }
+    }
+
+    private void Empty(byte* value)
+    {
+        foreach (var (offset, size) in _kernelFields)
+        {
+            new Span<byte>(value + offset, size).Clear();
         }
     }
 

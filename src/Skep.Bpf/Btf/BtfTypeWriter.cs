@@ -101,7 +101,7 @@ internal sealed class BtfTypeWriter
             return _builder.AddArray(Add(fields[0].FieldType), Index, (uint)inline.Length);
         }
 
-        if (Layout(type, fields, size) is not { } offsets)
+        if (OffsetsOf(type, fields, size) is not { } offsets)
         {
             // A layout that the runtime chose (automatic) has no promise to keep: bytes.
             return _builder.AddArray(Add(typeof(byte)), Index, (uint)size);
@@ -126,7 +126,7 @@ internal sealed class BtfTypeWriter
     private uint Index => _index == 0 ? _index = Add(typeof(uint)) : _index;
 
     /// <summary>Offsets of the fields; null when they do not add up to the size the runtime gives the struct.</summary>
-    private static int[]? Layout(Type type, FieldInfo[] fields, int size)
+    internal static int[]? OffsetsOf(Type type, FieldInfo[] fields, int size)
     {
         var attribute = type.StructLayoutAttribute!;
         var pack = attribute.Pack is 0 ? 8 : attribute.Pack;

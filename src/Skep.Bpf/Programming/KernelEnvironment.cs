@@ -57,6 +57,10 @@ public abstract class KernelEnvironment
     /// <summary>Name of the running task, at most 15 bytes and a NUL, as in <c>/proc/PID/comm</c>.</summary>
     public abstract ReadOnlySpan<byte> Comm { get; }
 
+    /// <summary>Timers and work queues.</summary>
+    /// <exception cref="NotSupportedException">The environment has none.</exception>
+    public virtual KernelTimers Timers => throw NotInTwin("bpf_timer_init");
+
     /// <summary>Number of the control group of the running task.</summary>
     public virtual ulong CgroupId => 1;
 
