@@ -43,7 +43,7 @@ public sealed class KernelCodeAnalyzer : DiagnosticAnalyzer
             On(Allocation, OperationKind.ObjectCreation, OperationKind.ArrayCreation, OperationKind.CollectionExpression, OperationKind.AnonymousObjectCreation);
             On(Conversion, OperationKind.Conversion);
             On(Text, OperationKind.Literal, OperationKind.InterpolatedString);
-            On(Throwing, OperationKind.Throw, OperationKind.Try, OperationKind.Using, OperationKind.UsingDeclaration, OperationKind.Lock, OperationKind.Loop);
+            On(Throwing, OperationKind.Throw, OperationKind.Try, OperationKind.Lock, OperationKind.Loop);
             On(Checked, OperationKind.Binary, OperationKind.Unary, OperationKind.CompoundAssignment, OperationKind.Increment, OperationKind.Decrement);
             On(State, OperationKind.FieldReference, OperationKind.PropertyReference);
             On(Capture, OperationKind.AnonymousFunction);
@@ -123,17 +123,14 @@ public sealed class KernelCodeAnalyzer : DiagnosticAnalyzer
             case IThrowOperation { IsImplicit: false }:
                 Report(context, KernelRules.Exception, "a kernel program cannot throw: return a verdict, or make the condition impossible with a check before");
                 break;
-            case ITryOperation:
+            case ITryOperation { Catches.Length: > 0 }:
                 Report(context, KernelRules.Exception, "a kernel program cannot catch: test conditions and return");
-                break;
-            case IUsingOperation or IUsingDeclarationOperation:
-                Report(context, KernelRules.Exception, "using needs try and finally; a kernel program has none: end what was begun on every path");
                 break;
             case ILockOperation:
                 Report(context, KernelRules.Exception, "a lock needs the runtime: use Interlocked, a per-CPU map or a spin lock of the kernel");
                 break;
-            case IForEachLoopOperation loop when HasEnumeratorToDispose(loop):
-                Report(context, KernelRules.Exception, "this enumerator must be disposed, which needs try and finally: loop over an array, an ImmutableArray or a span, or count with for");
+            case IForEachLoopOperation loop when HasEnumeratorObject(loop):
+                Report(context, KernelRules.Unsupported, "the enumerator of this loop is an object: loop over an array, an ImmutableArray or a span, count with for, or give the collection an enumerator that is a struct");
                 break;
         }
     }
@@ -228,11 +225,11 @@ public sealed class KernelCodeAnalyzer : DiagnosticAnalyzer
         return false;
     }
 
-    private static bool HasEnumeratorToDispose(IForEachLoopOperation loop)
+    private static bool HasEnumeratorObject(IForEachLoopOperation loop)
     {
         var collection = loop.Collection is IConversionOperation { IsImplicit: true } conversion ? conversion.Operand.Type : loop.Collection.Type;
         return collection is not IArrayTypeSymbol && collection is not null && !IsSpan(collection)
-            && loop.SemanticModel?.GetForEachStatementInfo((Microsoft.CodeAnalysis.CSharp.Syntax.CommonForEachStatementSyntax)loop.Syntax).DisposeMethod is not null;
+            && loop.SemanticModel?.GetForEachStatementInfo((Microsoft.CodeAnalysis.CSharp.Syntax.CommonForEachStatementSyntax)loop.Syntax).GetEnumeratorMethod?.ReturnType is { IsReferenceType: true };
     }
 
     private static bool IsThrown(IOperation operation)

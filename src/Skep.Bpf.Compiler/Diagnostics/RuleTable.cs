@@ -8,7 +8,7 @@ internal static class RuleTable
     [
         (Rule.Unsupported, "allocation, boxing, strings, new arrays, floating point, lambdas that use local variables, `async`, iterators, LINQ, code without a C# body", "structs, enums, `stackalloc`, inline arrays, maps; scale to integers; format in the agent"),
         (Rule.MutableState, "fields that are not `readonly`, static state", "a map or `Global<T>`"),
-        (Rule.Exception, "`throw`, `try`, `using`, `lock`, `foreach` over an enumerator that is disposed of, `checked`", "conditions and returned verdicts; `Interlocked` for shared numbers"),
+        (Rule.Exception, "`throw`, `catch`, `lock`, `checked`", "conditions and returned verdicts; `Interlocked` or `BpfSpinLock` for what is shared"),
         (Rule.Recursion, "recursion on data, named with its chain of calls (down a tree of frozen objects it is fine)", "a loop with a constant bound"),
         (Rule.NotFrozen, "an object that is not known when the program is compiled", "objects in `readonly` fields, each called in its own branch"),
         (Rule.Layout, "structs without sequential layout", "`[StructLayout(LayoutKind.Sequential)]`"),

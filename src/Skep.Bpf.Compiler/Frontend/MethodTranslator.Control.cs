@@ -46,12 +46,13 @@ internal sealed partial class MethodTranslator
                 starts.Add((int)instruction.Operand);
                 starts.Add(instruction.Next);
             }
-            else if (code is ILOpCode.Ret or ILOpCode.Throw || NeverReturns(instruction))
+            else if (code is ILOpCode.Ret or ILOpCode.Throw or ILOpCode.Endfinally || NeverReturns(instruction))
             {
                 starts.Add(instruction.Next);
             }
         }
 
+        starts.UnionWith(_finally.Select(static c => c.HandlerOffset));
         IlBlock? current = null;
         for (var i = 0; i < _il.Count; i++)
         {
@@ -113,6 +114,8 @@ internal sealed partial class MethodTranslator
         {
             _ when last.Targets is { } targets => [.. targets, last.Next],
             _ when NeverReturns(last) => [],
+            _ when IsLeave(last) => [WayOut(last)[0]],
+            _ when IsEndFinally(last) => [.. SuccessorsOfFinally(last)],
             System.Reflection.Emit.FlowControl.Branch => [(int)last.Operand],
             System.Reflection.Emit.FlowControl.Cond_Branch => [last.Next, (int)last.Operand],
             System.Reflection.Emit.FlowControl.Return or System.Reflection.Emit.FlowControl.Throw => [],

@@ -79,6 +79,12 @@ internal sealed partial class MethodTranslator
                 Return();
                 break;
 
+            case ILOpCode.Leave or ILOpCode.Leave_s:
+                Leave(il);
+                break;
+            case ILOpCode.Endfinally:
+                EndFinally();
+                break;
             case ILOpCode.Br or ILOpCode.Br_s:
                 GoTo(_blocks[(int)il.Operand]);
                 break;

@@ -58,6 +58,13 @@ internal sealed partial class MethodTranslator
         }
 
         var owner = method.DeclaringType!;
+        if (owner == typeof(Monitor) || owner == typeof(Lock))
+        {
+            Fail(Rule.Exception, "a lock of the runtime is taken; a kernel program cannot wait for one: use Interlocked, a per-CPU map or BpfSpinLock");
+            PushResult(_translator.Dead(method));
+            return true;
+        }
+
         return owner == typeof(Unsafe) ? UnsafeMethod((MethodInfo)method, arguments)
             : owner == typeof(Interlocked) ? InterlockedMethod((MethodInfo)method, arguments)
             : owner == typeof(BinaryPrimitives) && method.Name == nameof(BinaryPrimitives.ReverseEndianness) ? ReverseEndianness((MethodInfo)method, arguments)

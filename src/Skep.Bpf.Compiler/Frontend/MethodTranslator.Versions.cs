@@ -120,6 +120,7 @@ internal sealed partial class MethodTranslator
                 version.Stack.Add(new StackSlot(_stack[i], StackIndex(target, i), _plan));
             }
 
+            version.Pending = _pending;
             target.Versions.Add(version);
             if (target.HasSingleEntry)
             {
@@ -144,6 +145,11 @@ internal sealed partial class MethodTranslator
                 {
                     return false;
                 }
+            }
+
+            if (!candidate.Pending.SequenceEqual(_pending))
+            {
+                return false;
             }
 
             if (candidate.Stack.Count != _stack.Count)
@@ -266,6 +272,7 @@ internal sealed partial class MethodTranslator
             SlotAt(i).Known = version.Known[i];
         }
 
+        _pending = version.Pending;
         _stack.Clear();
         foreach (var slot in version.Stack)
         {
@@ -309,6 +316,9 @@ internal sealed partial class MethodTranslator
         public Entry?[] Known { get; } = new Entry?[block.Live.Length];
 
         public List<StackSlot> Stack { get; } = [];
+
+        /// <summary>Where finally blocks go on.</summary>
+        public List<int> Pending { get; set; } = [];
     }
 
     /// <summary>An evaluation stack entry that crosses a block boundary: through memory, or as a frozen value.</summary>

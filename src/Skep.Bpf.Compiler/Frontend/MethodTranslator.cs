@@ -23,7 +23,7 @@ internal sealed partial class MethodTranslator
     private readonly List<Entry> _stack = [];
     private readonly Block _exit;
     private readonly Type _returnType;
-    private readonly bool _hasHandlers;
+    private readonly bool _catches;
     private readonly bool _singleReturn;
     private Node? _result;
     private int _returns;
@@ -42,7 +42,8 @@ internal sealed partial class MethodTranslator
         _il = DelegateCaches.Remove(IlReader.Read(translator.Target.BodyOf?.Invoke(method) ?? body.GetILAsByteArray()), method);
         _positions = SourceMap.Read(method);
         _returnType = (method as MethodInfo)?.ReturnType ?? typeof(void);
-        _hasHandlers = body.ExceptionHandlingClauses.Count > 0;
+        _finally = [.. body.ExceptionHandlingClauses.Where(IsFinally)];
+        _catches = body.ExceptionHandlingClauses.Count > _finally.Count;
         _locals = new Slot[body.LocalVariables.Count];
         for (var i = 0; i < _locals.Length; i++)
         {
@@ -92,10 +93,10 @@ internal sealed partial class MethodTranslator
 
     public Entry? Run(ReadOnlySpan<Entry> arguments)
     {
-        if (_hasHandlers)
+        if (_catches)
         {
             _builder.Position = _positions.Count > 0 ? _positions[0].Position : _builder.Position;
-            Fail(Rule.Exception, $"'{_method.Name}' has try, using, lock or foreach over an enumerator; a kernel program cannot catch: test conditions and return");
+            Fail(Rule.Exception, $"'{_method.Name}' has try and catch; a kernel program cannot catch: test conditions and return");
             _builder.Current = _exit;
             return _translator.Dead(_method);
         }
