@@ -44,6 +44,7 @@ internal static class Pipeline
         StalePointers.Check(function);
         TailCalls.Check(function);
         References.Check(function);
+        StackObjects.Check(function);
         if (target.KernelBtf is { } kernel)
         {
             Apply(new KernelReads(kernel));

@@ -77,6 +77,7 @@ public static class ProgramCompiler
             MapReferences = image.Maps,
             Lines = image.Lines,
             Functions = image.Functions,
+            KernelFunctions = image.KernelFunctions,
             TailTargets = tails,
         };
 

@@ -1,4 +1,5 @@
 using Skep.Bpf.Programming;
+using Skep.Bpf.Twin.Maps;
 
 namespace Skep.Bpf.Twin;
 
@@ -102,6 +103,20 @@ public sealed class TwinEnvironment : KernelEnvironment
 
     /// <summary>Moves the clock on to <paramref name="ktime"/> nanoseconds; a time already past leaves it, as a monotonic clock does.</summary>
     public void AdvanceTo(ulong ktime) => KtimeNow = Math.Max(KtimeNow, ktime);
+
+    /// <summary>Records of ring buffers that a program has reserved, by their addresses.</summary>
+    internal Dictionary<nint, TwinRingStorage> Reserved { get; } = [];
+
+    /// <inheritdoc/>
+    public override unsafe void GiveRecord(void* record, bool keep)
+    {
+        if (!Reserved.Remove((nint)record, out var ring))
+        {
+            throw new InvalidOperationException("A record is given back that is not reserved; the verifier would refuse the program.");
+        }
+
+        ring.Give((byte*)record, keep);
+    }
 
     /// <summary>Sets the clock, and nothing else.</summary>
     internal void SetClock(ulong now) => _now = now;

@@ -16,6 +16,7 @@ internal sealed class Emitter
     private readonly List<Instruction> _code = [];
     private readonly List<MapReference> _maps = [];
     private readonly List<SourceLine> _lines = [];
+    private readonly List<KernelFunctionReference> _kernelFunctions = [];
     private readonly List<(int Slot, Function Target)> _references = [];
     private readonly Dictionary<MachineBlock, int> _starts = [];
     private readonly List<(int Slot, MachineBlock Target, SourcePosition Position)> _jumps = [];
@@ -26,7 +27,7 @@ internal sealed class Emitter
     {
         var emitter = new Emitter(function);
         emitter.Write();
-        return new FunctionCode(emitter._code, emitter._maps, emitter._lines, emitter._references);
+        return new FunctionCode(emitter._code, emitter._maps, emitter._lines, emitter._kernelFunctions, emitter._references);
     }
 
     private void Write()
@@ -187,6 +188,11 @@ internal sealed class Emitter
                 _code.Add(new Instruction(instruction.Code, dst, src, 0, (int)instruction.Immediate));
                 break;
             default:
+                if (instruction.KernelFunction is { } name)
+                {
+                    _kernelFunctions.Add(new KernelFunctionReference(_code.Count, name));
+                }
+
                 _code.Add(new Instruction(instruction.Code, dst, src, offset, (int)instruction.Immediate));
                 break;
         }

@@ -8,5 +8,6 @@ namespace Skep.Bpf.Compiler.Emit;
 /// <param name="Code">The instructions.</param>
 /// <param name="Maps">Wide loads of maps.</param>
 /// <param name="Lines">Source positions.</param>
+/// <param name="KernelFunctions">Calls of kernel functions.</param>
 /// <param name="References">Calls of functions and loads of their addresses, whose immediates are the distance to the function.</param>
-internal sealed record FunctionCode(List<Instruction> Code, List<MapReference> Maps, List<SourceLine> Lines, List<(int Slot, Function Target)> References);
+internal sealed record FunctionCode(List<Instruction> Code, List<MapReference> Maps, List<SourceLine> Lines, List<KernelFunctionReference> KernelFunctions, List<(int Slot, Function Target)> References);

@@ -69,6 +69,9 @@ internal sealed class MachineInstruction(MachineKind kind)
     /// <summary>The function that is called, or whose address is loaded.</summary>
     public Function? Function { get; set; }
 
+    /// <summary>Name of the kernel function that is called; null for other calls.</summary>
+    public string? KernelFunction { get; init; }
+
     /// <summary>Number of argument registers a call reads.</summary>
     public int Arguments { get; set; }
 

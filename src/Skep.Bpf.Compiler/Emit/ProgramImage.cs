@@ -18,6 +18,8 @@ internal sealed class ProgramImage
 
     public List<FunctionEntry> Functions { get; } = [];
 
+    public List<KernelFunctionReference> KernelFunctions { get; } = [];
+
     /// <summary>Gives each function registers and a frame, writes them, and resolves the calls between them.</summary>
     public static ProgramImage Build(Function main, CompileTarget target)
     {
@@ -54,6 +56,7 @@ internal sealed class ProgramImage
         Code.AddRange(code.Code);
         Maps.AddRange(code.Maps.Select(m => m with { Slot = m.Slot + start }));
         Lines.AddRange(code.Lines.Select(l => l with { Slot = l.Slot + start }));
+        KernelFunctions.AddRange(code.KernelFunctions.Select(f => f with { Slot = f.Slot + start }));
         references.AddRange(code.References.Select(r => (r.Slot + start, r.Target)));
     }
 }

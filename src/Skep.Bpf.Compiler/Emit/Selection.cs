@@ -307,8 +307,17 @@ internal sealed partial class Selection
         {
             Code = OpCodes.CallInstruction, Immediate = node.Immediate, Arguments = count, Function = call.Target,
             Src = call.IsKernelFunction ? OpCodes.PseudoKfunc : MachineInstruction.None,
+            KernelFunction = call.IsKernelFunction ? call.KernelName : null,
             Slots = [.. node.Operands.Select(Aliasing.BaseOf).Where(static o => o.Op == Op.Alloca)],
         });
+        for (var i = 0; i < count; i++)
+        {
+            if (call.Arguments[i].Keeps && Aliasing.BaseOf(node.Operands[i]) is { Op: Op.Alloca } slot)
+            {
+                _machine.Pinned.Add(slot);
+            }
+        }
+
         if (call.IsTailCall)
         {
             Materialize(node.Operands[^1], Define(node));

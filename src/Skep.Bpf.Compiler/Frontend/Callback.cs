@@ -39,7 +39,7 @@ internal static class Callback
         var function = translator.Functions.Get(
             new FunctionKey(value.Method, use, [receiver]),
             new FunctionSignature(value.Method, typeof(long), [.. skipped, .. parameters.Select(static p => (p.Name ?? "", p.ParameterType))], use),
-            f => Translate(translator, f, value.Method, receiver, attribute.Skip));
+            f => Translate(translator, f, value.Method, receiver, attribute));
         if (function is null)
         {
             translator.Recursion(value.Method);
@@ -48,10 +48,10 @@ internal static class Callback
         return function;
     }
 
-    private static void Translate(Translator caller, Function function, MethodBase method, Node? receiver, int skip)
+    private static void Translate(Translator caller, Function function, MethodBase method, Node? receiver, KernelCallbackAttribute how)
     {
         var inner = new Translator(caller.Target, caller.Kind, caller.Functions, caller);
-        for (var i = 0; i < skip; i++)
+        for (var i = 0; i < how.Skip; i++)
         {
             function.Parameters.Add(new Node(Op.Parameter, IrType.Pointer) { Immediate = i });
         }
@@ -73,8 +73,31 @@ internal static class Callback
                 entries.Add(new Entry(scalar == IrType.I32 ? inner.Builder.Truncate(node) : node));
             }
 
+            if (how.TakesRecord)
+            {
+                var record = method.GetParameters()[0].ParameterType.GetElementType()!;
+                var index = entries.Count - method.GetParameters().Length;
+                entries[index] = new Entry(Record(inner.Builder, entries[index].Node, TypeLayout.SizeOf(record)));
+            }
+
             return inner.Inline(method, [.. entries]) is { } result ? new Entry(ZeroOrOne(inner.Builder, result.Node)) : null;
         });
+    }
+
+    /// <summary>The bytes that a dynptr leads to; the function ends, and says to go on, when there are fewer.</summary>
+    private static Node Record(Builder builder, Node pointer, int size)
+    {
+        const int DynptrData = 203;
+        var data = builder.Emit(new Node(Op.Call, IrType.Pointer)
+        {
+            Immediate = DynptrData, Payload = new HelperCall("bpf_dynptr_data", new HelperArgument[3]),
+        }.With(pointer, Node.Const(IrType.I64, 0), Node.Const(IrType.I64, size)));
+        var (missing, present) = (builder.Function.NewBlock(), builder.Function.NewBlock());
+        builder.Branch(Condition.Equal, data, Node.Const(IrType.Pointer, 0), missing, present);
+        builder.Current = missing;
+        builder.Terminate(new Node(Op.Return, IrType.Void).With(Node.Const(IrType.I32, 0)));
+        builder.Current = present;
+        return data;
     }
 
     /// <summary>The verifier lets a callback return 0 or 1 only, and must see that it does.</summary>

@@ -3,6 +3,7 @@ using System.Reflection.Metadata;
 using Skep.Bpf.Btf;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Compiler.Frontend;
@@ -28,28 +29,61 @@ internal sealed partial class MethodTranslator
             return;
         }
 
+        _translator.LeadsToPackets |= function.Name.StartsWith("bpf_dynptr_from_skb", StringComparison.Ordinal);
+        var returned = method.ReturnType;
+        var isPointer = returned.IsPointer || returned.IsByRef;
         var parameters = method.GetParameters();
         var operands = new Node[arguments.Length];
         var details = new HelperArgument[arguments.Length];
         for (var i = 0; i < arguments.Length; i++)
         {
-            var node = Materialize(arguments[i].Node);
             var type = parameters[i].ParameterType;
+            if (Callback.IsTaken(parameters[i]))
+            {
+                if (Callback.Find(_translator, parameters[i], arguments[i].Node) is not { } callback)
+                {
+                    PushResult(_translator.Dead(method));
+                    return;
+                }
+
+                operands[i] = new Node(Op.FunctionAddress, IrType.Pointer) { Payload = callback };
+                continue;
+            }
+
+            if (arguments[i].Node is { Op: Op.FrozenObject, Payload: BpfMap map })
+            {
+                operands[i] = Translator.MapReference(map);
+                continue;
+            }
+
+            var node = Materialize(arguments[i].Node);
             if (type.IsByRef)
             {
-                details[i] = new HelperArgument(TypeLayout.SizeOf(type.GetElementType()!), parameters[i].IsIn);
+                details[i] = Argument(type, parameters[i].IsIn);
+            }
+            else if (type.IsPointer && i + 1 < arguments.Length && arguments[i + 1].Node.IsConstant)
+            {
+                // As for helpers; what the result may lead to stays in use.
+                details[i] = new HelperArgument((int)arguments[i + 1].Node.Immediate, false, isPointer);
             }
 
             operands[i] = node.Type != IrType.I32 ? node : TypeLayout.IsSigned(type) ? _builder.SignExtend(node, 32, IrType.I64) : _builder.ZeroExtend(node);
         }
 
-        var returned = method.ReturnType;
-        var isPointer = returned.IsPointer || returned.IsByRef;
         var result = _builder.Emit(new Node(Op.Call, isPointer ? IrType.Pointer : IrType.I64)
         {
             Immediate = id,
             Provenance = returned.IsPointer && KernelLayouts.IsView(returned.GetElementType()) ? Provenance.Kernel : Provenance.None,
-            Payload = new HelperCall(method.Name, details) { IsKernelFunction = true, WritesMemory = true, Acquires = function.Acquires, Releases = function.Releases },
+            Payload = new HelperCall(method.Name, details)
+            {
+                IsKernelFunction = true,
+                KernelName = function.Name,
+                WritesMemory = true,
+                Acquires = function.Acquires && isPointer,
+                Releases = function.Releases && StackObject(details) is null,
+                Opens = function.Acquires && !isPointer ? StackObject(details) : null,
+                Closes = function.Releases ? StackObject(details) : null,
+            },
         }.With(operands));
         if (returned != typeof(void))
         {

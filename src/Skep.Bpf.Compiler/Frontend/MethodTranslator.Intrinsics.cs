@@ -12,6 +12,8 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// <summary>Methods whose meaning in the kernel is not their C# body.</summary>
 internal sealed partial class MethodTranslator
 {
+    private const int DynptrWrite = 202;
+
     private bool Intrinsic(MethodBase method, Entry[] arguments)
     {
         var attributes = method.GetCustomAttributes(false);
@@ -120,6 +122,7 @@ internal sealed partial class MethodTranslator
             node = Materialize(node);
             if (i < self)
             {
+                details[i] = Argument(method.DeclaringType!.MakeByRefType(), false);
                 operands[i] = node;
                 continue;
             }
@@ -128,14 +131,14 @@ internal sealed partial class MethodTranslator
             var type = parameter.ParameterType;
             if (type.IsByRef)
             {
-                details[i] = new HelperArgument(TypeLayout.SizeOf(type.GetElementType()!), parameter.IsIn);
+                details[i] = Argument(type, parameter.IsIn);
                 operands[i] = node;
             }
             else if (type.IsPointer)
             {
                 // By convention the size follows the pointer.
                 var size = i + 1 < arguments.Length && arguments[i + 1].Node.IsConstant ? (int)arguments[i + 1].Node.Immediate : 0;
-                details[i] = new HelperArgument(size, helper.Id is 25 or 130);
+                details[i] = new HelperArgument(size, helper.Id is 25 or 130 or DynptrWrite);
                 operands[i] = node;
             }
             else
@@ -152,16 +155,37 @@ internal sealed partial class MethodTranslator
         var result = _builder.Emit(new Node(Op.Call, isReference ? IrType.Pointer : IrType.I64)
         {
             Immediate = helper.Id,
-            ClobbersPacket = helper.ClobbersPacket || callback is { ClobbersPacket: true },
+            ClobbersPacket = helper.ClobbersPacket || callback is { ClobbersPacket: true } || (helper.Id == DynptrWrite && _translator.LeadsToPackets),
             Provenance = isMap ? Provenance.Map : isReference && isValue ? Provenance.MapValue
                 : returned.IsPointer && KernelLayouts.IsView(returned.GetElementType()) ? Provenance.Kernel : Provenance.None,
-            Payload = new HelperCall(method.Name, details) { WritesContext = callback is { WritesContext: true }, WritesMemory = callback is { WritesMemory: true } },
+            Payload = new HelperCall(method.Name, details)
+            {
+                WritesContext = callback is { WritesContext: true },
+                WritesMemory = callback is { WritesMemory: true } || helper.Id == DynptrWrite,
+                Opens = helper.Acquires ? StackObject(details) : null,
+                Closes = helper.Releases ? StackObject(details) : null,
+            },
         }.With(operands));
         if (returned != typeof(void))
         {
             Push(!isReference && TypeLayout.ScalarOf(returned) == IrType.I32 ? _builder.Truncate(result) : result);
         }
     }
+
+    /// <summary>How a call treats what it gets by reference.</summary>
+    private static HelperArgument Argument(Type reference, bool isReadOnly)
+    {
+        var type = reference.GetElementType()!;
+        if (!type.IsValueType || KernelLayouts.IsView(type) || type.IsDefined(typeof(KernelContextAttribute), false))
+        {
+            return default;
+        }
+
+        var layout = TypeLayout.Of(type);
+        return new HelperArgument(layout.Size, isReadOnly && !layout.HoldsKernelObject, layout.HoldsKernelObject);
+    }
+
+    private static int? StackObject(HelperArgument[] details) => Array.FindIndex(details, static d => d.Keeps) is >= 0 and var index ? index : null;
 
     private void ContextField(MethodInfo method, ContextFieldAttribute field, Entry[] arguments)
     {

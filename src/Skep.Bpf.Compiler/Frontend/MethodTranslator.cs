@@ -1,6 +1,7 @@
 using System.Reflection;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
@@ -40,7 +41,9 @@ internal sealed partial class MethodTranslator
         _typeArguments = method.DeclaringType is { IsGenericType: true } t ? t.GetGenericArguments() : null;
         _methodArguments = method.IsGenericMethod ? method.GetGenericArguments() : null;
         _il = DelegateCaches.Remove(IlReader.Read(translator.Target.BodyOf?.Invoke(method) ?? body.GetILAsByteArray()), method);
-        _positions = SourceMap.Read(method);
+
+        // What a program calls of the kernel library is, for its author, the line that calls it.
+        _positions = method.Module == typeof(BpfProgram).Module ? [] : SourceMap.Read(method);
         _returnType = (method as MethodInfo)?.ReturnType ?? typeof(void);
         _finally = [.. body.ExceptionHandlingClauses.Where(IsFinally)];
         _catches = body.ExceptionHandlingClauses.Count > _finally.Count;

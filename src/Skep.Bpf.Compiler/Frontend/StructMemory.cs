@@ -1,3 +1,4 @@
+using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Frontend;
@@ -25,6 +26,11 @@ internal static class StructMemory
     {
         // All pieces are read before any is written: source and target may overlap.
         var layout = TypeLayout.Of(type);
+        if (layout.HoldsKernelObject)
+        {
+            builder.Trap(Rule.Reference, $"a {type.Name} is copied, which is a thing of the kernel on the stack; keep it in one variable and pass it by ref or in");
+        }
+
         var values = new Node[layout.Leaves.Count];
         for (var i = 0; i < values.Length; i++)
         {

@@ -32,6 +32,9 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
 
     public Builder Builder { get; private set; } = null!;
 
+    /// <summary>Whether some dynptr leads to a packet: writing through one may move the packet.</summary>
+    public bool LeadsToPackets { get; set; } = caller?.LeadsToPackets ?? false;
+
     /// <summary>The methods that are being translated, outermost first.</summary>
     private IEnumerable<MethodBase> Chain => caller is null ? _active.Select(static a => a.Method) : caller.Chain.Concat(_active.Select(static a => a.Method));
 

@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
@@ -32,6 +33,9 @@ internal sealed class TypeLayout
 
     /// <summary>The scalar pieces in order of offset, without padding; overlapping unions are cut into plain chunks.</summary>
     public IReadOnlyList<Leaf> Leaves { get; private set; } = [];
+
+    /// <summary>Whether it is or holds a thing of the kernel that cannot be copied, and of which no byte is the program's.</summary>
+    public bool HoldsKernelObject { get; private set; }
 
     /// <summary>Bytes that belong to no piece, as chunks of 1, 2, 4 or 8.</summary>
     public IReadOnlyList<Leaf> Padding { get; private set; } = [];
@@ -132,6 +136,11 @@ internal sealed class TypeLayout
                 Rule.KernelField, $"a {type.Name} is copied or declared as a variable; the struct exists only in the kernel: keep a pointer or ref to it", new SourcePosition(type.ToString(), 0, 0));
         }
 
+        if (type.GetCustomAttribute<KernelStructAttribute>(false) is { OnStack: true })
+        {
+            return new TypeLayout(RuntimeHelpers.SizeOf(type.TypeHandle), 8) { HoldsKernelObject = true };
+        }
+
         var fields = type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic);
         Array.Sort(fields, static (a, b) => a.MetadataToken.CompareTo(b.MetadataToken));
         var attribute = type.StructLayoutAttribute!;
@@ -140,9 +149,11 @@ internal sealed class TypeLayout
         var offsets = new Dictionary<int, int>();
         var leaves = new List<Leaf>();
         int end = 0, alignment = 1;
+        var holdsKernelObject = false;
         foreach (var field in fields)
         {
             var inner = Of(field.FieldType);
+            holdsKernelObject |= inner.HoldsKernelObject;
             var fieldAlignment = Math.Min(inner.Alignment, pack);
             var offset = isExplicit
                 ? field.GetCustomAttribute<FieldOffsetAttribute>()!.Value
@@ -196,10 +207,14 @@ internal sealed class TypeLayout
             opaque = leaves[i].Offset < leaves[i - 1].Offset + leaves[i - 1].Size;
         }
 
-        var layout = new TypeLayout(size, alignment);
+        var layout = new TypeLayout(size, alignment) { HoldsKernelObject = holdsKernelObject };
         if (opaque)
         {
             layout.Leaves = [.. Chunks(0, size, alignment)];
+        }
+        else if (holdsKernelObject)
+        {
+            layout.Leaves = leaves;
         }
         else
         {

@@ -11,6 +11,15 @@ internal sealed record HelperCall(string Name, HelperArgument[] Arguments)
     /// <summary>The immediate is the number of a kernel function's type, not that of a helper.</summary>
     public bool IsKernelFunction { get; init; }
 
+    /// <summary>Name of the kernel function.</summary>
+    public string KernelName { get; init; } = "";
+
+    /// <summary>The operand whose variable on the stack holds something afterwards that must be given back; null for none.</summary>
+    public int? Opens { get; init; }
+
+    /// <summary>The operand whose variable on the stack is given back; null for none.</summary>
+    public int? Closes { get; init; }
+
     /// <summary>The result must be given back.</summary>
     public bool Acquires { get; init; }
 
@@ -35,4 +44,5 @@ internal sealed record HelperCall(string Name, HelperArgument[] Arguments)
 /// <summary>How a call treats an argument.</summary>
 /// <param name="Extent">Bytes accessed when the argument is an address; 0 when unknown.</param>
 /// <param name="ReadOnly">The call does not write through it.</param>
-internal readonly record struct HelperArgument(int Extent, bool ReadOnly);
+/// <param name="Keeps">The memory is in use after the call: nothing else may have its place on the stack.</param>
+internal readonly record struct HelperArgument(int Extent, bool ReadOnly, bool Keeps = false);

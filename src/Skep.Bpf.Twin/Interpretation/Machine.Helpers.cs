@@ -84,6 +84,8 @@ internal sealed unsafe partial class Machine
                 return VisitEntries();
             case 181:
                 return RunLoop();
+            case (>= 197 and <= 203) or 209:
+                return CallDynptr(helper);
             case >= 169 and <= 172:
                 return CallTimer(helper);
             case 93:

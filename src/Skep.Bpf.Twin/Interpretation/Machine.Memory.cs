@@ -152,7 +152,10 @@ internal sealed unsafe partial class Machine
     }
 
     /// <summary>From now on the program may use the value at this address.</summary>
-    private ulong Remember(BpfMap map, byte* value)
+    private ulong Remember(BpfMap map, byte* value) => Remember(value, (uint)map.ValueSize, map.Name);
+
+    /// <summary>From now on the program may use these bytes.</summary>
+    private ulong Remember(byte* value, uint size, string what)
     {
         if (value == null)
         {
@@ -161,7 +164,7 @@ internal sealed unsafe partial class Machine
 
         for (var v = _valueCount - 1; v >= 0; v--)
         {
-            if (_values[v].Address == (ulong)value)
+            if (_values[v].Address == (ulong)value && _values[v].Size >= size)
             {
                 return (ulong)value;
             }
@@ -172,7 +175,7 @@ internal sealed unsafe partial class Machine
             Array.Resize(ref _values, 2 * _valueCount);
         }
 
-        _values[_valueCount++] = new Value((ulong)value, map);
+        _values[_valueCount++] = new Value((ulong)value, size, what);
         return (ulong)value;
     }
 
@@ -212,7 +215,7 @@ internal sealed unsafe partial class Machine
 
         for (var v = _valueCount - 1; v >= 0; v--)
         {
-            if (IsWithin(address, size, _values[v].Address, (ulong)_values[v].Map.ValueSize))
+            if (IsWithin(address, size, _values[v].Address, _values[v].Size))
             {
                 return true;
             }
@@ -245,9 +248,9 @@ internal sealed unsafe partial class Machine
 
         for (var v = _valueCount - 1; v >= 0; v--)
         {
-            if (address - _values[v].Address <= (ulong)_values[v].Map.ValueSize)
+            if (address - _values[v].Address <= _values[v].Size)
             {
-                return Invariant($"offset {address - _values[v].Address} of a value of map '{_values[v].Map.Name}', which has {_values[v].Map.ValueSize} bytes");
+                return Invariant($"offset {address - _values[v].Address} of a value of map '{_values[v].Name}', which has {_values[v].Size} bytes");
             }
         }
 
@@ -275,5 +278,5 @@ internal sealed unsafe partial class Machine
 
     private static string Invariant(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
-    private readonly record struct Value(ulong Address, BpfMap Map);
+    private readonly record struct Value(ulong Address, uint Size, string Name);
 }

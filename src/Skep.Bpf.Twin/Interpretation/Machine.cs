@@ -22,6 +22,7 @@ internal sealed unsafe partial class Machine
     private readonly TwinEnvironment _environment;
     private readonly Instruction[] _code;
     private readonly Dictionary<int, MapReference> _references;
+    private readonly Dictionary<int, string> _functions;
     private BpfMap[] _maps;
     private readonly ulong[] _r = new ulong[Registers];
     private readonly Return[] _returns = new Return[MaxFrames];
@@ -39,6 +40,7 @@ internal sealed unsafe partial class Machine
         _code = [.. spec.Instructions];
         _references = spec.MapReferences.ToDictionary(reference => reference.Slot);
         _maps = [.. spec.Maps];
+        _functions = spec.KernelFunctions.ToDictionary(function => function.Slot, function => function.Name);
         if (InstructionEncoding.Problems(_code) is [var (slot, reason), ..])
         {
             _slot = slot;
@@ -187,8 +189,9 @@ internal sealed unsafe partial class Machine
                 EnterFrame();
                 return _slot + 1 + i.Immediate;
             default:
-                Fault("only helpers and functions of the program can be called");
-                return 0;
+                _r[Register.R0] = CallKernelFunction(_functions.GetValueOrDefault(_slot, ""));
+                ForgetArguments();
+                return _slot + 1;
         }
     }
 

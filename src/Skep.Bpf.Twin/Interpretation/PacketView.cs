@@ -9,6 +9,9 @@ internal abstract unsafe class PacketView
     /// <summary>One past the last byte that may be read directly.</summary>
     public abstract byte* DataEnd { get; }
 
+    /// <summary>The context where programs on the CLR would have it, at an address that stays; null when there is none.</summary>
+    public virtual void* Address => null;
+
     /// <summary>Whether the packet can be loaded from by the instructions of classic BPF: only where the context is a <c>struct __sk_buff</c>.</summary>
     public virtual bool HasPacketLoads => false;
 

@@ -5,7 +5,11 @@ namespace Skep.Bpf.Twin.Interpretation;
 /// <summary>The context of a TC program.</summary>
 internal sealed unsafe class TcView : PacketView
 {
-    public TcContext Context;
+    private readonly PinnedMemory _memory = new((ulong)sizeof(TcContext));
+
+    public ref TcContext Context => ref *(TcContext*)_memory.Address;
+
+    public override void* Address => _memory.Address;
 
     public override byte* Data => Context.Data;
 

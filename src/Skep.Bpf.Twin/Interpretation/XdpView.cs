@@ -5,7 +5,11 @@ namespace Skep.Bpf.Twin.Interpretation;
 /// <summary>The context of an XDP program.</summary>
 internal sealed unsafe class XdpView : PacketView
 {
-    public XdpContext Context;
+    private readonly PinnedMemory _memory = new((ulong)sizeof(XdpContext));
+
+    public ref XdpContext Context => ref *(XdpContext*)_memory.Address;
+
+    public override void* Address => _memory.Address;
 
     public override byte* Data => Context.Data;
 

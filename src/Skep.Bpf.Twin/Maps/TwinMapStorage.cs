@@ -59,6 +59,7 @@ public abstract unsafe class TwinMapStorage : MapStorage
         MapKind.Array or MapKind.PerCpuArray => new TwinArrayStorage(map, environment, gate),
         MapKind.LpmTrie => new TwinTrieStorage(map, environment, gate),
         MapKind.RingBuffer => new TwinRingStorage(map, environment, gate),
+        MapKind.UserRingBuffer => new TwinUserRingStorage(map, environment, gate),
         MapKind.Hash or MapKind.LruHash or MapKind.PerCpuHash or MapKind.LruPerCpuHash => map.KeySize switch
         {
             4 => new TwinHashStorage<Key4>(map, environment, gate),

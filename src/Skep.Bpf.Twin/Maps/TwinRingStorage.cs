@@ -5,11 +5,15 @@ namespace Skep.Bpf.Twin.Maps;
 
 /// <summary>
 /// Ring buffer with the kernel's room (<c>kernel/bpf/ringbuf.c</c>): a record takes 8 bytes more than its size, rounded up to 8,
-/// and a ring of n bytes holds at most n - 1.
+/// and a ring of n bytes holds at most n - 1. A record stands in one piece, beyond the end if need be, as in the kernel's double mapping.
+/// <code>
+/// header  8 bytes:  length : 30 | discarded : 1 | busy : 1 | unused : 32
+/// </code>
 /// </summary>
 internal sealed unsafe class TwinRingStorage : TwinMapStorage
 {
     private const int HeaderSize = 8;
+    private const ulong Busy = 1ul << 31, Discarded = 1ul << 30, Length = Discarded - 1;
 
     private readonly PinnedMemory _memory;
     private readonly ulong _mask;
@@ -21,7 +25,7 @@ internal sealed unsafe class TwinRingStorage : TwinMapStorage
     public TwinRingStorage(BpfMap map, TwinEnvironment environment, Lock gate)
         : base(map, environment, gate)
     {
-        _memory = new PinnedMemory(MaxEntries);
+        _memory = new PinnedMemory(2ul * MaxEntries);
         _ring = _memory.Address;
         _mask = MaxEntries - 1;
     }
@@ -35,20 +39,36 @@ internal sealed unsafe class TwinRingStorage : TwinMapStorage
     /// <inheritdoc/>
     public override int Output(byte* record, ulong size)
     {
-        RequireLive();
-        var taken = (size + HeaderSize + 7) & ~7ul;
-        if (size > _mask || _produced + taken - _consumed > _mask)
+        var room = Take(size);
+        if (room is null)
         {
-            Lost++;
             return -Errno.TryAgain;
         }
 
-        *(ulong*)At(_produced) = size;
-        CopyAround(_produced + HeaderSize, new ReadOnlySpan<byte>(record, (int)size));
-        _produced += taken;
+        Copy(record, room, (int)size);
+        Give(room, keep: true);
+        return 0;
+    }
+
+    /// <inheritdoc/>
+    public override byte* Reserve(uint size)
+    {
+        var room = Take(size);
+        if (room is not null)
+        {
+            Environment.Reserved.Add((nint)room, this);
+        }
+
+        return room;
+    }
+
+    /// <summary>A record that was reserved goes to the reader, or is passed over.</summary>
+    internal void Give(byte* record, bool keep)
+    {
+        var header = (ulong*)(record - HeaderSize);
+        *header = (*header & Length) | (keep ? 0 : Discarded);
         _waiter?.TrySetResult();
         _waiter = null;
-        return 0;
     }
 
     /// <inheritdoc/>
@@ -67,21 +87,23 @@ internal sealed unsafe class TwinRingStorage : TwinMapStorage
         lock (Gate)
         {
             RequireLive();
-            if (_produced == _consumed)
+            while (_produced != _consumed && (*(ulong*)At(_consumed) & Discarded) != 0)
+            {
+                Drop();
+            }
+
+            if (_produced == _consumed || (*(ulong*)At(_consumed) & Busy) != 0)
             {
                 return -1;
             }
 
-            var length = (int)*(ulong*)At(_consumed);
+            var length = (int)(*(ulong*)At(_consumed) & Length);
             if (buffer.Length < length)
             {
                 buffer = new byte[length];
             }
 
-            var start = (int)((_consumed + HeaderSize) & _mask);
-            var first = Math.Min(length, (int)MaxEntries - start);
-            new ReadOnlySpan<byte>(_ring + start, first).CopyTo(buffer);
-            new ReadOnlySpan<byte>(_ring, length - first).CopyTo(buffer.AsSpan(first));
+            new ReadOnlySpan<byte>(At(_consumed) + HeaderSize, length).CopyTo(buffer);
             return length;
         }
     }
@@ -94,7 +116,7 @@ internal sealed unsafe class TwinRingStorage : TwinMapStorage
             RequireLive();
             if (_produced != _consumed)
             {
-                _consumed += (*(ulong*)At(_consumed) + HeaderSize + 7) & ~7ul;
+                Drop();
             }
         }
     }
@@ -150,11 +172,21 @@ internal sealed unsafe class TwinRingStorage : TwinMapStorage
 
     private byte* At(ulong position) => _ring + (position & _mask);
 
-    private void CopyAround(ulong position, ReadOnlySpan<byte> source)
+    private byte* Take(ulong size)
     {
-        var start = (int)(position & _mask);
-        var first = Math.Min(source.Length, (int)MaxEntries - start);
-        source[..first].CopyTo(new Span<byte>(_ring + start, first));
-        source[first..].CopyTo(new Span<byte>(_ring, source.Length - first));
+        RequireLive();
+        var taken = (size + HeaderSize + 7) & ~7ul;
+        if (size > _mask || _produced + taken - _consumed > _mask)
+        {
+            Lost++;
+            return null;
+        }
+
+        var header = At(_produced);
+        *(ulong*)header = size | Busy;
+        _produced += taken;
+        return header + HeaderSize;
     }
+
+    private void Drop() => _consumed += ((*(ulong*)At(_consumed) & Length) + HeaderSize + 7) & ~7ul;
 }

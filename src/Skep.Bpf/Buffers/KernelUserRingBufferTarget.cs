@@ -8,13 +8,11 @@ namespace Skep.Bpf.Buffers;
 /// <code>
 /// page 0  consumer position:8 (read-only here)
 /// page 1  producer position:8
-/// page 2  data, twice: records of  length:30 discard:1 busy:1 | unused:4 | payload, rounded up to 8 bytes
+/// page 2  data, twice: records of a head (UserRecord) and the payload, rounded up to 8 bytes
 /// </code>
 /// </summary>
 internal sealed unsafe class KernelUserRingBufferTarget : UserRingBufferTarget
 {
-    private const int HeaderSize = 8;
-
     private readonly ulong _bytes;
     private readonly nuint _pageSize = (nuint)Environment.SystemPageSize;
     private readonly nuint _producerLength;
@@ -53,22 +51,27 @@ internal sealed unsafe class KernelUserRingBufferTarget : UserRingBufferTarget
         }
     }
 
-    public override bool TryWrite(ReadOnlySpan<byte> record)
+    public override byte* Reserve(uint size)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        var taken = ((ulong)record.Length + HeaderSize + 7) & ~7ul;
-        if (taken > _bytes || _position + taken - Volatile.Read(ref *_consumer) > _bytes)
+        var taken = UserRecord.Taken(size);
+        if (size > UserRecord.Length || taken > _bytes || _position + taken - Volatile.Read(ref *_consumer) > _bytes)
         {
-            return false;
+            return null;
         }
 
-        // SAFETY: the kernel does not read beyond the producer position, and the second mapping of the data follows the first.
+        // SAFETY: the kernel does not read beyond the producer position nor a busy record, and the second mapping of the data follows the first.
         var header = _data + (_position & (_bytes - 1));
-        record.CopyTo(new Span<byte>(header + HeaderSize, record.Length));
-        *(ulong*)header = (uint)record.Length;
+        *(ulong*)header = size | UserRecord.Busy;
         _position += taken;
         Volatile.Write(ref *_producer, _position);
-        return true;
+        return header + UserRecord.HeaderSize;
+    }
+
+    public override void Give(byte* record, bool keep)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        UserRecord.Give(record, keep);
     }
 
     public override void Dispose()

@@ -8,6 +8,9 @@ namespace Skep.Bpf.Buffers;
 public delegate void RecordVisitor<T>(in T record)
     where T : unmanaged;
 
+/// <summary>Takes the bytes of one record of a ring buffer; they are gone when it returns.</summary>
+public delegate void RecordBytesVisitor(ReadOnlySpan<byte> record);
+
 /// <summary>
 /// Reads the records of a ring buffer, from the kernel or from a twin. One reader at a time. What does not fit into the ring is lost in the
 /// program: let it count the failures of <see cref="RingBuffer{T}.Output"/>.
@@ -68,6 +71,29 @@ public sealed class RingBufferReader<T> : IDisposable
                 {
                     visit(Decode(bytes));
                 }
+            }
+            finally
+            {
+                _source.Release();
+                Records++;
+            }
+
+            count++;
+        }
+
+        return count;
+    }
+
+    /// <summary>As <see cref="Drain"/>, for records of different sizes.</summary>
+    public int DrainBytes(RecordBytesVisitor visit, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(visit);
+        var count = 0;
+        while (!cancellationToken.IsCancellationRequested && _source.TryPeek(out var bytes))
+        {
+            try
+            {
+                visit(bytes);
             }
             finally
             {

@@ -29,6 +29,15 @@ public abstract unsafe class MapStorage : IDisposable
     /// <summary>Program side: append a record to a ring buffer. 0, or a negative errno when it is full.</summary>
     public virtual int Output(byte* record, ulong size) => -22;
 
+    /// <summary>Program side: room for a record in a ring buffer, to be given away by <see cref="Programming.KernelEnvironment.GiveRecord"/>; null when it is full.</summary>
+    public virtual byte* Reserve(uint size) => throw new NotSupportedException("Records are reserved by programs in the kernel or under a twin.");
+
+    /// <summary>Program side: the oldest record of a user ring buffer, -ENODATA (-61) when there is none, -EAGAIN when it was thrown away; then, too, it is to be released.</summary>
+    public virtual int PeekRecord(out byte* record, out uint size) => throw new NotSupportedException("User ring buffers are drained by programs in the kernel or under a twin.");
+
+    /// <summary>Program side: gives the room of the oldest record back to the process.</summary>
+    public virtual void ReleaseRecord() => throw new NotSupportedException("User ring buffers are drained by programs in the kernel or under a twin.");
+
     /// <summary>Program side: add a value to a kind without keys (<c>bpf_map_push_elem</c>). 0 or a negative errno.</summary>
     public virtual int Push(byte* value, ulong flags) => -NoSuchOperation;
 

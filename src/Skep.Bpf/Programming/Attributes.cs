@@ -46,6 +46,10 @@ public sealed class KernelHelperAttribute(int id) : Attribute
     public int Id { get; } = id;
     /// <summary>The helper may move packet data: pointers into the packet obtained before are dead after it.</summary>
     public bool ClobbersPacket { get; init; }
+    /// <summary>What the call puts into a variable on the stack must be given back on every path.</summary>
+    public bool Acquires { get; init; }
+    /// <summary>The call takes back what another put into the variable on the stack.</summary>
+    public bool Releases { get; init; }
     /// <summary>First kernel that has the helper, as "5.8"; empty when every supported kernel has it.</summary>
     public string Since { get; init; } = "";
 }

@@ -11,6 +11,9 @@ public sealed class KernelCallbackAttribute(int skip = 0) : Attribute
     /// <summary>Arguments of the kernel before the first of the C# type.</summary>
     public int Skip { get; } = skip;
 
+    /// <summary>The kernel's first argument is a dynptr; the function gets the value at its start, and is not called for one that is shorter.</summary>
+    public bool TakesRecord { get; init; }
+
     /// <summary>The kernel calls the function later, on a stack of its own (timers, work queues), not before the helper returns.</summary>
     public bool RunsLater { get; init; }
 }

@@ -61,6 +61,11 @@ public abstract class KernelEnvironment
     /// <exception cref="NotSupportedException">The environment has none.</exception>
     public virtual KernelTimers Timers => throw NotInTwin("bpf_timer_init");
 
+    /// <summary>A record of a ring buffer that was reserved goes to the reader, or is thrown away.</summary>
+    /// <param name="record">Its first byte.</param>
+    /// <param name="keep">Whether the reader sees it.</param>
+    public virtual unsafe void GiveRecord(void* record, bool keep) => throw NotInTwin("bpf_ringbuf_submit_dynptr");
+
     /// <summary>Number of the control group of the running task.</summary>
     public virtual ulong CgroupId => 1;
 

@@ -11,7 +11,10 @@ public sealed class KernelFunctionAttribute(string name) : Attribute
     /// <summary>Name of the function.</summary>
     public string Name { get; } = name;
 
-    /// <summary>What the function gives must be given back by <see cref="Releases"/> functions on every path (<c>KF_ACQUIRE</c>).</summary>
+    /// <summary>
+    /// What the function gives, or makes of a variable on the stack, must be given back by <see cref="Releases"/> functions on every path (<c>KF_ACQUIRE</c>,
+    /// <c>KF_ITER_NEW</c>).
+    /// </summary>
     public bool Acquires { get; init; }
 
     /// <summary>The function takes back its first argument, which is dead afterwards (<c>KF_RELEASE</c>).</summary>

@@ -25,6 +25,9 @@ public sealed class KernelStructAttribute(string name) : Attribute
     /// kernel finds it there by its name in the BTF of the map.
     /// </summary>
     public bool IsValue { get; init; }
+
+    /// <summary>A thing of the kernel that is a variable on a program's stack: it is made by a call, not by being zeroed, and cannot be copied.</summary>
+    public bool OnStack { get; init; }
 }
 
 /// <summary>

@@ -40,6 +40,9 @@ public sealed class ProgramSpec
     /// <summary>Functions in the code: at least the main one at slot 0.</summary>
     public IReadOnlyList<FunctionEntry> Functions { get; init; } = [];
 
+    /// <summary>Calls of kernel functions, by name; the numbers of their types are in the code.</summary>
+    public IReadOnlyList<KernelFunctionReference> KernelFunctions { get; init; } = [];
+
     /// <summary>
     /// Slots of calls and wide loads that take a function or variable of a kernel module; the numbers of their types are in the code.
     /// </summary>
@@ -87,6 +90,11 @@ public sealed record TailTarget(ProgramArray Array, uint Slot, ProgramSpec Progr
 /// <param name="Map">The map.</param>
 /// <param name="ValueOffset">Null for the map itself; else the byte offset into the map's first value.</param>
 public readonly record struct MapReference(int Slot, BpfMap Map, uint? ValueOffset = null);
+
+/// <summary>A call of a kernel function.</summary>
+/// <param name="Slot">Slot of the call.</param>
+/// <param name="Name">Name of the function.</param>
+public readonly record struct KernelFunctionReference(int Slot, string Name);
 
 /// <summary>A call or wide load that takes a function or variable of a kernel module.</summary>
 /// <param name="Slot">Slot of the call, or of the first half of the load.</param>

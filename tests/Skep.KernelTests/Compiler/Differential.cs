@@ -51,8 +51,9 @@ internal static class Differential
 
                 if (contents is not null)
                 {
-                    Assert.Equal(contents(inProcess), contents(inKernel));
-                    Assert.Equal(contents(inProcess), contents(inInterpreter));
+                    var wanted = contents(inProcess);
+                    Assert.Equal(wanted, contents(inKernel));
+                    Assert.Equal(wanted, contents(inInterpreter));
                 }
             }
             finally
