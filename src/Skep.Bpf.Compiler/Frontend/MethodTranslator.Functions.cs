@@ -57,7 +57,7 @@ internal sealed partial class MethodTranslator
             }
 
             var node = Materialize(arguments[i].Node);
-            if (type.IsByRef)
+            if (type.IsByRef || (type.IsPointer && type.GetElementType()!.GetCustomAttribute<KernelStructAttribute>() is { OnStack: true }))
             {
                 details[i] = Argument(type, parameters[i].IsIn);
             }

@@ -1,3 +1,4 @@
+using Skep.Bpf.Btf;
 using Skep.Bpf.Compiler.Ir;
 using Skep.Bpf.Programming;
 
@@ -9,7 +10,7 @@ internal sealed partial class MethodTranslator
     /// <summary>A loop that the verifier walks round by round costs less than a call back, up to about this many rounds.</summary>
     private const int FewRounds = 16;
 
-    private static readonly Version s_bpfLoop = new(5, 17), s_mayGoto = new(6, 9);
+    private static readonly Version s_bpfLoop = new(5, 17), s_iterators = new(6, 4), s_mayGoto = new(6, 9);
 
     private void LowerLoop(LoopWay way, Entry[] arguments)
     {
@@ -17,6 +18,15 @@ internal sealed partial class MethodTranslator
         {
             var few = arguments[0].Node.IsConstant && (ulong)arguments[0].Node.Immediate <= FewRounds;
             PushConstant(_translator.Target.Kernel >= s_bpfLoop && !few ? 1 : 0);
+        }
+        else if (way == LoopWay.Iterator)
+        {
+            var target = _translator.Target;
+            PushConstant(target.Kernel >= s_iterators && target.Kernel < s_mayGoto && target.KernelBtf?.Find("bpf_iter_num_new", BtfKind.Function) is not null ? 1 : 0);
+        }
+        else if (way == LoopWay.IteratorVariable)
+        {
+            Push(_builder.Function.NewAlloca(TypeLayout.SizeOf(typeof(NumberIterator)), nameof(NumberIterator)));
         }
         else if (_translator.Target.Kernel < s_mayGoto)
         {

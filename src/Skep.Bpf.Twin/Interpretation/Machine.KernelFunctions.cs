@@ -6,6 +6,32 @@ namespace Skep.Bpf.Twin.Interpretation;
 /// <summary>Functions of the kernel that programs call by name.</summary>
 internal sealed unsafe partial class Machine
 {
+    // As in kernel/bpf/bpf_iter.c the iterator's own memory holds the number that the program is shown, and the end.
+    private static ulong BeginNumbers(ulong* iterator, int start, int end)
+    {
+        *iterator = 0;
+        if (start > end || (long)end - start > MostRounds)
+        {
+            return (ulong)(start > end ? -Errno.Invalid : -Errno.TooBig);
+        }
+
+        ((int*)iterator)[0] = start - 1;
+        ((int*)iterator)[1] = end;
+        return 0;
+    }
+
+    private ulong NextNumber(int* iterator)
+    {
+        if (iterator[0] + 1 >= iterator[1])
+        {
+            iterator[0] = iterator[1] = 0;
+            return 0;
+        }
+
+        iterator[0]++;
+        return Remember((byte*)iterator, sizeof(int), "a number");
+    }
+
     private ulong CallKernelFunction(string name)
     {
         switch (name)
@@ -33,6 +59,13 @@ internal sealed unsafe partial class Machine
                 return BpfDynptr.IsReadOnlyPointer(in Pointer(1)) ? 1u : 0;
             case "bpf_dynptr_clone":
                 return (ulong)BpfDynptr.Clone(in Pointer(1), out Pointer(2));
+            case "bpf_iter_num_new":
+                return BeginNumbers((ulong*)Memory(1, sizeof(ulong)), (int)_r[Register.R2], (int)_r[Register.R3]);
+            case "bpf_iter_num_next":
+                return NextNumber((int*)Memory(1, sizeof(ulong)));
+            case "bpf_iter_num_destroy":
+                *(ulong*)Memory(1, sizeof(ulong)) = 0;
+                return 0;
             default:
                 Fault(name.Length == 0 ? "a kernel function is called whose name is not known" : $"the interpreter has no kernel function {name}");
                 return 0;

@@ -54,10 +54,14 @@ public static class Loop
     }
 
     /// <summary>
-    /// The numbers from 0 to <paramref name="count"/> - 1, for <c>foreach</c>. From kernel 6.9 the verifier walks the body until it learns nothing new, and the
-    /// kernel breaks the loop off as <see cref="MayContinue"/> says; on older ones this is a plain loop whose bound the verifier must see.
+    /// The numbers from 0 to <paramref name="count"/> - 1, for <c>foreach</c>. From kernel 6.4 the verifier walks the body until it learns nothing new
+    /// (<c>bpf_iter_num</c>, <c>may_goto</c> from 6.9), and the kernel breaks the loop off as <see cref="MayContinue"/> says; on older ones this is a plain loop whose bound
+    /// the verifier must see.
     /// </summary>
     public static LoopRange Range(uint count) => new(count);
+
+    [LoopLowering(LoopWay.Iterator)]
+    internal static bool Iterates() => false;
 
     [LoopLowering(LoopWay.Callback)]
     private static bool CallsBack(uint rounds)

@@ -15,4 +15,8 @@ public enum LoopWay
     Callback,
     /// <summary>Whether the loop may go on; where the kernel can count, it decides (<c>may_goto</c>, kernel 6.9).</summary>
     MayGoto,
+    /// <summary>Whether the kernel's iterator counts (<c>bpf_iter_num</c>, kernel 6.4), which is so where there is no <c>may_goto</c> yet.</summary>
+    Iterator,
+    /// <summary>The address of a variable for that iterator.</summary>
+    IteratorVariable,
 }

@@ -3,6 +3,7 @@ using Skep.Bpf.Compiler;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
+using Skep.Engine;
 
 namespace Skep.KernelTests.Compiler;
 
@@ -50,6 +51,28 @@ public unsafe class CallbackTests
     [KernelFact]
     public void Entries_are_removed_while_they_are_visited() =>
         Differential.Check(() => new Expires(), RandomPackets.Make(200, 64), static p => string.Join(' ', p.Seen.Keys.Order()), target: New);
+
+    [KernelTheory]
+    [InlineData("5.17", 0)]
+    [InlineData("6.4", 1)]
+    [InlineData("6.8", 1)]
+    [InlineData("6.9", 0)]
+    public void The_kernels_iterator_counts_where_there_is_no_may_goto_yet(string kernel, int iterators)
+    {
+        var target = KernelTarget.Running with { Kernel = Version.Parse(kernel) };
+        var calls = ProgramCompiler.Compile(new Ranges(), target).KernelFunctions;
+        Assert.Equal(iterators, calls.Count(static c => c.Name == "bpf_iter_num_new"));
+        Assert.Equal(iterators == 0, calls.Count == 0);
+    }
+
+    [KernelFact]
+    public void An_iterator_is_ended_on_every_way_out_of_its_loop()
+    {
+        var target = KernelTarget.Running with { Kernel = new Version(6, 4) };
+        Differential.Check(() => new Iterates(), RandomPackets.Make(60, 96), target: target);
+        using var loaded = ProgramLoader.Load(ProgramCompiler.Compile(new Iterates(), target));
+        Assert.InRange(loaded.VerifiedInstructions, 1, 3000);
+    }
 
     [KernelFact]
     public void A_range_without_a_bound_the_verifier_knows_is_walked_once()
@@ -314,6 +337,61 @@ public unsafe class CallbackTests
             }
 
             return LoopControl.Continue;
+        }
+    }
+
+    /// <summary>Loops in loops, left by break, by return and at their ends.</summary>
+    private sealed class Iterates : XdpProgram
+    {
+        public override XdpAction Run(ref XdpContext context)
+        {
+            var data = context.Data;
+            if (data + 64 > context.DataEnd)
+            {
+                return XdpAction.Drop;
+            }
+
+            uint sum = 0;
+            foreach (var i in Loop.Range(data[0]))
+            {
+                foreach (var j in Loop.Range(*(ushort*)(data + 2)))
+                {
+                    if (j > i * 3)
+                    {
+                        break;
+                    }
+
+                    sum += j ^ data[4];
+                    if (sum > 50_000)
+                    {
+                        *(uint*)(data + 8) = i;
+                        return XdpAction.Tx;
+                    }
+                }
+
+                if ((sum & 0xff) == data[5])
+                {
+                    continue;
+                }
+
+                sum += Count(data[6]);
+            }
+
+            *(uint*)(data + 12) = sum;
+            return XdpAction.Pass;
+        }
+
+        private static uint Count(uint most)
+        {
+            foreach (var k in Loop.Range(most))
+            {
+                if (k == 5)
+                {
+                    return 7;
+                }
+            }
+
+            return 1;
         }
     }
 
