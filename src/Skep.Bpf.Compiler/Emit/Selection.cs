@@ -192,6 +192,12 @@ internal sealed partial class Selection
             case Op.SignExtend:
                 SelectSignExtend(node);
                 break;
+            case Op.ArenaCast:
+                Emit(new MachineInstruction(MachineKind.Move)
+                {
+                    Code = OpCodes.ClassAlu64 | OpCodes.Mov | OpCodes.SourceRegister, Dst = Define(node), Src = Use(node.Operands[0]), Offset = OpCodes.AddressSpaceCast, Immediate = 1,
+                });
+                break;
             case Op.Forget:
             {
                 // Adding and taking away a number without bounds leaves, for the verifier, a number without bounds.

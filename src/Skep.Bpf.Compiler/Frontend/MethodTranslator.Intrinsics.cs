@@ -52,6 +52,9 @@ internal sealed partial class MethodTranslator
                 case VerifierForgetAttribute:
                     Push(_builder.Binary(Op.Forget, IrType.I64, arguments[0].Node, arguments[1].Node));
                     return true;
+                case ArenaCastAttribute:
+                    Push(_builder.Emit(new Node(Op.ArenaCast, IrType.Pointer) { Provenance = Provenance.MapValue }.With(arguments[0].Node)));
+                    return true;
                 case MapValueAttribute:
                     var map = (BpfMap)arguments[0].Node.Payload!;
                     Push(new Node(Op.MapValue, IrType.Pointer) { Payload = map, Provenance = Provenance.MapValue });

@@ -68,6 +68,9 @@ internal enum Op : byte
 
     Phi,
 
+    /// <summary>Operand 0, an address of an arena as the process has it, as one that can be loaded from and stored to.</summary>
+    ArenaCast,
+
     /// <summary>Call of a helper, Immediate being its number, or of a function of the program; the payload tells.</summary>
     Call,
 

@@ -63,7 +63,7 @@ internal sealed unsafe partial class Machine
         {
             var executed = Executed;
             _view = s_noPacket;
-            ForgetValues();
+            BeginValues();
             Array.Fill(_r, Poison);
             (_depth, Executed) = (0, 0);
             EnterFrame();

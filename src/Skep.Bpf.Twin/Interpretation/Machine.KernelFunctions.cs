@@ -59,6 +59,11 @@ internal sealed unsafe partial class Machine
                 return BpfDynptr.IsReadOnlyPointer(in Pointer(1)) ? 1u : 0;
             case "bpf_dynptr_clone":
                 return (ulong)BpfDynptr.Clone(in Pointer(1), out Pointer(2));
+            case "bpf_arena_alloc_pages":
+                return (ulong)MapIn(1).Storage.AllocatePages((uint)_r[Register.R3]);
+            case "bpf_arena_free_pages":
+                MapIn(1).Storage.FreePages((byte*)_r[Register.R2], (uint)_r[Register.R3]);
+                return 0;
             case "bpf_iter_num_new":
                 return BeginNumbers((ulong*)Memory(1, sizeof(ulong)), (int)_r[Register.R2], (int)_r[Register.R3]);
             case "bpf_iter_num_next":

@@ -147,6 +147,11 @@ internal sealed unsafe partial class Machine
 
     private ulong FirstValue(BpfMap map)
     {
+        if (map.Kind == MapKind.Arena)
+        {
+            return (ulong)map.Storage.Memory;
+        }
+
         uint zero = 0;
         return Remember(map, map.Storage.Find((byte*)&zero));
     }
@@ -179,7 +184,18 @@ internal sealed unsafe partial class Machine
         return (ulong)value;
     }
 
-    private void ForgetValues() => _valueCount = 0;
+    /// <summary>At the start of a run the program may use no value yet; arenas it may, whatever pointers lead there.</summary>
+    private void BeginValues()
+    {
+        _valueCount = 0;
+        foreach (var map in _maps)
+        {
+            if (map.Kind == MapKind.Arena)
+            {
+                Remember(map.Storage.Memory, (uint)Math.Min(uint.MaxValue, (ulong)map.MaxEntries * (uint)Environment.SystemPageSize), map.Name);
+            }
+        }
+    }
 
     private static long? ContextOffset(ulong address) => address - ContextTag < ContextSize ? (long)(address - ContextTag) : null;
 

@@ -59,7 +59,7 @@ internal sealed unsafe partial class Machine
     public ulong Run(PacketView view, long stepLimit, ulong first, ulong second)
     {
         _view = view;
-        ForgetValues();
+        BeginValues();
         Array.Fill(_r, Poison);
         _depth = 0;
         Executed = 0;
@@ -128,6 +128,11 @@ internal sealed unsafe partial class Machine
         {
             // The 64-bit class swaps always; the other goes to little-endian or, with the source bit, to big-endian order.
             result = i.Offset != 0 || (wide && fromRegister) ? null : Arithmetic.ByteOrder(_r[i.Dst], i.Immediate, wide || fromRegister);
+        }
+        else if (operation == Mov && wide && fromRegister && i.Offset == AddressSpaceCast)
+        {
+            // Arenas of the twin are where the process has them.
+            result = _r[i.Src];
         }
         else if (operation == Mov && i.Offset != 0 && !fromRegister)
         {

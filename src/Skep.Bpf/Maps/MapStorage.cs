@@ -38,6 +38,12 @@ public abstract unsafe class MapStorage : IDisposable
     /// <summary>Program side: gives the room of the oldest record back to the process.</summary>
     public virtual void ReleaseRecord() => throw new NotSupportedException("User ring buffers are drained by programs in the kernel or under a twin.");
 
+    /// <summary>Program side: pages of an arena, zeroed; null when there are not enough.</summary>
+    public virtual byte* AllocatePages(uint pages) => throw new NotSupportedException("Pages are allocated by programs in the kernel or under a twin.");
+
+    /// <summary>Program side: pages of an arena that nobody needs any more.</summary>
+    public virtual void FreePages(byte* memory, uint pages) => throw new NotSupportedException("Pages are given back by programs in the kernel or under a twin.");
+
     /// <summary>Program side: add a value to a kind without keys (<c>bpf_map_push_elem</c>). 0 or a negative errno.</summary>
     public virtual int Push(byte* value, ulong flags) => -NoSuchOperation;
 
