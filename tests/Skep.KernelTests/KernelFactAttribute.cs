@@ -8,6 +8,17 @@ internal sealed class KernelFactAttribute : FactAttribute
 {
     public KernelFactAttribute([CallerFilePath] string? file = null, [CallerLineNumber] int line = -1)
         : base(file, line) => Skip = Kernel.IsRequired ? null : Kernel.Obstacle;
+
+    /// <summary>Features the test needs, names of the table: it is skipped, with the reason, by a kernel that is too old, and by no other.</summary>
+    public string[] Needs
+    {
+        get;
+        init
+        {
+            field = value;
+            Skip ??= Kernel.Obstacle is null ? value.Select(Kernel.ReasonToSkip).FirstOrDefault(static reason => reason is not null) : null;
+        }
+    } = [];
 }
 
 /// <summary>As <see cref="KernelFactAttribute"/>, once for each row of data.</summary>
@@ -16,4 +27,15 @@ internal sealed class KernelTheoryAttribute : TheoryAttribute
 {
     public KernelTheoryAttribute([CallerFilePath] string? file = null, [CallerLineNumber] int line = -1)
         : base(file, line) => Skip = Kernel.IsRequired ? null : Kernel.Obstacle;
+
+    /// <summary>Features the test needs, names of the table: it is skipped, with the reason, by a kernel that is too old, and by no other.</summary>
+    public string[] Needs
+    {
+        get;
+        init
+        {
+            field = value;
+            Skip ??= Kernel.Obstacle is null ? value.Select(Kernel.ReasonToSkip).FirstOrDefault(static reason => reason is not null) : null;
+        }
+    } = [];
 }

@@ -14,6 +14,9 @@ public static class FeatureProbe
     /// <param name="token">Probe what this permission gives, which is not remembered; null for what the process may by its capabilities.</param>
     public static IReadOnlyList<FeatureStatus> All(BpfToken? token = null) => [.. KernelFeatures.All.Select(feature => Get(feature, token))];
 
+    /// <summary>Every helper and kernel function that methods of this library call, by name.</summary>
+    public static IReadOnlyList<FeatureStatus> Calls() => [.. KernelFeatures.Calls.Select(static feature => Get(feature))];
+
     /// <summary>The status of one feature.</summary>
     /// <param name="feature">The feature.</param>
     /// <param name="token">Probe what this permission gives, which is not remembered; null for what the process may by its capabilities.</param>

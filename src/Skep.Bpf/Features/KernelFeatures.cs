@@ -14,6 +14,15 @@ public static class KernelFeatures
         .. ProgramKinds.All.Select(static kind => new KernelFeature(kind.Name, kind.MinimumKernel, kind.Use, Probes.Program(kind))),
     ];
 
+    // And every kind of map.
+    private static readonly KernelFeature[] s_maps =
+    [
+        .. MapKinds.All.Select(static row => new KernelFeature(row.Name, row.MinimumKernel, row.Use, Probes.Map(row))),
+    ];
+
+    // Found by looking through the library, which who asks about one feature need not wait for.
+    private static readonly Lazy<IReadOnlyList<KernelFeature>> s_calls = new(KernelCalls.All);
+
     /// <summary>Type information of the kernel itself.</summary>
     public static KernelFeature KernelBtf { get; } = Of("kernel BTF", "5.4", "typed tracepoints, kernel structs", Probes.PathExists("/sys/kernel/btf/vmlinux"));
 
@@ -33,14 +42,14 @@ public static class KernelFeatures
     public static KernelFeature TypedTracepoints { get; } = Of(ProgramType.Tracing);
 
     /// <summary>Ring buffers.</summary>
-    public static KernelFeature RingBuffer { get; } = Of("ring buffer", "5.8", "events in order from all CPUs", Probes.Map(27, 0, 0, 4096));
+    public static KernelFeature RingBuffer { get; } = For(MapKind.RingBuffer);
 
     /// <summary>Batch calls on maps.</summary>
     public static KernelFeature MapBatches { get; } = Of("map batches", "5.6", "reading and filling large maps", Probes.Batches);
 
     /// <summary>Arrays mapped into the process.</summary>
     public static KernelFeature MappedArrays { get; } = Of(
-        "mapped array", "5.5", "globals without system calls", Probes.Map(2, 4, 8, 1, MapFlags.Mmapable));
+        "mapped array", "5.5", "globals without system calls", Probes.Map(static () => new Global<ulong>()));
 
     /// <summary>Instruction set level 3.</summary>
     public static KernelFeature Isa3 { get; } = Of(
@@ -65,21 +74,19 @@ public static class KernelFeatures
         .. s_kinds.Where(static k => k.Name != Xdp.Name && k.Name != Tc.Name && k.Name != TypedTracepoints.Name),
         Of("netkit link", "6.7", "devices of containers", Probes.Btf("netkit_link", BtfKind.Struct)),
         Of("sched_ext", "6.12", "scheduling in programs", Probes.Btf("sched_ext_ops", BtfKind.Struct)),
-        RingBuffer, MapBatches, MappedArrays,
-        Of("LRU hash", "4.10", "tables that forget the oldest", Probes.Map(9, 4, 4, 1)),
-        Of("per-CPU array", "4.6", "counters without contention", Probes.Map(6, 4, 8, 1)),
-        Of("LPM trie", "4.11", "address prefixes", Probes.Map(11, 8, 4, 1, MapFlags.NoPrealloc)),
-        Of("sockmap", "4.14", "redirection between sockets", Probes.Map(15, 4, 4, 1)),
-        Of("device map", "4.14", "XDP to another interface", Probes.Map(14, 4, 4, 1)),
-        Of("CPU map", "4.15", "XDP to another CPU", Probes.Map(16, 4, 4, 1)),
-        Of("XSK map", "4.18", "packets to AF_XDP sockets", Probes.Map(17, 4, 4, 1)),
-        Of("bloom filter", "5.16", "fast tests of membership", Probes.Map(30, 0, 4, 1)),
-        Of("user ring buffer", "6.1", "events to programs", Probes.Map(31, 0, 0, 4096)),
-        Of("arena", "6.9", "memory shared with the process", Probes.Map(33, 0, 0, 1, MapFlags.Mmapable)),
+        .. s_maps, MapBatches, MappedArrays,
         Of("timers", "5.15", "work later", Probes.HelperCall("timer_init")),
         Of("bounded loops by helper", "5.17", "long loops that verify fast", Probes.HelperCall("loop")),
         Of("coarse clock", "5.11", "cheap time stamps", Probes.HelperCall("ktime_get_coarse_ns")),
+        Of("dynptrs", "5.19", "records of any size in ring buffers", Probes.HelperCall("ringbuf_reserve_dynptr")),
+        Of("packet dynptrs", "6.4", "packets at any offset, fragments included", Probes.Btf("bpf_dynptr_from_xdp", BtfKind.Function)),
+        Of("number iterator", "6.4", "long loops without a function", Probes.Btf("bpf_iter_num_new", BtfKind.Function)),
+        Of("may_goto", "6.9", "loops that the kernel breaks off", Probes.Code(new(0xb7, 0, 0, 0, 0), new(0xe5, 0, 0, 0, 0))),
+        Of("work queues", "6.10", "work later that may sleep", Probes.Btf("bpf_wq_start", BtfKind.Function)),
     ];
+
+    /// <summary>Every helper and kernel function that methods of this library call, under its name in the kernel; what it is good for is the method.</summary>
+    public static IReadOnlyList<KernelFeature> Calls => s_calls.Value;
 
     /// <summary>The feature of a kind of program.</summary>
     public static KernelFeature For(ProgramKind kind)
@@ -87,6 +94,9 @@ public static class KernelFeatures
         ArgumentNullException.ThrowIfNull(kind);
         return s_kinds.First(feature => feature.Name == kind.Name);
     }
+
+    /// <summary>The feature of a kind of map.</summary>
+    public static KernelFeature For(MapKind kind) => s_maps.First(feature => feature.Name == MapKinds.Of(kind).Name);
 
     private static KernelFeature Of(ProgramType type) => For(ProgramKinds.All.First(kind => kind.Type == type));
 

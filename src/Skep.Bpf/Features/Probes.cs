@@ -67,16 +67,23 @@ internal static unsafe class Probes
         return Load(ProgramType.Xdp, 0, code, 0, 0, token);
     };
 
-    /// <summary>Creates a small map of the kind.</summary>
-    internal static Func<BpfToken?, string?> Map(uint kind, uint keySize, uint valueSize, uint maxEntries, MapFlags flags = MapFlags.None) => token =>
+    /// <summary>Creates the smallest map of the kind.</summary>
+    internal static Func<BpfToken?, string?> Map(MapKindRow row) =>
+        row.Smallest is { } smallest ? Map(smallest) : Btf("bpf_struct_ops_tcp_congestion_ops", BtfKind.Struct);
+
+    /// <summary>Creates a map that is described.</summary>
+    internal static Func<BpfToken?, string?> Map(Func<BpfMap> describe) => token =>
     {
-        var attributes = new MapCreateAttributes
+        using var map = describe();
+        try
         {
-            Kind = (MapKind)kind, KeySize = keySize, ValueSize = valueSize, MaxEntries = maxEntries, Flags = flags,
-        };
-        var status = Create(ref attributes, token, out var handle);
-        handle.Dispose();
-        return Explain(status, "the kernel does not create such a map");
+            KernelMapStorage.Create(map, token).Dispose();
+            return null;
+        }
+        catch (BpfException e)
+        {
+            return Explain(-e.ErrorNumber, "the kernel does not create such a map");
+        }
     };
 
     /// <summary>Reads an empty hash table by a batch call.</summary>

@@ -60,7 +60,7 @@ public sealed unsafe class Arena : BpfMap
     public void Free<T>(ArenaPointer<T> memory, uint pages)
         where T : unmanaged => FreePages(this, memory.Address, pages);
 
-    [KernelFunction("bpf_arena_alloc_pages")]
+    [KernelFunction("bpf_arena_alloc_pages", Since = "6.9")]
     private static void* AllocatePages(Arena arena, void* address, uint pages, int node, ulong flags)
     {
         _ = address;
@@ -68,6 +68,6 @@ public sealed unsafe class Arena : BpfMap
         return arena.Storage.AllocatePages(pages);
     }
 
-    [KernelFunction("bpf_arena_free_pages")]
+    [KernelFunction("bpf_arena_free_pages", Since = "6.9")]
     private static void FreePages(Arena arena, void* address, uint pages) => arena.Storage.FreePages((byte*)address, pages);
 }

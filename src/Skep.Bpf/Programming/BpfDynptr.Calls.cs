@@ -26,15 +26,15 @@ public unsafe partial struct BpfDynptr
         return 0;
     }
 
-    [KernelFunction("bpf_dynptr_from_xdp")]
+    [KernelFunction("bpf_dynptr_from_xdp", Since = "6.4")]
     internal static int FromXdp(ref XdpContext context, ulong flags, out BpfDynptr packet) =>
         ToPacket(Unsafe.AsPointer(ref context), Target.Xdp, (uint)(context.DataEnd - context.Data), flags, out packet);
 
-    [KernelFunction("bpf_dynptr_from_skb")]
+    [KernelFunction("bpf_dynptr_from_skb", Since = "6.4")]
     internal static int FromSkb(ref TcContext context, ulong flags, out BpfDynptr packet) =>
         ToPacket(Unsafe.AsPointer(ref context), Target.Tc, context.Length, flags, out packet);
 
-    [KernelFunction("bpf_dynptr_from_skb")]
+    [KernelFunction("bpf_dynptr_from_skb", Since = "6.4")]
     private static int FromSkb(ref SkbContext context, ulong flags, out BpfDynptr packet) =>
         ToPacket(Unsafe.AsPointer(ref context), Target.Skb, context.Length, flags, out packet);
 
@@ -84,18 +84,18 @@ public unsafe partial struct BpfDynptr
     internal static void* DataBytes(in BpfDynptr pointer, uint offset, uint size) =>
         pointer.IsLocked || pointer.Kind > Target.Record || pointer.Check(offset, size, 0) != 0 ? null : pointer.At(offset, size);
 
-    [KernelFunction("bpf_dynptr_slice")]
+    [KernelFunction("bpf_dynptr_slice", Since = "6.4")]
     internal static void* SliceBytes(in BpfDynptr pointer, uint offset, void* buffer, uint size)
     {
         _ = buffer;
         return pointer.Check(offset, size, 0) != 0 ? null : pointer.At(offset, size);
     }
 
-    [KernelFunction("bpf_dynptr_slice_rdwr")]
+    [KernelFunction("bpf_dynptr_slice_rdwr", Since = "6.4")]
     internal static void* WritableSliceBytes(in BpfDynptr pointer, uint offset, void* buffer, uint size) =>
         pointer.IsLocked ? null : SliceBytes(in pointer, offset, buffer, size);
 
-    [KernelFunction("bpf_dynptr_adjust")]
+    [KernelFunction("bpf_dynptr_adjust", Since = "6.5")]
     internal static int Adjust(in BpfDynptr pointer, uint start, uint end)
     {
         if (pointer._memory is null || start > end)
@@ -115,16 +115,16 @@ public unsafe partial struct BpfDynptr
         return 0;
     }
 
-    [KernelFunction("bpf_dynptr_size")]
+    [KernelFunction("bpf_dynptr_size", Since = "6.5")]
     internal static uint SizeOf(in BpfDynptr pointer) => pointer._memory is null ? unchecked((uint)-Errno.Invalid) : pointer.Length;
 
-    [KernelFunction("bpf_dynptr_is_null")]
+    [KernelFunction("bpf_dynptr_is_null", Since = "6.5")]
     internal static bool IsNullPointer(in BpfDynptr pointer) => pointer._memory is null;
 
-    [KernelFunction("bpf_dynptr_is_rdonly")]
+    [KernelFunction("bpf_dynptr_is_rdonly", Since = "6.5")]
     internal static bool IsReadOnlyPointer(in BpfDynptr pointer) => pointer._memory is not null && pointer.IsLocked;
 
-    [KernelFunction("bpf_dynptr_clone")]
+    [KernelFunction("bpf_dynptr_clone", Since = "6.5")]
     internal static int Clone(in BpfDynptr pointer, out BpfDynptr clone)
     {
         clone = pointer;

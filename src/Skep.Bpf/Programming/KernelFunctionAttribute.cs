@@ -11,6 +11,9 @@ public sealed class KernelFunctionAttribute(string name) : Attribute
     /// <summary>Name of the function.</summary>
     public string Name { get; } = name;
 
+    /// <summary>First kernel that has the function, as "6.4"; empty when every supported kernel has it, or nobody has looked.</summary>
+    public string Since { get; init; } = "";
+
     /// <summary>
     /// What the function gives, or makes of a variable on the stack, must be given back by <see cref="Releases"/> functions on every path (<c>KF_ACQUIRE</c>,
     /// <c>KF_ITER_NEW</c>).

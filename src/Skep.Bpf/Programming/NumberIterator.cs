@@ -14,13 +14,13 @@ internal unsafe struct NumberIterator
     [LoopLowering(LoopWay.IteratorVariable)]
     internal static NumberIterator* OnStack() => throw NotHere();
 
-    [KernelFunction("bpf_iter_num_new", Acquires = true)]
+    [KernelFunction("bpf_iter_num_new", Since = "6.4", Acquires = true)]
     internal static int Begin(NumberIterator* iterator, int start, int end) => throw NotHere();
 
-    [KernelFunction("bpf_iter_num_next")]
+    [KernelFunction("bpf_iter_num_next", Since = "6.4")]
     internal static int* Next(NumberIterator* iterator) => throw NotHere();
 
-    [KernelFunction("bpf_iter_num_destroy", Releases = true)]
+    [KernelFunction("bpf_iter_num_destroy", Since = "6.4", Releases = true)]
     internal static void End(NumberIterator* iterator) => throw NotHere();
 
     private static InvalidOperationException NotHere() => new("In the process loops count by themselves.");

@@ -63,6 +63,7 @@ public class RingBufferTests
         .Exit()
         .Build("discard", ProgramType.Xdp);
 
+    [ProvesMap(MapKind.RingBuffer)]
     [KernelFact]
     public void Records_come_in_order_over_many_rounds_of_the_ring()
     {

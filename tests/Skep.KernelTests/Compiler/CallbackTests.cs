@@ -44,6 +44,7 @@ public unsafe class CallbackTests
     public void Loops_nest_and_share_references() =>
         Differential.Check(() => new Nested(), RandomPackets.Make(60, 96), target: New);
 
+    [ProvesMap(MapKind.Hash, MapKind.LruHash, MapKind.PerCpuHash, MapKind.Array, MapKind.PerCpuArray)]
     [KernelFact]
     public void Every_kind_of_map_that_can_be_walked_is() =>
         Differential.Check(() => new Walks(), RandomPackets.Make(120, 64), static p => $"{p.Results.Value}", target: New);
@@ -52,7 +53,7 @@ public unsafe class CallbackTests
     public void Entries_are_removed_while_they_are_visited() =>
         Differential.Check(() => new Expires(), RandomPackets.Make(200, 64), static p => string.Join(' ', p.Seen.Keys.Order()), target: New);
 
-    [KernelTheory]
+    [KernelTheory(Needs = ["number iterator"])]
     [InlineData("5.17", 0)]
     [InlineData("6.4", 1)]
     [InlineData("6.8", 1)]
@@ -65,7 +66,7 @@ public unsafe class CallbackTests
         Assert.Equal(iterators == 0, calls.Count == 0);
     }
 
-    [KernelFact]
+    [KernelFact(Needs = ["number iterator"])]
     public void An_iterator_is_ended_on_every_way_out_of_its_loop()
     {
         var target = KernelTarget.Running with { Kernel = new Version(6, 4) };

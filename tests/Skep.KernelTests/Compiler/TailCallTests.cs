@@ -10,6 +10,7 @@ namespace Skep.KernelTests.Compiler;
 /// <summary>Programs that continue in others: the verdict, the packet and the maps are those of the process.</summary>
 public unsafe class TailCallTests
 {
+    [ProvesMap(MapKind.ProgramArray)]
     [KernelFact]
     public void A_program_continues_in_the_slot_it_chooses() =>
         Differential.Check(() => new Chooses(), RandomPackets.Make(200, 64), static p => $"{p.Counter.Total.Value} {p.Marker.Total.Value}");

@@ -15,6 +15,7 @@ public class MapOperationsConformance
     private const int Steps = 30_000;
     private const int PerCpuHash = 2, PerCpuArray = 4, Maps = 6;
 
+    [ProvesMap(MapKind.LpmTrie)]
     [KernelTheory]
     [InlineData(1)]
     [InlineData(2)]

@@ -17,6 +17,7 @@ namespace Skep.KernelTests.Maps;
 [Collection(ThreadCgroup.Collection)]
 public class LocalStorageTests
 {
+    [ProvesMap(MapKind.SkStorage)]
     [KernelFact]
     public void A_program_counts_what_each_socket_sends()
     {
@@ -48,6 +49,7 @@ public class LocalStorageTests
         Assert.False(counters.Remove(first.SafeHandle));
     }
 
+    [ProvesMap(MapKind.CgroupStorageDeprecated)]
     [KernelFact]
     public void Attachments_to_a_cgroup_have_values_of_their_own()
     {
@@ -68,6 +70,7 @@ public class LocalStorageTests
         Assert.Equal(7ul, count);
     }
 
+    [ProvesMap(MapKind.PerCpuCgroupStorageDeprecated)]
     [KernelFact]
     public void Attachments_count_by_cpu_too()
     {
@@ -86,6 +89,7 @@ public class LocalStorageTests
         Assert.Equal(7ul, counts.Aggregate((a, b) => a + b));
     }
 
+    [ProvesMap(MapKind.TaskStorage, MapKind.CgroupStorage)]
     [KernelFact]
     public void Tasks_and_cgroups_keep_what_a_tracepoint_says_of_them()
     {
@@ -111,6 +115,7 @@ public class LocalStorageTests
         Assert.Equal(Errno.BadDescriptor, Assert.Throws<BpfException>(() => ofTasks.TryGet(directory, out _)).ErrorNumber);
     }
 
+    [ProvesMap(MapKind.InodeStorage)]
     [KernelFact]
     public void Files_keep_values_while_they_are_there()
     {

@@ -11,6 +11,7 @@ namespace Skep.KernelTests.Maps;
 
 public class MapOfMapsTests
 {
+    [ProvesMap(MapKind.ArrayOfMaps, MapKind.HashOfMaps)]
     [KernelFact]
     public void A_program_misses_the_inner_map_it_finds_on_all_engines()
     {

@@ -1,8 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Skep.Bpf;
+using Skep.Bpf.Compiler;
 using Skep.Bpf.Kernel;
 using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+using Skep.Bpf.Programs;
 using Skep.KernelTests.Surroundings;
 
 namespace Skep.KernelTests.Maps;
@@ -58,6 +61,56 @@ public class MapTests
         Assert.Equal(Count, map.ReadAll(read.Add, 256));
         Assert.All(read, entry => Assert.Equal(entry.Key * 3ul, entry.Value));
         Assert.Equal(Count, read.Count);
+    }
+
+    [KernelFact]
+    [ProvesMap(MapKind.LruPerCpuHash)]
+    public void A_program_counts_by_CPU_and_the_oldest_entries_are_forgotten()
+    {
+        var program = new CountsByByte();
+        using var loaded = ProgramLoader.Load(ProgramCompiler.Compile(program));
+        using var counts = program.Counts;
+        var packet = new byte[64];
+        for (var i = 0; i < 2000; i++)
+        {
+            BitConverter.TryWriteBytes(packet, i);
+            loaded.TestRun(packet, new TestRunOptions { Repeat = 3 });
+        }
+
+        var entries = counts.Keys.ToArray();
+        Assert.InRange(entries.Length, 1, 256);
+        Assert.Contains(1999u, entries);
+        var values = new ulong[counts.Storage.ValuesPerEntry];
+        Assert.True(counts.TryGet(1999, values));
+        Assert.Equal(3ul, values.Aggregate(static (a, b) => a + b));
+    }
+
+    private sealed class CountsByByte : XdpProgram
+    {
+        public LruPerCpuHashMap<uint, ulong> Counts { get; } = new(256);
+
+        public override unsafe XdpAction Run(ref XdpContext context)
+        {
+            var data = context.Data;
+            if (data + 4 > context.DataEnd)
+            {
+                return XdpAction.Aborted;
+            }
+
+            var key = *(uint*)data;
+            ref var count = ref Counts.Find(in key);
+            if (System.Runtime.CompilerServices.Unsafe.IsNullRef(ref count))
+            {
+                var one = 1ul;
+                Counts.Update(in key, in one, UpdateMode.Any);
+            }
+            else
+            {
+                count++;
+            }
+
+            return XdpAction.Pass;
+        }
     }
 
     [KernelFact]

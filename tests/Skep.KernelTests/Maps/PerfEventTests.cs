@@ -11,6 +11,7 @@ namespace Skep.KernelTests.Maps;
 
 public class PerfEventTests
 {
+    [ProvesMap(MapKind.PerfEventArray)]
     [KernelTheory]
     [InlineData(true)]
     [InlineData(false)]

@@ -25,6 +25,7 @@ public class RedirectMapTests
             p.Cpus.Set(0, 64);
         });
 
+    [ProvesMap(MapKind.DevMap, MapKind.DevMapHash)]
     [KernelFact]
     public void A_packet_leaves_by_the_device_of_the_map()
     {
@@ -57,6 +58,7 @@ public class RedirectMapTests
         devices.Remove(7);
     }
 
+    [ProvesMap(MapKind.CpuMap)]
     [KernelFact]
     public void A_packet_goes_on_by_the_cpu_of_the_map()
     {
@@ -78,6 +80,7 @@ public class RedirectMapTests
         Assert.Equal(Errno.TooBig, Assert.Throws<BpfException>(() => cpus.Set(64, 256)).ErrorNumber);
     }
 
+    [ProvesMap(MapKind.XskMap)]
     [KernelFact]
     public void Only_sockets_of_the_right_family_go_into_a_map_of_af_xdp_sockets()
     {

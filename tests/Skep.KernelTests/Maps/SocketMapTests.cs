@@ -16,6 +16,7 @@ namespace Skep.KernelTests.Maps;
 [Collection(ThreadCgroup.Collection)]
 public class SocketMapTests
 {
+    [ProvesMap(MapKind.SockMap, MapKind.SockHash)]
     [KernelTheory]
     [InlineData(true)]
     [InlineData(false)]
@@ -83,6 +84,7 @@ public class SocketMapTests
         Eventually.True(() => !sockets.TryGetCookie(port, out _), "the closed socket left the map");
     }
 
+    [ProvesMap(MapKind.ReuseportSockArray)]
     [KernelFact]
     public void A_program_chooses_which_of_the_sockets_on_a_port_takes_a_datagram()
     {

@@ -18,6 +18,7 @@ namespace Skep.KernelTests.Maps;
 [Collection(ThreadCgroup.Collection)]
 public class TracingMapTests
 {
+    [ProvesMap(MapKind.StackTrace, MapKind.CgroupArray)]
     [KernelFact]
     public void Stacks_and_membership_are_seen_where_a_thread_is_made()
     {

@@ -72,6 +72,7 @@ public class WaitingMapTests
         Assert.InRange(wrong, 0, 100);
     }
 
+    [ProvesMap(MapKind.Queue, MapKind.Stack)]
     [KernelFact]
     public void Programs_push_pop_and_peek_alike_on_all_engines() =>
         Differential.Check(() => new Waiting(), RandomPackets.Make(200, 64), static p =>
@@ -97,6 +98,7 @@ public class WaitingMapTests
         return values;
     }
 
+    [ProvesMap(MapKind.BloomFilter)]
     [KernelFact]
     public void Programs_find_in_a_filter_what_they_or_the_process_added()
     {

@@ -20,6 +20,8 @@ public unsafe class StructOpsTests
 {
     private const int Tcp = 6, Congestion = 13, Once = 200_000;
 
+    [ProvesMap(MapKind.StructOps)]
+    [Proves("struct_ops")]
     [KernelTheory]
     [InlineData(true)]
     [InlineData(false)]

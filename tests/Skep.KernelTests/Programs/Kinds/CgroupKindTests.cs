@@ -22,6 +22,7 @@ public sealed class CgroupKindTests : IDisposable
         _inside.Dispose();
     }
 
+    [Proves("cgroup connect")]
     [KernelFact]
     public void Connect_is_rewritten_to_another_destination() => _inside.Run(() =>
     {
@@ -43,6 +44,7 @@ public sealed class CgroupKindTests : IDisposable
         Assert.Equal(1ul, program.Rewritten.Value);
     });
 
+    [Proves("cgroup sock")]
     [KernelFact]
     public void A_socket_is_marked_when_it_is_created_and_a_raw_one_refused() => _inside.Run(() =>
     {
@@ -59,6 +61,7 @@ public sealed class CgroupKindTests : IDisposable
         new Socket(AddressFamily.InterNetwork, SocketType.Raw, ProtocolType.Icmp).Dispose();
     });
 
+    [Proves("cgroup skb")]
     [KernelFact]
     public void Packets_of_the_group_are_counted_and_one_port_is_dropped() => _inside.Run(() =>
     {
@@ -78,6 +81,7 @@ public sealed class CgroupKindTests : IDisposable
         Assert.Equal(1, blocked.Receive(new byte[8]));
     });
 
+    [Proves("cgroup sockopt")]
     [KernelFact]
     public void A_socket_option_is_hidden_behind_another_value() => _inside.Run(() =>
     {
@@ -93,6 +97,7 @@ public sealed class CgroupKindTests : IDisposable
         Assert.Equal(16, TypeOfService(socket));
     });
 
+    [Proves("cgroup sysctl")]
     [KernelFact]
     public void A_write_of_a_sysctl_is_refused_and_a_read_allowed() => _inside.Run(() =>
     {
@@ -110,6 +115,7 @@ public sealed class CgroupKindTests : IDisposable
         Assert.Equal("77", File.ReadAllText(path).Trim());
     });
 
+    [Proves("cgroup device")]
     [KernelFact]
     public void A_device_cannot_be_opened() => _inside.Run(() =>
     {
@@ -123,6 +129,7 @@ public sealed class CgroupKindTests : IDisposable
         File.OpenRead("/dev/zero").Dispose();
     });
 
+    [Proves("sockops")]
     [KernelFact]
     public void Connections_are_seen_as_they_are_established_and_closed() => _inside.Run(() =>
     {

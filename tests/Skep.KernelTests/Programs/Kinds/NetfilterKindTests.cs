@@ -15,6 +15,7 @@ public class NetfilterKindTests
 {
     private const int MarkOption = 36;
 
+    [Proves("netfilter")]
     [KernelFact]
     public void Packets_with_a_mark_are_dropped_at_a_hook()
     {

@@ -1,6 +1,9 @@
 using Skep.Bpf;
+using Skep.Bpf.Compiler;
 using Skep.Bpf.Features;
 using Skep.Bpf.Links;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
 using Skep.Samples.Programs;
 
@@ -9,6 +12,7 @@ namespace Skep.KernelTests.Programs.Kinds;
 /// <summary>Kinds that a kernel may refuse although it is new enough: they work, or say the kernel's reason, and the probe says the same.</summary>
 public class RefusedKindTests
 {
+    [Proves("fentry")]
     [KernelFact]
     public void A_function_is_watched_at_its_entry()
     {
@@ -20,19 +24,46 @@ public class RefusedKindTests
         });
     }
 
+    [Proves("fmod_ret")]
     [KernelFact]
     public void A_function_is_answered_by_a_program() => WorksOrSaysWhy(
         "fmod_ret", new RefuseCall("security_file_open", Environment.ProcessId).Attach, () => Assert.ThrowsAny<Exception>(() => File.OpenRead("/etc/hostname")));
 
+    [Proves("LSM")]
     [KernelFact]
     public void A_security_hook_refuses() => WorksOrSaysWhy(
         "LSM", new RefuseProcess("file_open", Environment.ProcessId).Attach, () => Assert.ThrowsAny<Exception>(() => File.OpenRead("/etc/hostname")));
 
+    [Proves("kprobe")]
     [KernelFact]
     public void Any_kernel_function_is_counted()
     {
         var program = new CountKernelCalls("tcp_v4_connect");
         WorksOrSaysWhy("kprobe", program.Attach, () =>
+        {
+            Connect();
+            Assert.True(program.Calls.Value > 0, "no call was seen");
+        });
+    }
+
+    [KernelFact]
+    [Proves("fexit")]
+    public void A_function_is_watched_at_its_exit()
+    {
+        var program = new WatchExit();
+        WorksOrSaysWhy("fexit", () => RawTracepointLink.Attach(ProgramLoader.Load(ProgramCompiler.Compile(program))), () =>
+        {
+            Connect();
+            Assert.True(program.Calls.Value > 0, "no return was seen");
+        });
+    }
+
+    [KernelFact]
+    [Proves("kprobe.multi")]
+    public void Many_kernel_functions_are_counted_by_one_link()
+    {
+        var program = new CountMany();
+        WorksOrSaysWhy("kprobe.multi", () => KprobeLink.AttachMulti(ProgramLoader.Load(ProgramCompiler.Compile(program))), () =>
         {
             Connect();
             Assert.True(program.Calls.Value > 0, "no call was seen");
@@ -57,6 +88,24 @@ public class RefusedKindTests
         {
             Assert.Equal(Errno.Permission, bpf.ErrorNumber);
         }
+    }
+
+    private sealed class WatchExit : FunctionProgram
+    {
+        public Global<ulong> Calls { get; } = new("calls");
+
+        public override string Section => "fexit/tcp_v4_connect";
+
+        public override void Run(ref RawTracepointContext context) => Interlocked.Increment(ref Calls.Value);
+    }
+
+    private sealed class CountMany : KprobeProgram
+    {
+        public Global<ulong> Calls { get; } = new("calls");
+
+        public override string Section => "kprobe.multi/tcp_v4_connect";
+
+        public override void Run(ref RegistersContext context) => Interlocked.Increment(ref Calls.Value);
     }
 
     private static void Connect()

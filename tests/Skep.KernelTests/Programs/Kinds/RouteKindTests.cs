@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
+using Skep.Bpf.Asm;
 using Skep.Bpf.Compiler;
 using Skep.Bpf.Links;
 using Skep.Bpf.Programming;
@@ -12,6 +13,7 @@ namespace Skep.KernelTests.Programs.Kinds;
 
 public class RouteKindTests
 {
+    [Proves("lwt_out", "lwt_xmit")]
     [KernelTheory]
     [InlineData("lwt_out")]
     [InlineData("lwt_xmit")]
@@ -45,6 +47,7 @@ public class RouteKindTests
         Assert.Equal(3ul, program.Packets.Value);
     }
 
+    [Proves("lwt_in")]
     [KernelFact]
     public void A_route_sees_what_comes_in_by_it()
     {
@@ -82,6 +85,7 @@ public class RouteKindTests
         });
     }
 
+    [Proves("lwt_seg6local")]
     [KernelFact]
     public void A_segment_is_seen_by_the_program_of_its_route()
     {
@@ -103,6 +107,7 @@ public class RouteKindTests
         });
     }
 
+    [Proves("flow dissector")]
     [KernelFact]
     public void A_flow_dissector_finds_ports_and_there_is_one_for_a_namespace()
     {
@@ -129,6 +134,7 @@ public class RouteKindTests
         Assert.Equal((int)FlowDissectorVerdict.Continue, program.TestRun(packet).ReturnValue);
     }
 
+    [Proves("XDP", "TC")]
     [KernelFact]
     public void XDP_and_TC_samples_see_traffic()
     {
@@ -143,6 +149,20 @@ public class RouteKindTests
         Assert.True(marks.Marked.Value >= 1, "no packet was marked");
         var values = new ulong[Environment.ProcessorCount * 8];
         Assert.True(packets.Packets.TryGet(0, values) && values.Any(v => v > 0), "no packet was counted");
+    }
+
+    /// <summary>Attaching it takes tc(8) and CONFIG_NET_ACT_BPF, which few kernels have; what it does to a packet, a run of its own shows.</summary>
+    [KernelFact]
+    [Proves("TC action")]
+    public void A_TC_action_gives_its_verdict_about_a_packet()
+    {
+        const int Shot = 2, Length = 0;
+        var code = new Assembler().Load(OpCodes.SizeW, Register.R2, Register.R1, Length).Move(Register.R0, 0)
+            .Jump(OpCodes.Jgt, Register.R2, 100, "end").Move(Register.R0, Shot).Label("end").Exit();
+        using var program = ProgramLoader.Load(code.Build("short", ProgramType.SchedAct));
+
+        Assert.Equal(Shot, program.TestRun(new byte[60]).ReturnValue);
+        Assert.Equal(0, program.TestRun(new byte[120]).ReturnValue);
     }
 
     // What an output hook drops, the sender may be told as an error.

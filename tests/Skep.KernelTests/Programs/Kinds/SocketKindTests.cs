@@ -17,6 +17,7 @@ public sealed class SocketKindTests : IDisposable
 
     public void Dispose() => _inside.Dispose();
 
+    [Proves("sk_lookup")]
     [KernelFact]
     public void A_range_of_ports_reaches_one_listener() => _inside.Run(() =>
     {
@@ -41,6 +42,7 @@ public sealed class SocketKindTests : IDisposable
         Assert.Throws<SocketException>(() => later.Connect(IPAddress.Loopback, 7042));
     });
 
+    [Proves("sk_msg")]
     [KernelFact]
     public void A_message_goes_past_the_network_to_the_other_socket() => _inside.Run(() =>
     {
@@ -61,6 +63,7 @@ public sealed class SocketKindTests : IDisposable
         }
     });
 
+    [Proves("sk_skb")]
     [KernelFact]
     public void What_one_connection_receives_another_sends() => _inside.Run(() =>
     {
@@ -77,6 +80,7 @@ public sealed class SocketKindTests : IDisposable
         }
     });
 
+    [Proves("sk_skb parser")]
     [KernelFact]
     public void A_parser_cuts_the_stream_into_messages() => _inside.Run(() =>
     {
@@ -98,6 +102,7 @@ public sealed class SocketKindTests : IDisposable
         Assert.Equal(4ul, counter.Messages.Value);
     });
 
+    [Proves("sk_reuseport")]
     [KernelFact]
     public void The_first_byte_chooses_among_sockets_on_one_port() => _inside.Run(() =>
     {
@@ -117,6 +122,7 @@ public sealed class SocketKindTests : IDisposable
         }
     });
 
+    [Proves("socket filter")]
     [KernelFact]
     public void A_filter_keeps_datagrams_from_a_socket_until_it_is_detached() => _inside.Run(() =>
     {

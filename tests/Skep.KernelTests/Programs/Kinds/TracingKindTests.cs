@@ -18,6 +18,7 @@ public sealed partial class TracingKindTests
     private const string LibC = "/lib/x86_64-linux-gnu/libc.so.6";
     private const uint GetPriorityNumber = 140, Established = 1, Listening = 10;
 
+    [Proves("tracepoint")]
     [KernelFact]
     public void States_of_a_port_are_counted_at_a_tracepoint()
     {
@@ -50,6 +51,7 @@ public sealed partial class TracingKindTests
         Assert.Contains("group/name", Assert.Throws<NotSupportedException>(() => TracepointFormat.Read("sock/no_such_event")).Message, StringComparison.Ordinal);
     }
 
+    [Proves("BTF raw tracepoint")]
     [KernelFact]
     public void New_processes_are_counted_at_a_typed_tracepoint()
     {
@@ -62,6 +64,7 @@ public sealed partial class TracingKindTests
         Assert.True(program.Started.Value > 0, "no new process was seen");
     }
 
+    [Proves("raw tracepoint")]
     [KernelFact]
     public void System_calls_are_counted_at_an_untyped_tracepoint()
     {
@@ -79,6 +82,7 @@ public sealed partial class TracingKindTests
         Detached(program.Calls, () => getpriority(0, 0));
     }
 
+    [Proves("writable raw tracepoint")]
     [KernelFact]
     public unsafe void A_writable_tracepoint_changes_what_the_kernel_returns()
     {
@@ -92,6 +96,7 @@ public sealed partial class TracingKindTests
         }
     }
 
+    [Proves("perf event")]
     [KernelFact]
     public void Samples_show_where_a_thread_is()
     {
@@ -112,6 +117,7 @@ public sealed partial class TracingKindTests
         Assert.NotEqual(0u, value | 1);
     }
 
+    [Proves("uprobe")]
     [KernelFact]
     public void Calls_of_a_library_function_are_counted_in_a_child_process()
     {
@@ -152,6 +158,7 @@ public sealed partial class TracingKindTests
         Assert.Contains("no function 'no_such'", Assert.Throws<EntryPointNotFoundException>(() => UprobePoint.AtFunction(LibC, "no_such")).Message, StringComparison.Ordinal);
     }
 
+    [Proves("syscall program")]
     [KernelFact]
     public void A_syscall_program_is_called_with_a_struct()
     {
@@ -160,6 +167,7 @@ public sealed partial class TracingKindTests
         Assert.Equal(1ul, program.Calls.Value);
     }
 
+    [Proves("USDT")]
     [KernelFact]
     public unsafe void Arguments_of_a_USDT_probe_are_read_and_its_semaphore_is_counted()
     {
