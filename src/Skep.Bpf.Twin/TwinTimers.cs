@@ -5,7 +5,7 @@ using Skep.Bpf.Twin.Maps;
 namespace Skep.Bpf.Twin;
 
 /// <summary>
-/// Timers under the twin's clock (<c>kernel/bpf/helpers.c</c>, bpf_timer_*): those that are due fire in the order of their times, then of their starts,
+/// Timers and work queues under the twin's clock (<c>kernel/bpf/helpers.c</c>, bpf_timer_*, bpf_wq_*): those that are due fire in the order of their times, then of their starts,
 /// while the clock is moved on, each at exactly its time. A timer is its number, written where it stands: when the entry is removed or replaced, the
 /// number is gone, and the timer with it.
 /// </summary>

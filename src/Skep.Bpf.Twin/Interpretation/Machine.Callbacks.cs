@@ -7,6 +7,7 @@ namespace Skep.Bpf.Twin.Interpretation;
 /// <summary>Helpers that call functions of the program.</summary>
 internal sealed unsafe partial class Machine
 {
+    private const uint TimerSize = 16;
     private const ulong FunctionTag = 0x00FA_0000_0000_0000;
 
     private static readonly MemoryView s_noPacket = new(null, 0);
@@ -37,10 +38,9 @@ internal sealed unsafe partial class Machine
         return _r[Register.R0];
     }
 
-    /// <summary>Timer helpers: in the process a timer is its number in the value, and what it calls is a function of this program.</summary>
+    /// <summary>Timer helpers, and those of work queues, which are timers that are due at once: in the process a timer is its number in the value, and what it calls is a function of this program.</summary>
     private ulong CallTimer(int helper)
     {
-        const uint TimerSize = 16;
         var timer = (ulong*)Memory(1, TimerSize);
         return (ulong)(helper switch
         {

@@ -64,6 +64,12 @@ internal sealed unsafe partial class Machine
             case "bpf_arena_free_pages":
                 MapIn(1).Storage.FreePages((byte*)_r[Register.R2], (uint)_r[Register.R3]);
                 return 0;
+            case "bpf_wq_init":
+                return CallTimer(169);
+            case "bpf_wq_set_callback_impl":
+                return CallTimer(170);
+            case "bpf_wq_start":
+                return (ulong)_environment.Timers.Start((ulong*)Memory(1, TimerSize), 0, _r[Register.R2]);
             case "bpf_iter_num_new":
                 return BeginNumbers((ulong*)Memory(1, sizeof(ulong)), (int)_r[Register.R2], (int)_r[Register.R3]);
             case "bpf_iter_num_next":

@@ -53,6 +53,25 @@ public sealed unsafe class IteratorLink : Link
         return Attach(program, info);
     }
 
+    /// <summary>Makes an iterator over control groups: the one of a directory, or all below it (<c>cgroup</c>; kernel 6.1).</summary>
+    /// <param name="program">The program.</param>
+    /// <param name="directory">Directory of the control group.</param>
+    /// <param name="below">Whether those below it are seen, too, parents first.</param>
+    /// <exception cref="BpfException">EBADF when the directory is no control group; EINVAL before kernel 6.1.</exception>
+    public static IteratorLink AttachToCgroup(LoadedProgram program, string directory, bool below)
+    {
+        ArgumentNullException.ThrowIfNull(program);
+
+        // union bpf_iter_link_info: order:4 cgroup_fd:4 cgroup_id:8
+        const int SelfOnly = 1, DescendantsPre = 2;
+        using var group = LibC.OpenDescriptor(directory, LibC.O_DIRECTORY, "the control group");
+        using var lease = group.Borrow();
+        var info = new byte[16];
+        BitConverter.TryWriteBytes(info, below ? DescendantsPre : SelfOnly);
+        BitConverter.TryWriteBytes(info.AsSpan(4), lease.Descriptor);
+        return Attach(program, info);
+    }
+
     /// <summary>Begins a new sweep; the bytes are what the program writes.</summary>
     /// <exception cref="BpfException">The kernel refused.</exception>
     public Stream Open()

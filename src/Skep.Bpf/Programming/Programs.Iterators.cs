@@ -10,6 +10,35 @@ public abstract class IteratorProgram : BpfProgram<IteratorContext, IteratorVerd
     public sealed override string Section => "iter/" + Target;
 }
 
+/// <summary>
+/// A program that sees the entries of a map one after the other (<c>bpf_map_elem</c>): hash tables and arrays, LRU and per-CPU ones too; which map is said when it is
+/// attached (<see cref="Links.IteratorLink"/>).
+/// </summary>
+/// <typeparam name="TKey">Key struct of the map.</typeparam>
+/// <typeparam name="TValue">Value struct of the map; on per-CPU kinds that of the first CPU.</typeparam>
+public abstract unsafe class MapIteratorProgram<TKey, TValue> : IteratorProgram
+    where TKey : unmanaged
+    where TValue : unmanaged
+{
+    /// <inheritdoc/>
+    public sealed override string Target => "bpf_map_elem";
+
+    /// <inheritdoc/>
+    public sealed override IteratorVerdict Run(ref IteratorContext context)
+    {
+        // Words: meta, map, key, value.
+        var key = context.Pointer<TKey>(2);
+        var value = context.Pointer<TValue>(3);
+        return key == null || value == null ? IteratorVerdict.Next : Visit(ref context, in *key, ref *value);
+    }
+
+    /// <summary>Looks at one entry.</summary>
+    /// <param name="context">Where to write.</param>
+    /// <param name="key">Its key.</param>
+    /// <param name="value">Its live value, which may be changed, except on per-CPU kinds.</param>
+    protected abstract IteratorVerdict Visit(ref IteratorContext context, in TKey key, ref TValue value);
+}
+
 /// <summary>Verdict of an iterator.</summary>
 public enum IteratorVerdict
 {

@@ -10,7 +10,7 @@ public partial class ProgramPageTests
 
     private static string Pages => Path.Combine(Root, "docs", "programs");
 
-    private static string Root
+    internal static string Root
     {
         get
         {

@@ -13,11 +13,12 @@ public unsafe class ArenaTests
 {
     private const int Chains = 16, First = 4096, Nodes = 8192;
 
-    [KernelFact]
+    [ProvesMap(MapKind.Arena)]
+    [KernelFact(Needs = ["arena"])]
     public void Programs_build_a_table_of_lists_that_the_process_walks() => Differential.Check(
         () => new Table(), RandomPackets.Make(120, 64), Contents, Touch, KernelTarget.Running);
 
-    [KernelFact]
+    [KernelFact(Needs = ["arena"])]
     public void A_program_follows_what_the_process_has_built()
     {
         using var twin = new TwinEngine();
@@ -52,7 +53,7 @@ public unsafe class ArenaTests
         }
     }
 
-    [KernelFact]
+    [KernelFact(Needs = ["arena"])]
     public void A_syscall_program_takes_pages_and_gives_them_back()
     {
         var program = new Pages();

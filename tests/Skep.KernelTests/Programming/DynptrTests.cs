@@ -14,19 +14,19 @@ namespace Skep.KernelTests.Programming;
 /// <summary>Pointers that know their bounds, on all three engines.</summary>
 public unsafe class DynptrTests
 {
-    [KernelFact]
+    [KernelFact(Needs = ["packet dynptrs", "bpf_dynptr_adjust"])]
     public void Packets_are_read_changed_cut_and_cloned_alike() =>
         Differential.Check(() => new Packets(), RandomPackets.Make(80, 120), target: KernelTarget.Running);
 
-    [KernelFact]
+    [KernelFact(Needs = ["packet dynptrs", "bpf_dynptr_adjust"])]
     public void Bytes_of_a_value_are_reached_by_any_offset() =>
         Differential.Check(() => new Values(), RandomPackets.Make(80, 64), static p => p.Slots.TryGet(0, out var v) ? $"{v.Bytes[3]} {v.Bytes[60]}" : "", target: KernelTarget.Running);
 
-    [KernelFact]
+    [KernelFact(Needs = ["packet dynptrs", "bpf_dynptr_adjust"])]
     public void Records_of_any_size_are_written_in_place() => Differential.Check(
         () => new Records(), [.. Enumerable.Range(0, 40).Select(static i => (byte[])[(byte)i, (byte)(i * 7), .. new byte[62]])], static p => Drained(p.Ring), target: KernelTarget.Running);
 
-    [KernelFact]
+    [KernelFact(Needs = ["packet dynptrs", "bpf_dynptr_adjust"])]
     public void A_full_ring_refuses_alike()
     {
         // 4096 bytes hold 3 records of 1016 + 8 bytes and no fourth; those thrown away take room, too, until the reader has passed them.
@@ -34,7 +34,7 @@ public unsafe class DynptrTests
         Differential.Check(() => new Records(), packets, static p => Drained(p.Ring), target: KernelTarget.Running);
     }
 
-    [KernelFact]
+    [KernelFact(Needs = ["packet dynptrs", "bpf_dynptr_adjust"])]
     public void A_dynptr_over_a_TC_packet_sees_all_of_it_and_writes()
     {
         var packet = new byte[200];
@@ -51,7 +51,7 @@ public unsafe class DynptrTests
         Assert.Equal(actual.Output, interpreted.Packet.ToArray());
     }
 
-    [KernelTheory]
+    [KernelTheory(Needs = ["packet dynptrs", "bpf_dynptr_adjust"])]
     [InlineData(typeof(Leaks), "what 'Reserve' gives is not given back on every path")]
     [InlineData(typeof(ReservesTwice), "is taken into a variable that still holds that of line")]
     [InlineData(typeof(Loops), "is not given back before it is taken again")]

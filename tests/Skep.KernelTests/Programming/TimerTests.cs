@@ -18,7 +18,7 @@ public sealed unsafe class TimerTests
 
     private static byte[] Packet(byte key, byte delay, byte what) => [key, delay, what, .. new byte[61]];
 
-    [KernelFact]
+    [KernelFact(Needs = ["timers"])]
     public void A_timer_fires_in_the_kernel_and_arms_itself_again()
     {
         var program = new Expiring();
@@ -39,7 +39,7 @@ public sealed unsafe class TimerTests
         Assert.Equal((int)XdpAction.Tx, loaded.TestRun(Packet(8, 1, 1)).ReturnValue);
     }
 
-    [KernelFact]
+    [KernelFact(Needs = ["timers"])]
     public void An_array_has_timers_too()
     {
         var program = new OneShot();

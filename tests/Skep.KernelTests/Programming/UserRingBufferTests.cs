@@ -19,7 +19,8 @@ public sealed class UserRingBufferTests
         Interpreter,
     }
 
-    [KernelTheory]
+    [ProvesMap(MapKind.UserRingBuffer)]
+    [KernelTheory(Needs = ["user ring buffer"])]
     [InlineData(Engine.Kernel)]
     [InlineData(Engine.Clr)]
     [InlineData(Engine.Interpreter)]
@@ -53,7 +54,7 @@ public sealed class UserRingBufferTests
         Assert.Equal(7, writer.Records);
     }
 
-    [KernelTheory]
+    [KernelTheory(Needs = ["user ring buffer"])]
     [InlineData(Engine.Kernel)]
     [InlineData(Engine.Clr)]
     [InlineData(Engine.Interpreter)]
@@ -76,7 +77,7 @@ public sealed class UserRingBufferTests
         Assert.Equal(257ul, host.Program.Sum.Value);
     }
 
-    [KernelTheory]
+    [KernelTheory(Needs = ["user ring buffer"])]
     [InlineData(Engine.Kernel)]
     [InlineData(Engine.Clr)]
     [InlineData(Engine.Interpreter)]
