@@ -6,12 +6,9 @@ using Skep.Bpf.Programs;
 
 namespace Skep.Bpf.Compiler.Emit;
 
-/// <summary>Orders the blocks, resolves jumps and writes the final instructions.</summary>
+/// <summary>Resolves jumps and writes the final instructions.</summary>
 internal sealed class Emitter
 {
-    /// <summary>An exit block of at most this many instructions is copied instead of jumped to.</summary>
-    private const int ShortExit = 3;
-
     private readonly MachineFunction _function;
     private readonly List<Instruction> _code = [];
     private readonly List<MapReference> _maps = [];
@@ -32,9 +29,7 @@ internal sealed class Emitter
 
     private void Write()
     {
-        SkipEmptyBlocks();
-        CopyShortExits();
-        var order = Order();
+        var order = BlockOrder.Of(_function);
         for (var i = 0; i < order.Count; i++)
         {
             _starts[order[i]] = _code.Count;
@@ -53,71 +48,11 @@ internal sealed class Emitter
         }
     }
 
-    /// <summary>Blocks that register allocation has emptied, on the edges of loops most of all, are jumped past.</summary>
-    private void SkipEmptyBlocks()
-    {
-        foreach (var instruction in _function.Blocks.SelectMany(static b => b.Code))
-        {
-            for (var steps = 0; instruction.Target is { Code: [{ Kind: MachineKind.Jump, Target: { } next }] } && steps < _function.Blocks.Count; steps++)
-            {
-                instruction.Target = next;
-            }
-        }
-    }
-
-    private void CopyShortExits()
-    {
-        foreach (var block in _function.Blocks)
-        {
-            if (block.Code.Count > 0 && block.Code[^1] is { Kind: MachineKind.Jump, Target: { } target } && target != block
-                && target.Code.Count <= ShortExit && target.Code[^1].Kind == MachineKind.Exit)
-            {
-                block.Code.RemoveAt(block.Code.Count - 1);
-                block.Code.AddRange(target.Code);
-                block.Successors.Clear();
-                block.Successors.AddRange(block.Code.Where(static i => i.Target is not null).Select(static i => i.Target!));
-            }
-        }
-    }
-
-    /// <summary>Each block is followed by the one it jumps to unless that has its place already.</summary>
-    private List<MachineBlock> Order()
-    {
-        var order = new List<MachineBlock>();
-        var placed = new HashSet<MachineBlock>();
-        var pending = new Stack<MachineBlock>();
-        pending.Push(_function.Blocks[0]);
-        while (pending.TryPop(out var next))
-        {
-            for (var block = next; block is not null && placed.Add(block);)
-            {
-                order.Add(block);
-                var jump = block.Code[^1] is { Kind: MachineKind.Jump } last ? last.Target : null;
-                foreach (var instruction in block.Code)
-                {
-                    if (instruction.Kind == MachineKind.JumpIf)
-                    {
-                        pending.Push(instruction.Target!);
-                    }
-                }
-
-                if (jump is not null && placed.Contains(jump) && block.Code.Count > 1 && block.Code[^2] is { Kind: MachineKind.JumpIf } branch && !placed.Contains(branch.Target!))
-                {
-                    jump = branch.Target;
-                }
-
-                block = jump;
-            }
-        }
-
-        return order;
-    }
-
     private void WriteBlock(MachineBlock block, MachineBlock? next)
     {
         var code = block.Code;
         if (code.Count > 1 && code[^1].Kind == MachineKind.Jump && code[^2] is { Kind: MachineKind.JumpIf } branch && branch.Target == next && code[^1].Target != next
-            && Inverse(branch.Code) is { } inverse)
+            && BlockOrder.Inverse(branch.Code) is { } inverse)
         {
             branch.Code = inverse;
             (branch.Target, code[^1].Target) = (code[^1].Target, branch.Target);
@@ -214,25 +149,5 @@ internal sealed class Emitter
         {
             _lines.Add(new SourceLine(_code.Count, position.File, position.Line, position.Column, SourceMap.LineText(position)));
         }
-    }
-
-    private static byte? Inverse(byte code)
-    {
-        var operation = (byte)(code & 0xf0);
-        byte? inverse = operation switch
-        {
-            OpCodes.Jeq => OpCodes.Jne,
-            OpCodes.Jne => OpCodes.Jeq,
-            OpCodes.Jgt => OpCodes.Jle,
-            OpCodes.Jle => OpCodes.Jgt,
-            OpCodes.Jge => OpCodes.Jlt,
-            OpCodes.Jlt => OpCodes.Jge,
-            OpCodes.Jsgt => OpCodes.Jsle,
-            OpCodes.Jsle => OpCodes.Jsgt,
-            OpCodes.Jsge => OpCodes.Jslt,
-            OpCodes.Jslt => OpCodes.Jsge,
-            _ => null,
-        };
-        return inverse is { } value ? (byte)((code & 0x0f) | value) : null;
     }
 }

@@ -77,6 +77,9 @@ internal sealed class MachineInstruction(MachineKind kind)
 
     public MachineBlock? Target { get; set; }
 
+    /// <summary>How likely a conditional jump is taken.</summary>
+    public double Chance { get; set; } = 0.5;
+
     public SourcePosition Position { get; set; }
 
     public bool HasRegisterSource => (Code & OpCodes.SourceRegister) != 0;

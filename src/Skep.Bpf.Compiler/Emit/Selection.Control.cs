@@ -1,4 +1,5 @@
 using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Analyses;
 using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Emit;
@@ -9,17 +10,18 @@ internal sealed partial class Selection
     private void SelectBranch(Node node)
     {
         var (yes, no) = (node.Targets[0], node.Targets[1]);
+        var chance = BranchChances.OfFirst(node);
         if (TestedBits(node) is { } and)
         {
             // The jump is taken when a bit is set.
-            (yes, no) = node.Condition == Condition.NotEqual ? (yes, no) : (no, yes);
+            (yes, no, chance) = node.Condition == Condition.NotEqual ? (yes, no, chance) : (no, yes, 1 - chance);
             var (mask, bits) = Operand(and.Operands[1], IrType.I64);
-            JumpIf(OpCodes.ClassJmp | OpCodes.Jset, Use(and.Operands[0]), mask, bits, EdgeTo(node.Block!, yes));
+            JumpIf(OpCodes.ClassJmp | OpCodes.Jset, Use(and.Operands[0]), mask, bits, EdgeTo(node.Block!, yes), chance);
         }
         else
         {
             var (code, a, b, immediate) = Comparison(node);
-            JumpIf(code, a, b, immediate, EdgeTo(node.Block!, yes));
+            JumpIf(code, a, b, immediate, EdgeTo(node.Block!, yes), chance);
         }
 
         var other = EdgeTo(node.Block!, no);
@@ -31,17 +33,17 @@ internal sealed partial class Selection
     private void SelectMayLoop(Node node)
     {
         _machine.MayLoop = true;
-        JumpIf(OpCodes.ClassJmp | OpCodes.Jcond, MachineInstruction.None, MachineInstruction.None, 0, EdgeTo(node.Block!, node.Targets[1]));
+        JumpIf(OpCodes.ClassJmp | OpCodes.Jcond, MachineInstruction.None, MachineInstruction.None, 0, EdgeTo(node.Block!, node.Targets[1]), BranchChances.Rare);
         var other = EdgeTo(node.Block!, node.Targets[0]);
         Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
         _current.Successors.Add(other);
     }
 
-    private void JumpIf(byte code, int a, int b, long immediate, MachineBlock target)
+    private void JumpIf(byte code, int a, int b, long immediate, MachineBlock target, double chance = 0.5)
     {
         Emit(new MachineInstruction(MachineKind.JumpIf)
         {
-            Code = (byte)(code | (b == MachineInstruction.None ? OpCodes.SourceImmediate : OpCodes.SourceRegister)), Dst = a, Src = b, Immediate = immediate, Target = target,
+            Code = (byte)(code | (b == MachineInstruction.None ? OpCodes.SourceImmediate : OpCodes.SourceRegister)), Dst = a, Src = b, Immediate = immediate, Target = target, Chance = chance,
         });
         _current.Successors.Add(target);
     }

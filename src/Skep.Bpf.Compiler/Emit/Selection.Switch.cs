@@ -40,6 +40,12 @@ internal sealed partial class Selection
         runs = WithoutImpossible(runs, low, high);
         if (runs.Length <= ShortSwitch && AllSingle(runs, low, high))
         {
+            var weight = BranchChances.WeightOf(node.Block!, node.Targets[^1]);
+            foreach (var run in runs)
+            {
+                weight += BranchChances.WeightOf(node.Block!, run.Target);
+            }
+
             foreach (var run in runs)
             {
                 if (run.Low == low && run.High == high)
@@ -49,19 +55,22 @@ internal sealed partial class Selection
                 }
 
                 var target = EdgeTo(node.Block!, run.Target);
+                var own = BranchChances.WeightOf(node.Block!, run.Target);
+                var chance = own / weight;
+                weight -= own;
                 if (run.Low == run.High)
                 {
-                    JumpIf(OpCodes.ClassJmp | OpCodes.Jeq, value, MachineInstruction.None, run.Low, target);
+                    JumpIf(OpCodes.ClassJmp | OpCodes.Jeq, value, MachineInstruction.None, run.Low, target, chance);
                     low += run.Low == low ? 1 : 0;
                 }
                 else if (run.Low == low)
                 {
-                    JumpIf(OpCodes.ClassJmp | OpCodes.Jle, value, MachineInstruction.None, run.High, target);
+                    JumpIf(OpCodes.ClassJmp | OpCodes.Jle, value, MachineInstruction.None, run.High, target, chance);
                     low = run.High + 1;
                 }
                 else
                 {
-                    JumpIf(OpCodes.ClassJmp | OpCodes.Jge, value, MachineInstruction.None, run.Low, target);
+                    JumpIf(OpCodes.ClassJmp | OpCodes.Jge, value, MachineInstruction.None, run.Low, target, chance);
                     high = run.Low - 1;
                 }
             }
