@@ -8,16 +8,18 @@ using Skep.Bpf.Programs;
 namespace Skep.Benchmarks.Compiler;
 
 /// <summary>
-/// Nanoseconds of CPU time of the thread per run in the kernel. The contenders take turns in rounds of two milliseconds, of which the shortest counts,
-/// since what else the machine does can only add. All are loaded anew several times: where code lies in memory is worth a tenth by chance, and the
+/// Nanoseconds of CPU time of the thread per run in the kernel. The contenders take turns in rounds of some milliseconds, of which the shorter counts,
+/// since what else the machine does can only add. All are loaded anew many times: where code lies in memory is worth a tenth by chance, and the
 /// spread says how much.
 /// </summary>
 internal sealed class Timing : IDisposable
 {
-    private const int Places = 16;
-    private const int Rounds = 3;
-    private const long RoundNanoseconds = 2_000_000;
-    private const int FewestRuns = 20_000;
+    private const int Places = 48;
+    private const int EmptyPlaces = 3;
+    private const int Rounds = 2;
+
+    // Few runs would measure the system call, which installs the program anew each time.
+    private const int Runs = 60_000;
 
     private static readonly byte[] s_output = new byte[4096];
     private readonly Func<Algorithm> _create;
@@ -41,9 +43,13 @@ internal sealed class Timing : IDisposable
         var programs = _contenders.Select((c, i) => Load(c.Compile(algorithms[i]))).ToList();
         try
         {
-            // What a run costs that does nothing, with the restoring and without.
-            programs.Add(Load(Nothing));
-            programs.Add(ProgramLoader.Load(Nothing));
+            // What a run costs that does nothing, with the restoring and without; these lie in places of chance too, so there are some.
+            for (var i = 0; i < EmptyPlaces; i++)
+            {
+                programs.Add(Load(Nothing));
+                programs.Add(ProgramLoader.Load(Nothing));
+            }
+
             foreach (var algorithm in algorithms)
             {
                 algorithm.Fill();
@@ -69,8 +75,9 @@ internal sealed class Timing : IDisposable
 
             var timed = samples.Count(static s => s.IsTimed);
             var nothing = Fastest(programs[sums.Length..], samples[0].Packet);
-            var restore = _restoring is null ? 0 : nothing[0] - nothing[1];
-            return [.. sums.Select(s => (s / timed) - restore), nothing[1]];
+            var empty = nothing.Where(static (_, i) => i % 2 != 0).Average();
+            var restore = _restoring is null ? 0 : nothing.Where(static (_, i) => i % 2 == 0).Average() - empty;
+            return [.. sums.Select(s => (s / timed) - restore), empty];
         }
         finally
         {
@@ -89,32 +96,30 @@ internal sealed class Timing : IDisposable
 
     private static double[] Fastest(List<LoadedProgram> programs, byte[] packet)
     {
-        // Few runs would measure the system call, which installs the program anew each time.
-        var repeat = (int)Math.Max(RoundNanoseconds / Nanoseconds(programs[0], packet, FewestRuns), FewestRuns);
         var best = new double[programs.Count];
         Array.Fill(best, double.MaxValue);
         for (var round = 0; round < Rounds; round++)
         {
             for (var turn = 0; turn < programs.Count; turn++)
             {
-                // Each is first once.
+                // The order changes: what ran before has filled the caches.
                 var i = (turn + round) % programs.Count;
-                best[i] = Math.Min(best[i], Nanoseconds(programs[i], packet, repeat));
+                best[i] = Math.Min(best[i], Nanoseconds(programs[i], packet));
             }
         }
 
         return best;
     }
 
-    private static double Nanoseconds(LoadedProgram program, byte[] packet, int repeat)
+    private static double Nanoseconds(LoadedProgram program, byte[] packet)
     {
         while (true)
         {
             try
             {
                 var started = ThreadClock.Nanoseconds;
-                program.TestRun(packet, s_output, new TestRunOptions { Repeat = repeat });
-                return (ThreadClock.Nanoseconds - started) / (double)repeat;
+                program.TestRun(packet, s_output, new TestRunOptions { Repeat = Runs });
+                return (ThreadClock.Nanoseconds - started) / (double)Runs;
             }
             catch (BpfException e) when (e.ErrorNumber == Errno.Interrupted)
             {

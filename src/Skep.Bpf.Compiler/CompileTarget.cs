@@ -6,8 +6,16 @@ namespace Skep.Bpf.Compiler;
 /// <summary>What the compiler may assume of the kernel that will run the program.</summary>
 public sealed record CompileTarget
 {
-    /// <summary>Instruction set level (RFC 9669 conformance groups as clang numbers them): 3 has 32-bit jumps, 4 has sign extension, byte swap and long jumps.</summary>
-    public int IsaLevel { get; init; } = 3;
+    /// <summary>
+    /// Instruction set level, 1 to 4 (<see cref="Asm.InstructionSet"/>): no later instruction is used. What cannot be said in it, atomic operations below 3, is refused.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such level.</exception>
+    public int IsaLevel
+    {
+        get;
+        init => field = value is >= 1 and <= 4 ? value : throw new ArgumentOutOfRangeException(nameof(value), value, "the instruction set levels are 1 to 4");
+    }
+    = 3;
 
     /// <summary>
     /// Version of the kernel: it decides how loops are written, and which of two ways to the same end is taken. The oldest that Skep supports unless set;

@@ -17,6 +17,7 @@ internal static class Rule
     public const string TooLarge = "SKEP0011";
     public const string StalePointer = "SKEP0012";
     public const string WrongKind = "SKEP0013";
+    public const string InstructionSet = "SKEP0015";
     public const string Call = "SKEP0020";
     public const string TailCall = "SKEP0021";
     public const string OutOfRange = "SKEP0030";

@@ -20,6 +20,7 @@ internal static class RuleTable
         (Rule.StalePointer, "a packet pointer from before the packet moved", "read `Data` and `DataEnd` again"),
         (Rule.WrongKind, "a method of other kinds of programs", "what the message names, or a program of that kind"),
         (Rule.Reference, "a reference, record or iterator of the kernel that is dropped, copied, or not given back on every path", "the function that releases it, on every path; pass it by `ref`"),
+        (Rule.InstructionSet, "an atomic operation that the instruction set of the target lacks (below v3: all but additions whose result is not used)", "a value per CPU, or v3 (kernel 5.12)"),
         (Rule.Call, "a function that takes or returns what no register holds", "a struct by `ref`, a readonly field, or let it be inlined"),
         (Rule.TailCall, "work after a tail call, or a test of its verdict", "`return next.Call(...)`"),
         (Rule.OutOfRange, "an index, slice or span that may be out of range", "test it first, `(uint)i < (uint)span.Length`, or mask it"),

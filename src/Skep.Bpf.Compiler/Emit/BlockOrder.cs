@@ -64,7 +64,7 @@ internal sealed class BlockOrder
         foreach (var block in _function.Blocks)
         {
             if (block.Code.Count > 0 && block.Code[^1] is { Kind: MachineKind.Jump, Target: { } target } && target != block
-                && (block.Code.Count < 2 || Turnable(block.Code[^2]) is null or { Chance: < 0.5 }) && target.Code.Count <= ShortExit && target.Code[^1].Kind == MachineKind.Exit)
+                && (block.Code.Count < 2 || Turnable(_function, block.Code[^2]) is null or { Chance: < 0.5 }) && target.Code.Count <= ShortExit && target.Code[^1].Kind == MachineKind.Exit)
             {
                 block.Code.RemoveAt(block.Code.Count - 1);
                 block.Code.AddRange(target.Code);
@@ -180,14 +180,14 @@ internal sealed class BlockOrder
         return order;
     }
 
-    private static MachineBlock? Following(MachineBlock block, HashSet<MachineBlock> placed)
+    private MachineBlock? Following(MachineBlock block, HashSet<MachineBlock> placed)
     {
         if (block.Code[^1] is not { Kind: MachineKind.Jump, Target: { } jump })
         {
             return null;
         }
 
-        var branch = block.Code.Count > 1 ? Turnable(block.Code[^2]) : null;
+        var branch = block.Code.Count > 1 ? Turnable(_function, block.Code[^2]) : null;
         if (branch is null || placed.Contains(branch.Target!))
         {
             return placed.Contains(jump) ? null : jump;
@@ -202,19 +202,19 @@ internal sealed class BlockOrder
         return branch.Chance > threshold ? branch.Target : jump;
     }
 
-    private static MachineInstruction? Turnable(MachineInstruction instruction) =>
-        instruction.Kind == MachineKind.JumpIf && Inverse(instruction.Code) is not null ? instruction : null;
+    private static MachineInstruction? Turnable(MachineFunction function, MachineInstruction instruction) =>
+        instruction.Kind == MachineKind.JumpIf && Inverse(function, instruction.Code) is not null ? instruction : null;
 
     private static bool OnlyLeadsTo(MachineBlock block, MachineBlock target) => block.Code[^1].Target == target && block.Code.Count(static i => i.Target is not null) == 1;
 
     /// <summary>The jump that is taken when this one is not; null when there is none.</summary>
-    internal static byte? Inverse(byte code)
+    internal static byte? Inverse(MachineFunction function, byte code)
     {
-        var operation = (byte)(code & 0xf0);
-        byte? inverse = operation switch
+        byte? inverse = (byte)(code & 0xf0) switch
         {
             OpCodes.Jeq => OpCodes.Jne,
             OpCodes.Jne => OpCodes.Jeq,
+            OpCodes.Jgt or OpCodes.Jge or OpCodes.Jsgt or OpCodes.Jsge when function.IsaLevel < 2 => null,
             OpCodes.Jgt => OpCodes.Jle,
             OpCodes.Jle => OpCodes.Jgt,
             OpCodes.Jge => OpCodes.Jlt,

@@ -52,7 +52,7 @@ internal sealed class Emitter
     {
         var code = block.Code;
         if (code.Count > 1 && code[^1].Kind == MachineKind.Jump && code[^2] is { Kind: MachineKind.JumpIf } branch && branch.Target == next && code[^1].Target != next
-            && BlockOrder.Inverse(branch.Code) is { } inverse)
+            && BlockOrder.Inverse(_function, branch.Code) is { } inverse)
         {
             branch.Code = inverse;
             (branch.Target, code[^1].Target) = (code[^1].Target, branch.Target);

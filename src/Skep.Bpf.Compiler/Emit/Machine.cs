@@ -66,6 +66,9 @@ internal sealed class MachineInstruction(MachineKind kind)
 
     public bool IsMapValue { get; set; }
 
+    /// <summary>32-bit arithmetic whose result is the same, upper half included, when it is done with 64 bits.</summary>
+    public bool StaysInHalf { get; init; }
+
     /// <summary>The function that is called, or whose address is loaded.</summary>
     public Function? Function { get; set; }
 
@@ -200,6 +203,9 @@ internal sealed class MachineFunction
     public HashSet<Node> Vague { get; } = [];
 
     public int FrameSize { get; set; }
+
+    /// <summary>The instruction set level the code is for.</summary>
+    public int IsaLevel { get; init; }
 
     /// <summary>The function has a <c>may_goto</c>, for which the kernel keeps a count and a time in the frame.</summary>
     public bool MayLoop { get; set; }

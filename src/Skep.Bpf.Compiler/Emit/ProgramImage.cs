@@ -32,6 +32,7 @@ internal sealed class ProgramImage
         {
             var position = function.Position;
             var machine = Selection.Run(function, target);
+            OldInstructions.Run(machine);
             RegisterAllocator.Run(machine, position);
             ShortEdges.Run(machine);
             StackLayout.Run(machine, position);

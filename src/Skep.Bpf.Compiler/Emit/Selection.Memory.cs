@@ -1,4 +1,5 @@
 using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Emit;
@@ -33,6 +34,14 @@ internal sealed partial class Selection
         var used = _uses.ContainsKey(node);
         var size = SizeCode(node.Size);
         var code = (byte)(OpCodes.ClassStx | OpCodes.ModeAtomic | size);
+        if (_target.IsaLevel < 3 && (used || operation is not (OpCodes.AtomicAdd | OpCodes.AtomicFetch)))
+        {
+            throw new CompileException(
+                Rule.InstructionSet,
+                $"instruction set v{_target.IsaLevel} has no atomic operation but an addition whose result is not used; count with Interlocked.Add and leave its result, "
+                + "keep a value per CPU, or compile for v3 (kernel 5.12)", node.Position);
+        }
+
         if (operation == OpCodes.AtomicCmpXchg)
         {
             var replacement = Use(node.Operands[1]);

@@ -15,11 +15,12 @@ internal sealed partial class Selection
 {
     private readonly Function _function;
     private readonly CompileTarget _target;
-    private readonly MachineFunction _machine = new();
+    private readonly MachineFunction _machine;
     private readonly Dictionary<Node, int> _registers = [];
     private readonly Dictionary<Block, MachineBlock> _blocks = [];
     private readonly Dictionary<Node, int> _uses;
     private readonly HashSet<Node> _folded = [];
+    private readonly Ranges? _ranges;
     private MachineBlock _current = null!;
     private SourcePosition _position;
 
@@ -28,6 +29,8 @@ internal sealed partial class Selection
         _function = function;
         _target = target;
         _uses = function.CountUses();
+        _machine = new MachineFunction { IsaLevel = target.IsaLevel };
+        _ranges = target.IsaLevel < 3 ? new Ranges(function) : null;
     }
 
     public static MachineFunction Run(Function function, CompileTarget target) => new Selection(function, target).Run();
@@ -269,8 +272,16 @@ internal sealed partial class Selection
             Src = register,
             Offset = offset,
             Immediate = immediate,
+            StaysInHalf = StaysInHalf(node),
         });
     }
+
+    /// <summary>Asked only below level 3, where 32-bit arithmetic is made of 64-bit arithmetic: the verifier keeps the bounds of what need not be cut off.</summary>
+    private bool StaysInHalf(Node node) => _ranges is not null && node.Op is Op.Add or Op.Subtract && node.Type == IrType.I32
+        && IsNonNegative(node, node.Block!) && IsNonNegative(node.Operands[0], node.Block!)
+        && (IsNonNegative(node.Operands[1], node.Block!) || (node.Op == Op.Add && node.Operands[1].IsConstant));
+
+    private bool IsNonNegative(Node node, Block block) => _ranges!.Of(node, block).Low >= 0;
 
     private void Unary(Node node, byte code, long immediate)
     {
@@ -343,6 +354,11 @@ internal sealed partial class Selection
 
         // Addresses and unsigned 32-bit values compare in 64 bits: the verifier keeps better bounds, and the values are zero-extended.
         var truncated = IsFreeTruncation(a) || IsFreeTruncation(b);
+        if (_ranges is not null && condition.IsSigned() && a.Type == IrType.I32 && IsNonNegative(a, node.Block!) && IsNonNegative(b, node.Block!))
+        {
+            condition = condition.ToUnsigned();
+        }
+
         var narrow = a.Type == IrType.I32 && (truncated || condition.IsSigned() || (b.IsConstant && (uint)b.Immediate > int.MaxValue));
         (a, b) = (IsFreeTruncation(a) ? a.Operands[0] : a, IsFreeTruncation(b) ? b.Operands[0] : b);
         var (register, immediate) = Operand(b, narrow ? IrType.I32 : IrType.I64);

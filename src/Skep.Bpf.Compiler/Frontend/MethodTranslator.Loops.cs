@@ -22,13 +22,13 @@ internal sealed partial class MethodTranslator
         else if (way == LoopWay.Iterator)
         {
             var target = _translator.Target;
-            PushConstant(target.Kernel >= s_iterators && target.Kernel < s_mayGoto && target.KernelBtf?.Find("bpf_iter_num_new", BtfKind.Function) is not null ? 1 : 0);
+            PushConstant(target.Kernel >= s_iterators && !MayGoto(target) && target.KernelBtf?.Find("bpf_iter_num_new", BtfKind.Function) is not null ? 1 : 0);
         }
         else if (way == LoopWay.IteratorVariable)
         {
             Push(_builder.Function.NewAlloca(TypeLayout.SizeOf(typeof(NumberIterator)), nameof(NumberIterator)));
         }
-        else if (_translator.Target.Kernel < s_mayGoto)
+        else if (!MayGoto(_translator.Target))
         {
             PushConstant(1);
         }
@@ -37,6 +37,8 @@ internal sealed partial class MethodTranslator
             MayLoop();
         }
     }
+
+    private static bool MayGoto(CompileTarget target) => target.Kernel >= s_mayGoto && target.IsaLevel >= 3;
 
     private void MayLoop()
     {

@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Skep.Bpf.Compiler;
 using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Tests.Compiler;
@@ -71,6 +72,23 @@ public class RefusalTests
         Assert.Contains("HERE", File.ReadAllLines(e.Position.File)[e.Position.Line - 1], StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void An_atomic_operation_with_a_result_is_refused_below_level_3(int level)
+    {
+        var e = Assert.Throws<CompileException>(() => ProgramCompiler.Compile(new Exchange(), new CompileTarget { IsaLevel = level }));
+        Assert.Equal("SKEP0015", e.Id);
+        Assert.Contains("keep a value per CPU, or compile for v3 (kernel 5.12)", e.Message, StringComparison.Ordinal);
+        Assert.Contains("HERE", File.ReadAllLines(e.Position.File)[e.Position.Line - 1], StringComparison.Ordinal);
+        Assert.NotEmpty(ProgramCompiler.Compile(new Exchange(), new CompileTarget { IsaLevel = 3 }).Instructions);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(5)]
+    public void There_are_four_levels(int level) => Assert.Throws<ArgumentOutOfRangeException>(() => new CompileTarget { IsaLevel = level });
+
     [Fact]
     public void Every_rule_has_a_row_in_the_table_and_on_the_page()
     {
@@ -92,6 +110,13 @@ public class RefusalTests
         public sealed override XdpAction Run(ref XdpContext context) => Use(context.RxQueue, context.IngressInterface) ? XdpAction.Pass : XdpAction.Drop;
 
         protected abstract bool Use(uint a, uint b);
+    }
+
+    private sealed class Exchange : Refused
+    {
+        private readonly Global<uint> _last = new("last");
+
+        protected override bool Use(uint a, uint b) => Interlocked.Exchange(ref _last.Value, a) == b; // HERE
     }
 
     private sealed class NewObject : Refused

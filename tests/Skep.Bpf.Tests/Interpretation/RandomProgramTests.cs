@@ -1,4 +1,5 @@
 using Skep.Bpf.Compiler;
+using Skep.Bpf.Programs;
 using Skep.Bpf.Twin;
 using Skep.Bpf.Twin.Interpretation;
 using Skep.KernelTests.Compiler;
@@ -12,10 +13,14 @@ public class RandomProgramTests
     private const int PacketsEach = 12;
 
     [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
     [InlineData(3)]
     [InlineData(4)]
     public void Random_programs_do_as_bytecode_what_they_do_in_the_clr(int level)
     {
+        // Before level 3 there are no atomic operations with a result, which some of the programs use.
+        var refused = 0;
         foreach (var type in new ProgramGenerator(1000 + level).Generate(Programs))
         {
             using var clrTwin = new TwinEngine();
@@ -24,7 +29,17 @@ public class RandomProgramTests
             var compiled = (RandomProgram)Activator.CreateInstance(type)!;
             clrTwin.Bind(clr);
             twin.Bind(compiled);
-            var spec = ProgramCompiler.Compile(compiled, new CompileTarget { IsaLevel = level });
+            ProgramSpec spec;
+            try
+            {
+                spec = ProgramCompiler.Compile(compiled, new CompileTarget { IsaLevel = level });
+            }
+            catch (CompileException e) when (level < 3 && e.Id == "SKEP0015")
+            {
+                refused++;
+                continue;
+            }
+
             var interpreter = new BytecodeInterpreter(spec, twin);
             foreach (var packet in RandomPackets.Make(PacketsEach, ProgramGenerator.PacketSize, 7))
             {
@@ -39,5 +54,7 @@ public class RandomProgramTests
             Assert.Equal(clr.Shared.Value, compiled.Shared.Value);
             Assert.Equal(clr.Rows(), compiled.Rows());
         }
+
+        Assert.InRange(refused, 0, Programs / 2);
     }
 }
