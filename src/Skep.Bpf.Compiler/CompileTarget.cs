@@ -32,6 +32,9 @@ public sealed record CompileTarget
     /// <summary>IL instructions after which a program counts as too large, those of inlined and unrolled code counted each time.</summary>
     internal int MostInstructions { get; init; } = 1_000_000;
 
+    /// <summary>Is told how many IL instructions a program has been translated from, those of inlined and unrolled code counted each time.</summary>
+    internal Action<int>? Translated { get; init; }
+
     /// <summary>Gives other IL than a method's own, or null: for those who test what the compiler makes of damaged code.</summary>
     internal Func<MethodBase, byte[]?>? BodyOf { get; init; }
 }

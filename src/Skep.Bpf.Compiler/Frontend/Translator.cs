@@ -49,6 +49,7 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
         Program = program;
         var function = new Function(name);
         Translate(function, () => Inline(entry, [new Entry(Frozen.ToNode(program, program.GetType())), .. arguments(function.Context)]));
+        Target.Translated?.Invoke(_instructions);
         return function;
     }
 
