@@ -5,7 +5,7 @@ internal sealed class InterferenceGraph
 {
     private readonly MachineFunction _function;
     private readonly HashSet<int> _spillTemporaries;
-    private readonly HashSet<long> _edges = [];
+    private readonly EdgeSet _edges;
     private readonly List<int>[] _neighbors;
     private readonly int[] _degree;
     private readonly double[] _cost;
@@ -14,11 +14,11 @@ internal sealed class InterferenceGraph
     private readonly List<MachineInstruction>[] _moves;
     private readonly HashSet<MachineInstruction> _worklistMoves = [];
     private readonly HashSet<MachineInstruction> _activeMoves = [];
-    private readonly HashSet<int> _simplify = [];
-    private readonly HashSet<int> _freeze = [];
+    private readonly BitSet _simplify;
+    private readonly BitSet _freeze;
     private readonly HashSet<int> _spill = [];
-    private readonly HashSet<int> _coalesced = [];
-    private readonly HashSet<int> _onStack = [];
+    private readonly BitSet _coalesced;
+    private readonly BitSet _onStack;
     private readonly Stack<int> _stack = new();
     private readonly bool[] _exists;
     private int _colors;
@@ -28,6 +28,8 @@ internal sealed class InterferenceGraph
         _function = function;
         _spillTemporaries = spillTemporaries;
         var count = function.RegisterCount;
+        _edges = new EdgeSet(count);
+        (_simplify, _freeze, _coalesced, _onStack) = (new BitSet(count), new BitSet(count), new BitSet(count), new BitSet(count));
         _neighbors = new List<int>[count];
         _moves = new List<MachineInstruction>[count];
         _degree = new int[count];
@@ -54,25 +56,34 @@ internal sealed class InterferenceGraph
         {
             if (_exists[v])
             {
-                (_degree[v] >= colors ? _spill : IsMoveRelated(v) ? _freeze : _simplify).Add(v);
+                if (_degree[v] >= colors)
+                {
+                    _spill.Add(v);
+                }
+                else
+                {
+                    (IsMoveRelated(v) ? _freeze : _simplify).Add(v);
+                }
             }
         }
 
         while (true)
         {
-            if (_simplify.Count > 0)
+            // The smallest, so that the result does not depend on hashing.
+            if (_simplify.First() is >= 0 and var simple)
             {
-                Simplify(Take(_simplify));
+                _simplify.Remove(simple);
+                Simplify(simple);
             }
             else if (_worklistMoves.Count > 0)
             {
                 Coalesce();
             }
-            else if (_freeze.Count > 0)
+            else if (_freeze.First() is >= 0 and var frozen)
             {
-                var v = Take(_freeze);
-                _simplify.Add(v);
-                FreezeMoves(v);
+                _freeze.Remove(frozen);
+                _simplify.Add(frozen);
+                FreezeMoves(frozen);
             }
             else if (_spill.Count > 0)
             {
@@ -128,7 +139,7 @@ internal sealed class InterferenceGraph
                     _worklistMoves.Add(instruction);
                 }
 
-                definitions.ForEach(live.Add);
+                definitions.ForEach(d => live.Add(d));
                 foreach (var definition in definitions)
                 {
                     foreach (var other in live.Items())
@@ -166,7 +177,7 @@ internal sealed class InterferenceGraph
 
     private void AddEdge(int a, int b)
     {
-        if (a == b || !_edges.Add(Pair(a, b)))
+        if (a == b || !_edges.Add(a, b))
         {
             return;
         }
@@ -184,21 +195,22 @@ internal sealed class InterferenceGraph
         }
     }
 
-    private static long Pair(int a, int b) => a < b ? ((long)a << 32) | (uint)b : ((long)b << 32) | (uint)a;
+    private bool IsInGraph(int v) => !_onStack.Contains(v) && !_coalesced.Contains(v);
 
-    private static int Take(HashSet<int> set)
+    private bool IsLive(MachineInstruction move) => _activeMoves.Contains(move) || _worklistMoves.Contains(move);
+
+    private bool IsMoveRelated(int v)
     {
-        // The smallest, so that the result does not depend on hashing.
-        var v = set.Min();
-        set.Remove(v);
-        return v;
+        foreach (var move in _moves[v])
+        {
+            if (IsLive(move))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
-
-    private IEnumerable<int> Adjacent(int v) => _neighbors[v].Where(n => !_onStack.Contains(n) && !_coalesced.Contains(n));
-
-    private IEnumerable<MachineInstruction> NodeMoves(int v) => _moves[v].Where(m => _activeMoves.Contains(m) || _worklistMoves.Contains(m));
-
-    private bool IsMoveRelated(int v) => NodeMoves(v).Any();
 
     private void Simplify(int v)
     {
@@ -223,9 +235,12 @@ internal sealed class InterferenceGraph
         if (_degree[v]-- == _colors)
         {
             EnableMoves(v);
-            foreach (var neighbor in Adjacent(v).ToArray())
+            foreach (var neighbor in _neighbors[v])
             {
-                EnableMoves(neighbor);
+                if (IsInGraph(neighbor))
+                {
+                    EnableMoves(neighbor);
+                }
             }
 
             _spill.Remove(v);
@@ -255,12 +270,12 @@ internal sealed class InterferenceGraph
         {
             AddWork(u);
         }
-        else if (v < MachineFunction.FirstVirtual || _edges.Contains(Pair(u, v)))
+        else if (v < MachineFunction.FirstVirtual || _edges.Contains(u, v))
         {
             AddWork(u);
             AddWork(v);
         }
-        else if (u < MachineFunction.FirstVirtual ? Adjacent(v).All(t => IsSafe(t, u)) : IsConservative(u, v))
+        else if (u < MachineFunction.FirstVirtual ? _neighbors[v].TrueForAll(t => !IsInGraph(t) || IsSafe(t, u)) : IsConservative(u, v))
         {
             Combine(u, v);
             AddWork(u);
@@ -279,28 +294,35 @@ internal sealed class InterferenceGraph
         }
     }
 
-    private bool IsSafe(int t, int u) => t < MachineFunction.FirstVirtual || _degree[t] < _colors || _edges.Contains(Pair(t, u));
+    private bool IsSafe(int t, int u) => t < MachineFunction.FirstVirtual || _degree[t] < _colors || _edges.Contains(t, u);
 
-    private bool IsConservative(int u, int v)
+    private bool IsConservative(int u, int v) => CountSignificant(u, v, 0, false) is var ofFirst and >= 0 && CountSignificant(v, u, ofFirst, true) >= 0;
+
+    /// <summary>The neighbours of <paramref name="v"/> that stay hard to colour when it is one with <paramref name="other"/>, added to <paramref name="count"/>; -1 when too many.</summary>
+    private int CountSignificant(int v, int other, int count, bool withoutCommon)
     {
-        var significant = 0;
-        foreach (var neighbor in Adjacent(u).Union(Adjacent(v)))
+        foreach (var neighbor in _neighbors[v])
         {
-            var degree = _degree[neighbor];
-
-            // A common neighbour loses one edge.
-            if (neighbor >= MachineFunction.FirstVirtual && _edges.Contains(Pair(neighbor, u)) && _edges.Contains(Pair(neighbor, v)))
+            if (!IsInGraph(neighbor))
             {
-                degree--;
+                continue;
             }
 
-            if (degree >= _colors && ++significant >= _colors)
+            var isCommon = _edges.Contains(neighbor, other);
+            if (isCommon && withoutCommon)
             {
-                return false;
+                continue;
+            }
+
+            // A common neighbour loses one edge.
+            var degree = _degree[neighbor] - (isCommon && neighbor >= MachineFunction.FirstVirtual ? 1 : 0);
+            if (degree >= _colors && ++count >= _colors)
+            {
+                return -1;
             }
         }
 
-        return true;
+        return count;
     }
 
     private void Combine(int u, int v)
@@ -315,10 +337,13 @@ internal sealed class InterferenceGraph
         _moves[u].AddRange(_moves[v]);
         _cost[u] += _cost[v];
         EnableMoves(v);
-        foreach (var neighbor in Adjacent(v).ToArray())
+        foreach (var neighbor in _neighbors[v])
         {
-            AddEdge(neighbor, u);
-            DecrementDegree(neighbor);
+            if (IsInGraph(neighbor))
+            {
+                AddEdge(neighbor, u);
+                DecrementDegree(neighbor);
+            }
         }
 
         if (u >= MachineFunction.FirstVirtual && _degree[u] >= _colors && _freeze.Remove(u))
@@ -339,13 +364,18 @@ internal sealed class InterferenceGraph
 
     private void FreezeMoves(int u)
     {
-        foreach (var move in NodeMoves(u).ToArray())
+        foreach (var move in _moves[u])
         {
+            if (!IsLive(move))
+            {
+                continue;
+            }
+
             var (x, y) = (GetAlias(move.Dst), GetAlias(move.Src));
             var v = y == GetAlias(u) ? x : y;
             _activeMoves.Remove(move);
             _worklistMoves.Remove(move);
-            if (v >= MachineFunction.FirstVirtual && !NodeMoves(v).Any() && _degree[v] < _colors && _freeze.Remove(v))
+            if (v >= MachineFunction.FirstVirtual && !IsMoveRelated(v) && _degree[v] < _colors && _freeze.Remove(v))
             {
                 _simplify.Add(v);
             }
@@ -387,7 +417,7 @@ internal sealed class InterferenceGraph
             }
         }
 
-        foreach (var v in _coalesced)
+        foreach (var v in _coalesced.Items())
         {
             _color[v] = _color[GetAlias(v)];
         }

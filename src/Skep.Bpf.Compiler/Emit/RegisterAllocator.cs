@@ -1,4 +1,3 @@
-using System.Numerics;
 using Skep.Bpf.Asm;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
@@ -213,7 +212,7 @@ internal sealed class Liveness
                     use.Remove(d);
                 }
 
-                used.ForEach(use.Add);
+                used.ForEach(u => use.Add(u));
             }
 
             uses[block] = use;
@@ -242,57 +241,4 @@ internal sealed class Liveness
 
     /// <summary>Whether the value a register has at the start of the block is needed there or later.</summary>
     public bool IsLiveInto(MachineBlock block, int register) => _into[block].Contains(register);
-}
-
-/// <summary>A dense set of small integers.</summary>
-internal sealed class BitSet(int capacity)
-{
-    private readonly ulong[] _words = new ulong[(capacity + 63) / 64];
-
-    public BitSet(BitSet other)
-        : this(other._words.Length * 64) => other._words.CopyTo(_words, 0);
-
-    public void Add(int i) => _words[i >> 6] |= 1UL << i;
-
-    public void Remove(int i) => _words[i >> 6] &= ~(1UL << i);
-
-    public bool Contains(int i) => (_words[i >> 6] >> i & 1) != 0;
-
-    /// <summary>True when that added anything.</summary>
-    public bool UnionWith(BitSet other)
-    {
-        ulong added = 0;
-        for (var i = 0; i < _words.Length; i++)
-        {
-            added |= other._words[i] & ~_words[i];
-            _words[i] |= other._words[i];
-        }
-
-        return added != 0;
-    }
-
-    /// <summary>this = a or (b without c); true when that changed it.</summary>
-    public bool Assign(BitSet a, BitSet b, BitSet c)
-    {
-        var changed = false;
-        for (var i = 0; i < _words.Length; i++)
-        {
-            var word = a._words[i] | (b._words[i] & ~c._words[i]);
-            changed |= word != _words[i];
-            _words[i] = word;
-        }
-
-        return changed;
-    }
-
-    public IEnumerable<int> Items()
-    {
-        for (var i = 0; i < _words.Length; i++)
-        {
-            for (var word = _words[i]; word != 0; word &= word - 1)
-            {
-                yield return (i << 6) + BitOperations.TrailingZeroCount(word);
-            }
-        }
-    }
 }

@@ -10,17 +10,19 @@ internal static class IrVerifier
     {
         var blocks = new HashSet<Block>(function.Blocks);
         var dominators = new Dominators(function);
-        var position = new Dictionary<Node, int>();
+
+        // By the number of the value: who stands there, and as which of its block.
+        var count = function.Number();
+        var (standing, position) = (new Node[count], new int[count]);
         foreach (var block in function.Blocks)
         {
             for (var i = 0; i < block.Nodes.Count; i++)
             {
-                position[block.Nodes[i]] = i;
+                (standing[block.Nodes[i].Id], position[block.Nodes[i].Id]) = (block.Nodes[i], i);
                 if (block.Nodes[i].Block != block)
                 {
                     Fail($"{block.Nodes[i]} does not know its block {block}");
                 }
-
             }
         }
 
@@ -61,10 +63,10 @@ internal static class IrVerifier
                         continue;
                     }
 
-                    var ok = position.TryGetValue(operand, out var place)
+                    var ok = operand.Id < count && standing[operand.Id] == operand
                         && (node.Op == Op.Phi
                             ? dominators.Dominates(operand.Block!, node.Targets[o])
-                            : operand.Block == block ? place < i : dominators.Dominates(operand.Block!, block));
+                            : operand.Block == block ? position[operand.Id] < i : dominators.Dominates(operand.Block!, block));
                     if (!ok)
                     {
                         Fail($"{node} in {block} uses {operand} of {operand.Block}, which does not stand there or does not dominate it");

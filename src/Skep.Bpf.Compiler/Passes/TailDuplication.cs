@@ -16,12 +16,13 @@ internal sealed class TailDuplication : IPass
     public bool Run(Function function)
     {
         var changed = false;
+        var usedOutside = UsedOutside(function);
 
         // Later blocks first: a chain of calls that pass a result upwards is resolved from the outside in.
         for (var b = function.Blocks.Count - 1; b > 0; b--)
         {
             var block = function.Blocks[b];
-            if (!IsSmallTest(block) || UsedOutside(function, block))
+            if (!IsSmallTest(block) || usedOutside.Contains(block))
             {
                 continue;
             }
@@ -77,10 +78,25 @@ internal sealed class TailDuplication : IPass
         return loads > 0;
     }
 
-    private static bool UsedOutside(Function function, Block block)
+    /// <summary>Blocks with a value that another block uses. A copy uses no value of a block that the original did not use.</summary>
+    private static HashSet<Block> UsedOutside(Function function)
     {
-        var inside = new HashSet<Node>(block.Nodes);
-        return function.Blocks.Any(other => other != block && other.Nodes.Any(node => node.Operands.Any(inside.Contains)));
+        var used = new HashSet<Block>();
+        foreach (var block in function.Blocks)
+        {
+            foreach (var node in block.Nodes)
+            {
+                foreach (var operand in node.Operands)
+                {
+                    if (operand.Block is { } home && home != block)
+                    {
+                        used.Add(home);
+                    }
+                }
+            }
+        }
+
+        return used;
     }
 
     private static bool StoresTestedSlot(Block predecessor, Block block)
