@@ -279,27 +279,48 @@ INLINE void rewrite_source(const struct packet *p, const struct conn *c, u8 *end
 }
 
 // Fragments
+#define UNCHANGED 2
+INLINE struct fragment_key fragment_key_of(const struct packet *p)
+{
+    return (struct fragment_key){ p->source, p->destination, p->fragment_id, p->is_ipv6 ? 0 : p->protocol };
+}
+INLINE int is_for_service(const struct packet *p)
+{
+    struct service_key service = { p->destination, 0, 0 };
+    return map_lookup(&edge_services, &service) != 0;
+}
 INLINE void remember(const struct packet *p, const struct conn *c)
 {
     if (p->fragment != FIRST)
         return;
-    struct fragment_key key = { p->source, p->destination, p->fragment_id, p->protocol };
+    struct fragment_key key = fragment_key_of(p);
     struct fragment_route route = { c->address, c->address_delta, c->direction, 0 };
+    map_update(&edge_fragments, &key, &route, 0);
+}
+INLINE void remember_passed(const struct packet *p)
+{
+    if (p->fragment != FIRST || !is_for_service(p))
+        return;
+    struct fragment_key key = fragment_key_of(p);
+    struct fragment_route route = { .direction = UNCHANGED };
     map_update(&edge_fragments, &key, &route, 0);
 }
 INLINE int route_fragment(const struct packet *p, u8 *end)
 {
-    struct fragment_key key = { p->source, p->destination, p->fragment_id, p->protocol };
+    if (!p->is_ipv6 && p->protocol != TCP && p->protocol != UDP)
+        return PASSED;
+    struct fragment_key key = fragment_key_of(p);
     struct fragment_route *route = map_lookup(&edge_fragments, &key);
     if (route) {
         if (route->direction == 0)
             set_destination(p, &route->address, route->delta, end);
-        else
+        else if (route->direction == 1)
             set_source(p, &route->address, route->delta, end);
+        else
+            return PASSED;
         return FRAGMENT_FORWARDED;
     }
-    struct service_key service = { p->destination, 0, 0 };
-    return map_lookup(&edge_services, &service) ? STRAY_FRAGMENT : PASSED;
+    return p->protocol != ICMPV6 && is_for_service(p) ? STRAY_FRAGMENT : PASSED;
 }
 
 // ICMP errors
@@ -403,9 +424,8 @@ INLINE int enter_reply(const struct conn_key *key, const struct conn *reply)
     return status < 0 ? TABLE_FULL : FORWARDED;
 }
 
-INLINE int open_connection(const struct conn_key *key, const struct service *service, struct conn *forward)
+INLINE int try_open(const struct conn_key *key, const struct service *service, u32 slot, struct conn *forward)
 {
-    u32 slot = slot_of(key, service->ring_slots);
     u32 index = service->ring_start + slot / 4;
     u64 *row = map_lookup(&edge_ring, &index);
     if (!row)
@@ -430,12 +450,38 @@ INLINE int open_connection(const struct conn_key *key, const struct service *ser
     return map_update(&edge_conns, key, forward, 0) < 0 ? TABLE_FULL : FORWARDED;
 }
 
-INLINE void mark_end(struct conn *c, const struct conn_key *twin_key, u8 end)
+// Slots that are tried when a client's port is taken towards a backend.
+INLINE int open_connection(const struct conn_key *key, const struct service *service, struct conn *forward)
 {
-    c->end |= end;
-    struct conn *twin = map_lookup(&edge_conns, twin_key);
-    if (twin)
-        twin->end |= end;
+    u32 slot = slot_of(key, service->ring_slots);
+    for (int attempt = 0; attempt < 4; attempt++) {
+        int verdict = try_open(key, service, slot, forward);
+        if (verdict != PORT_COLLISION)
+            return verdict;
+        slot = slot + 1 < service->ring_slots ? slot + 1 : 0;
+    }
+    return PORT_COLLISION;
+}
+
+INLINE int is_in_use(const struct conn *forward)
+{
+    struct backend *backend = map_lookup(&edge_backends, &forward->backend);
+    return backend && backend->in_use != 0 && same(&backend->address, &forward->address) && backend->port == forward->port;
+}
+
+INLINE u8 end_of(u8 flags, u8 fin) { return flags & RST ? END_RESET : flags & FIN ? fin : 0; }
+
+// Once a second per direction, and at the end: both entries know how the connection ended, and one that was evicted comes back.
+INLINE void keep_twin(const struct conn *c, const struct conn_key *twin_key, const struct address *address, u16 port, u8 direction)
+{
+    struct conn *found = map_lookup(&edge_conns, twin_key);
+    if (found) {
+        if (same(&found->address, address) && found->port == port)
+            found->end |= c->end;
+        return;
+    }
+    struct conn twin = { *address, port, ~c->address_delta, ~c->full_delta, direction, c->end, c->backend, c->last_seen };
+    map_update(&edge_conns, twin_key, &twin, 1);
 }
 
 INLINE int balance(const struct packet *p, u8 *end, u32 ports, u8 flags, u32 length)
@@ -443,10 +489,12 @@ INLINE int balance(const struct packet *p, u8 *end, u32 ports, u8 flags, u32 len
     struct conn_key key = { p->source, p->destination, ports, p->protocol };
     struct conn *known = map_lookup(&edge_conns, &key);
     if (known && known->direction == 1) {
-        known->last_seen = edge_clock;
-        if (flags & (FIN | RST)) {
+        u32 now = edge_clock;
+        if (known->last_seen != now || (flags & (FIN | RST))) {
+            known->last_seen = now;
+            known->end |= end_of(flags, END_BACKEND);
             struct conn_key twin = { key.destination, known->address, (key.ports >> 16) | ((u32)known->port << 16), key.protocol };
-            mark_end(known, &twin, flags & RST ? END_RESET : END_BACKEND);
+            keep_twin(known, &twin, &key.source, key.ports, 0);
         }
         struct backend_counter *counter = map_lookup(&edge_be_count, &known->backend);
         if (counter) {
@@ -459,11 +507,13 @@ INLINE int balance(const struct packet *p, u8 *end, u32 ports, u8 flags, u32 len
     }
     if (over_rate(&p->source))
         return RATE_LIMITED;
-    if (known && (!is_closed(known) || (flags & (SYN | ACK)) != SYN)) {
-        known->last_seen = edge_clock;
-        if (flags & (FIN | RST)) {
+    if (known && ((flags & (SYN | ACK)) != SYN || (!is_closed(known) && is_in_use(known)))) {
+        u32 now = edge_clock;
+        if (known->last_seen != now || (flags & (FIN | RST))) {
+            known->last_seen = now;
+            known->end |= end_of(flags, END_CLIENT);
             struct conn_key twin = { known->address, key.source, known->port | (key.ports << 16), key.protocol };
-            mark_end(known, &twin, flags & RST ? END_RESET : END_CLIENT);
+            keep_twin(known, &twin, &key.destination, key.ports >> 16, 1);
         }
         struct backend_counter *counter = map_lookup(&edge_be_count, &known->backend);
         if (counter) {
@@ -476,8 +526,10 @@ INLINE int balance(const struct packet *p, u8 *end, u32 ports, u8 flags, u32 len
     }
     struct service_key service = { key.destination, key.ports >> 16, key.protocol };
     struct service *entry = map_lookup(&edge_services, &service);
-    if (!entry)
+    if (!entry) {
+        remember_passed(p);
         return PASSED;
+    }
     struct conn connection;
     int verdict = open_connection(&key, entry, &connection);
     if (verdict != FORWARDED)
