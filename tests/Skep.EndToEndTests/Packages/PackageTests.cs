@@ -23,8 +23,8 @@ public sealed class PackageTests(PackageTests.Workplace workplace) : IClassFixtu
     {
         await workplace.RunAsync(["new", "skep-probe", "-n", "probe", "-o", "watch"]);
         Assert.True(File.Exists(workplace.PathOf("watch/probe.cs")), "no probe.cs");
-        using var probe = workplace.Start(["run", "probe.cs", "3"], "watch");
-        await probe.SeesAsync("watching for 3 s", s_step);
+        using var probe = workplace.Start(["run", "probe.cs", "6"], "watch");
+        await probe.SeesAsync("watching for 6 s", s_step);
         using var witness = ChildProcess.Start("uname", []);
         await witness.EndsAsync(s_step);
 
@@ -58,7 +58,7 @@ public sealed class PackageTests(PackageTests.Workplace workplace) : IClassFixtu
 
         using var receiver = new UdpClient(new IPEndPoint(IPAddress.Loopback, 0));
         var port = ((IPEndPoint)receiver.Client.LocalEndPoint!).Port;
-        using var guard = workplace.Start(["exec", "Guard/Guard/bin/Debug/net10.0/Guard.dll", "lo", $"{port}", "2"]);
+        using var guard = workplace.Start(["exec", "Guard/Guard/bin/Debug/net10.0/Guard.dll", "lo", $"{port}", "4"]);
         await guard.SeesAsync("dropping UDP", s_step);
         for (var i = 0; i < 7; i++)
         {
