@@ -1,3 +1,4 @@
+using Skep.Balancing.Health;
 using Skep.Bpf.Programming;
 using Skep.Edge;
 using Skep.Engine;
@@ -10,7 +11,7 @@ namespace Skep.Agent;
 /// Brings a plan into the maps and programs of the edge. The maps are made when something is to be enforced for the first time:
 /// observing costs none of their memory. Not for concurrent use.
 /// </summary>
-internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimeProvider wall)
+internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimeProvider wall, HealthMonitor? monitor)
 {
     private static readonly TimeSpan s_sweep = TimeSpan.FromSeconds(10);
 
@@ -19,6 +20,9 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
     private long _ticked = clock.GetTimestamp();
     private long _swept = clock.GetTimestamp();
     private EdgeMaps? _maps;
+
+    /// <summary>Weights that follow the traffic.</summary>
+    public BackendControl Backends { get; } = new(clock, wall, monitor);
 
     /// <summary>Sizes of the tables.</summary>
     public static EdgeOptions Sizes { get; } = new();
@@ -43,7 +47,7 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
         var blocks = plan.Blocks.Values.Where(b => b.Until is null || b.Until > now).Select(b => new BlockRequest(b.Prefix, b.Until - now)).ToArray();
         List<string> problems =
         [
-            .. State!.Balancer.Apply(plan.Services).Select(p => p.Message),
+            .. State!.Balancer.Apply(Backends.Adopt(plan.Services, State.Balancer)).Select(p => p.Message),
             .. State.BlockList.Apply(blocks).Select(p => p.Message),
         ];
         Plan = plan;
@@ -137,6 +141,15 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
         {
             _swept = clock.GetTimestamp();
             State.Connections.Sweep();
+        }
+    }
+
+    /// <summary>Lets weights follow the traffic; to be called every quarter of a second.</summary>
+    public void Adapt()
+    {
+        if (State is not null && Backends.IsNeeded)
+        {
+            Backends.Step(State.Balancer, State.Connections);
         }
     }
 

@@ -96,6 +96,16 @@ internal sealed partial class Platform
         writer.Gauge("skep_backend_weight", "Weights of backends.");
         Each(b => b.Weight);
 
+        writer.Gauge("skep_backend_share", "Share of new connections that backends get, 0 to 1.");
+        Each(b => b.Share);
+        writer.Gauge("skep_backend_up", "1 when a backend takes new connections.");
+        Each(b => b.State == "up" ? 1 : 0);
+        writer.Counter("skep_backend_decisions_total", "Decisions about backends by kind.");
+        foreach (var kind in Enum.GetValues<Balancing.Adaptive.DecisionKind>())
+        {
+            writer.Sample(_edge.Backends.Decisions.Count(kind), ("kind", WordOf(kind)));
+        }
+
         writer.Gauge("skep_backend_active_connections", "Connections of backends that have not ended.");
         Each(b => b.Active);
         writer.Gauge("skep_backend_waiting_requests", "Measured requests that wait for an answer.");

@@ -1,6 +1,7 @@
 using System.Reflection;
 using Skep.Agent.Api;
 using Skep.Balancing;
+using Skep.Balancing.Adaptive;
 using Skep.Edge;
 using Skep.Engine;
 using Skep.Packets;
@@ -97,20 +98,40 @@ internal sealed partial class Platform
             [
                 .. from service in _edge.State?.Balancer.Services ?? []
                    from backend in service.Backends
-                   select BackendOf(service, backend, _edge.State!),
+                   select BackendOf(service, backend),
             ];
         }
     }
 
-    private static BackendView BackendOf(ServiceState service, BackendState backend, EdgeState edge)
+    /// <summary>Decisions about backends after one of that number, oldest first.</summary>
+    public IReadOnlyList<DecisionView> Decisions(long after) =>
+    [
+        .. _edge.Backends.Decisions.After(after).Select(d => new DecisionView(
+            d.Number, d.At, d.LoadBalancer, d.Service, EndpointText.Of(d.Decision.Address, d.Decision.Port), WordOf(d.Decision.Kind), d.Decision.Before, d.Decision.After, d.Decision.Reason)),
+    ];
+
+    private static string WordOf(DecisionKind kind) => string.Concat(kind.ToString().Select((c, i) => char.IsUpper(c) && i > 0 ? $"-{c}" : c.ToString())).ToLowerInvariant();
+
+    private BackendView BackendOf(ServiceState service, BackendState backend)
     {
+        var edge = _edge.State!;
         var traffic = edge.Balancer.TrafficOf(backend.Id);
         var reading = edge.Balancer.ReadingOf(backend.Id);
         return new BackendView(
             service.Model.Name, service.Model.Endpoint, backend.Model.Address.ToString(), backend.Model.Port, backend.Model.Weight,
             backend.Share, traffic.Packets, traffic.Bytes, traffic.Connections)
         {
-            Active = edge.Connections.ActiveOf(backend.Id, in reading),
+            State = backend.Model switch
+            {
+                { Drain: true } => "draining",
+                { Alive: false } => "dead",
+                { Weight: 0 } => "drained",
+                { RingWeight: 0 } => "ejected",
+                _ => "up",
+            },
+            Reason = backend.Model.AliveReason,
+            DrainEnds = _edge.Backends.DrainEnd(service.Model, backend.Model),
+            Active = edge.Connections.OpenOf(backend.Id),
             Waiting = Math.Max(0, reading.Waiting),
             HandshakeMicroseconds = reading.Handshakes > 0 ? reading.HandshakeSeconds * 1e6 / reading.Handshakes : null,
             ResponseMicroseconds = reading.Answers > 0 ? reading.ResponseSeconds * 1e6 / reading.Answers : null,

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Microsoft.Extensions.Logging;
 using Skep.Agent.Configuration;
 using Skep.Agent.Observing;
+using Skep.Balancing.Health;
 using Skep.Bpf.Programming;
 using Skep.Engine;
 using Skep.Resources;
@@ -15,6 +16,7 @@ namespace Skep.Agent;
 internal sealed partial class Platform : IDisposable
 {
     private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_adapt = TimeSpan.FromSeconds(Balancing.Adaptive.WeightLaw.Period);
 
     private readonly Lock _gate = new();
     private readonly AgentOptions _options;
@@ -26,6 +28,7 @@ internal sealed partial class Platform : IDisposable
     private readonly ResourceWatcher _watcher;
     private readonly HookReconciler _hooks;
     private readonly EdgeControl _edge;
+    private readonly HealthMonitor? _monitor;
     private readonly FlowControl _flows;
     private readonly DateTimeOffset _startedAt;
     private readonly List<string> _notices;
@@ -55,7 +58,9 @@ internal sealed partial class Platform : IDisposable
         _blocks = new BlockStore(options.Paths.Blocks, wall);
         _watcher = new ResourceWatcher(_store, [.. options.Resources.Append(options.Paths.Applied).Select(DirectoryOf)], wall);
         _hooks = new HookReconciler(opened.Datapath, wall, logger);
-        _edge = new EdgeControl(opened.Datapath, opened.Clock, wall);
+        // A recorded capture has no backends that could be asked.
+        _monitor = opened.Datapath is KernelDatapath ? new HealthMonitor(wall, new Random(Environment.ProcessId)) : null;
+        _edge = new EdgeControl(opened.Datapath, opened.Clock, wall, _monitor);
         _flows = new FlowControl(opened.Datapath, opened.Clock, wall, _edge.TranslationOf);
         Interfaces = opened.Interfaces;
     }
@@ -91,6 +96,8 @@ internal sealed partial class Platform : IDisposable
             IsReady = true;
         }
 
+        // A backend that died leaves the ring at once, not with the next step.
+        _monitor?.Changed += Adapt;
         _watcher.Start();
     }
 
@@ -100,7 +107,7 @@ internal sealed partial class Platform : IDisposable
         try
         {
             // The first that fails ends the agent: one that looks alive but keeps nothing as it should be is worse than one that is started again.
-            await await Task.WhenAny(TickAsync(cancellation), WatchAsync(cancellation), _flows.RunAsync(cancellation));
+            await await Task.WhenAny(TickAsync(cancellation), AdaptAsync(cancellation), WatchAsync(cancellation), _flows.RunAsync(cancellation));
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -112,6 +119,8 @@ internal sealed partial class Platform : IDisposable
     public void Dispose()
     {
         _watcher.Dispose();
+        _monitor?.Changed -= Adapt;
+        _monitor?.Dispose();
         lock (_gate)
         {
             if (_options.Detach)
@@ -133,6 +142,23 @@ internal sealed partial class Platform : IDisposable
             {
                 Guarded("housekeeping", Tick);
             }
+        }
+    }
+
+    private async Task AdaptAsync(CancellationToken cancellation)
+    {
+        using var timer = new PeriodicTimer(s_adapt, _wall);
+        while (await timer.WaitForNextTickAsync(cancellation))
+        {
+            Adapt();
+        }
+    }
+
+    private void Adapt()
+    {
+        lock (_gate)
+        {
+            Guarded("adapting weights", _edge.Adapt);
         }
     }
 

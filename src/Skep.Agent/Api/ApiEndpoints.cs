@@ -27,6 +27,7 @@ internal static class ApiEndpoints
         api.MapGet("/drops", (Platform platform) => TypedResults.Ok(platform.Drops()));
         api.MapGet("/services", (Platform platform) => TypedResults.Ok(platform.Services()));
         api.MapGet("/backends", (Platform platform) => TypedResults.Ok(platform.Backends()));
+        api.MapGet("/decisions", (Platform platform, long after = 0) => TypedResults.Ok(platform.Decisions(after)));
         api.MapGet("/blocks", (Platform platform) => TypedResults.Ok(platform.Blocks()));
         api.MapGet("/resources", (Platform platform) => TypedResults.Ok(platform.ResourcesStatus()));
         api.MapGet("/features", (Platform platform) => TypedResults.Ok(platform.Features()));

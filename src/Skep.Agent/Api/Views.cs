@@ -173,6 +173,15 @@ internal sealed record ServiceView(string LoadBalancer, string Address, int Port
 internal sealed record BackendView(
     string LoadBalancer, string Service, string Address, int Port, int Weight, double Share, ulong Packets, ulong Bytes, ulong Connections)
 {
+    /// <summary><c>up</c>, <c>dead</c> (by health checks), <c>ejected</c> (for failing), <c>draining</c>, <c>drained</c> (weight 0).</summary>
+    public string State { get; init; } = "up";
+
+    /// <summary>What health checks say; absent when nobody checks.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>When what remains of its connections is cut; absent when it is not drained or may take its time.</summary>
+    public DateTimeOffset? DrainEnds { get; init; }
+
     /// <summary>Connections that have not ended; counted anew every ten seconds.</summary>
     public long Active { get; init; }
 
@@ -197,6 +206,19 @@ internal sealed record BackendView(
     /// <summary>SYN that clients sent again.</summary>
     public ulong SynRepeats { get; init; }
 }
+
+/// <summary>A decision about a backend: <c>GET /api/v1/decisions</c>.</summary>
+/// <param name="Number">Counts decisions from 1: ask for those after it.</param>
+/// <param name="At">When.</param>
+/// <param name="LoadBalancer">Name of the load balancer.</param>
+/// <param name="Service">Virtual endpoint.</param>
+/// <param name="Backend">Address and port of the backend; of the service for what concerns all.</param>
+/// <param name="Kind">What: <c>less</c>, <c>more</c>, <c>ejected</c> and so on.</param>
+/// <param name="Before">Share of new connections before, 0 to 1.</param>
+/// <param name="After">Share afterwards.</param>
+/// <param name="Reason">Why.</param>
+internal sealed record DecisionView(
+    long Number, DateTimeOffset At, string LoadBalancer, string Service, string Backend, string Kind, double Before, double After, string Reason);
 
 /// <summary>A blocked source.</summary>
 internal sealed record BlockView(string Prefix, string Reason, DateTimeOffset? Until, string Origin, ulong Packets);

@@ -13,27 +13,40 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
     private readonly LruHashMap<ConnectionKey, Connection> _connections = maps.Connections;
     private readonly Global<uint> _clock = maps.Clock;
+    private readonly ArrayMap<long> _open = maps.Open;
     private readonly SignalStage? _signals = signals;
     private readonly bool _hasWideSlots = maps.Slots.IsWide;
 
     // Slots that are tried when a client's port is taken towards a backend: each misses as rarely as the backend holds few of the ring.
     private const int MaxAttempts = 4;
 
-    /// <summary>Slot of a connection: the same for every packet of it, on every host with the same ring.</summary>
-    internal static uint SlotOf(in ConnectionKey key, uint ringSize)
+    /// <summary>Hash of a connection: the same for every packet of it, on every host.</summary>
+    internal static ulong HashOf(in ConnectionKey key)
     {
-        // Multiply and fold: each input bit reaches the upper half, which a multiplication maps to the ring without division.
+        // Multiply and fold: each input bit reaches the upper half, which a multiplication maps to a ring without division.
         var hash = (key.Source.RawUpper ^ key.RawPorts) * 0x9E3779B97F4A7C15;
         hash = (hash ^ (hash >> 32) ^ key.Source.RawLower) * 0xC2B2AE3D27D4EB4F;
-        hash = (hash ^ (hash >> 29)) * 0x165667B19E3779F9;
-        return (uint)(((hash >> 32) * ringSize) >> 32);
+        return (hash ^ (hash >> 29)) * 0x165667B19E3779F9;
     }
+
+    /// <summary>Slot of a connection: the same on every host with the same ring.</summary>
+    internal static uint SlotOf(ulong hash, uint slots) => (uint)(((hash >> 32) * slots) >> 32);
+
+    /// <summary>Another slot, independent of the first.</summary>
+    internal static uint OtherSlotOf(ulong hash, uint slots) => (uint)(((ulong)(uint)(hash ^ (hash >> 32)) * slots) >> 32);
 
     /// <summary>Opens a connection. Gives <see cref="EdgeVerdict.Forwarded"/>, or why there is none.</summary>
     internal EdgeVerdict Open(in ConnectionKey key, in ServiceEntry service, TcpFlags flags, out Connection forward)
     {
         forward = default;
-        var slot = SlotOf(in key, service.RingSlots);
+        var hash = HashOf(in key);
+        var slot = SlotOf(hash, service.RingSlots);
+        if (_signals is not null && (service.Flags & ServiceFlags.TwoChoices) != 0)
+        {
+            var other = OtherSlotOf(hash, service.RingSlots);
+            slot = IsBusier(IdAt(in service, slot), IdAt(in service, other)) ? other : slot;
+        }
+
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
             var verdict = TryOpen(in key, in service, slot, flags, ref forward);
@@ -55,15 +68,36 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
         return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == forward.NewAddress && backend.Port == forward.NewPort;
     }
 
-    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint slot, TcpFlags flags, ref Connection forward)
+    // 0 when nobody has the slot.
+    private uint IdAt(in ServiceEntry service, uint slot)
     {
         ref var row = ref _ring.Find(service.RingStart + (_hasWideSlots ? slot >> 1 : slot >> 2));
         if (Unsafe.IsNullRef(ref row))
         {
-            return EdgeVerdict.NoBackend;
+            return 0;
         }
 
-        var id = _hasWideSlots ? (uint)(row >> (int)((slot & 1) << 5)) : (uint)(row >> (int)((slot & 3) << 4)) & 0xFFFF;
+        return _hasWideSlots ? (uint)(row >> (int)((slot & 1) << 5)) : (uint)(row >> (int)((slot & 3) << 4)) & 0xFFFF;
+    }
+
+    // Two random choices and the better of them (Mitzenmacher, 2001): nearly as even as the best of all, without asking all.
+    private bool IsBusier(uint first, uint second)
+    {
+        ref var one = ref _backends.Find(first);
+        ref var other = ref _backends.Find(second);
+        ref var atOne = ref _open.Find(first);
+        ref var atOther = ref _open.Find(second);
+        if (second == 0 || Unsafe.IsNullRef(ref one) || Unsafe.IsNullRef(ref other) || Unsafe.IsNullRef(ref atOne) || Unsafe.IsNullRef(ref atOther))
+        {
+            return false;
+        }
+
+        return one.Group == other.Group && other.InUse != 0 && atOther * one.Weight < atOne * other.Weight;
+    }
+
+    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint slot, TcpFlags flags, ref Connection forward)
+    {
+        var id = IdAt(in service, slot);
         if (id == 0)
         {
             return EdgeVerdict.NoBackend;

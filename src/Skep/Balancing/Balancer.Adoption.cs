@@ -30,7 +30,7 @@ public sealed partial class Balancer
             {
                 var ring = new RingPlace(entry.RingStart, (int)entry.RingSlots);
                 byId.Remove(entry.Id, out var members);
-                _served.Add(key, new Served { Id = entry.Id, Ring = ring, Members = [.. members ?? []] });
+                _served.Add(key, new Served { Id = entry.Id, Ring = ring, Flags = entry.Flags, Members = [.. members ?? []] });
                 _servicesOfAddress[key.Address] = _servicesOfAddress.GetValueOrDefault(key.Address) + 1;
                 _rings.Adopt(ring);
             }
@@ -44,12 +44,45 @@ public sealed partial class Balancer
         }
     }
 
+    /// <summary>Number of a backend in the maps; false when there is no such service or backend.</summary>
+    public bool TryGetId(ServiceKey key, IpAddress address, ushort port, out uint id)
+    {
+        id = 0;
+        foreach (var member in _served.TryGetValue(key, out var served) ? served.Members : [])
+        {
+            if (member.Port == port && member.Address == address)
+            {
+                id = member.Id;
+            }
+        }
+
+        return id != 0;
+    }
+
+    /// <summary>Shares that backends of a service have by its ring, whoever wrote it; empty when there is no such service.</summary>
+    public IReadOnlyDictionary<(IpAddress Address, ushort Port), double> SharesOf(ServiceKey key)
+    {
+        var shares = new Dictionary<(IpAddress, ushort), double>();
+        if (_served.TryGetValue(key, out var served))
+        {
+            var counts = _rings.CountsOf(served.Ring);
+            foreach (var member in served.Members)
+            {
+                shares[(member.Address, member.Port)] = counts.GetValueOrDefault(member.Id) / (double)served.Ring.Slots;
+            }
+        }
+
+        return shares;
+    }
+
     /// <summary>A service as the maps have it.</summary>
     internal sealed class Served
     {
         public required uint Id { get; init; }
 
         public RingPlace Ring { get; set; }
+
+        public ServiceFlags Flags { get; set; }
 
         public Member[] Members { get; set; } = [];
 

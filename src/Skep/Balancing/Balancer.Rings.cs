@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Skep.Packets;
 
 namespace Skep.Balancing;
 
@@ -6,9 +7,13 @@ namespace Skep.Balancing;
 public sealed partial class Balancer
 {
     // In place when the ring is large enough; else a larger one is filled first and then put in the place of the old one in one step.
-    private bool TryWriteRing(ServiceKey key, Served served, ReadOnlySpan<RingMember> members, Span<int> quotas, out int status)
+    private bool TryWriteRing(ServiceModel service, Served served, ReadOnlySpan<RingMember> members, Span<int> quotas, out int status)
     {
         status = 0;
+        var key = service.Key;
+        var flags = service is { Policy.Adaptive: not null, Protocol: IpProtocol.Tcp } ? ServiceFlags.TwoChoices : ServiceFlags.None;
+        var hadFlags = served.Flags;
+        served.Flags = flags;
         if (_rings.Sizes.For(members.Length) > served.Ring.Slots && TryTakeRows(members.Length, served, out var fresh))
         {
             _rings.Copy(served.Ring, fresh);
@@ -24,6 +29,11 @@ public sealed partial class Balancer
         if (served.Ring.Slots > 0)
         {
             _rings.Write(served.Ring, members, quotas);
+            if (flags != hadFlags)
+            {
+                _maps.Services.Set(in key, EntryOf(served, served.Ring));
+            }
+
             return true;
         }
 
@@ -75,8 +85,7 @@ public sealed partial class Balancer
         var status = isFirst ? _maps.Services.TrySet(in address, new ServiceEntry { Id = ServiceEntry.AddressOnly }) : 0;
         if (status == 0)
         {
-            var entry = new ServiceEntry { Id = served.Id, RingStart = fresh.Start, RingSlots = (uint)fresh.Slots };
-            status = _maps.Services.TrySet(in key, in entry);
+            status = _maps.Services.TrySet(in key, EntryOf(served, fresh));
             if (status < 0 && isFirst)
             {
                 _maps.Services.Remove(in address);
@@ -94,6 +103,9 @@ public sealed partial class Balancer
         served.Ring = fresh;
         return 0;
     }
+
+    private static ServiceEntry EntryOf(Served served, RingPlace ring) =>
+        new() { Id = served.Id, RingStart = ring.Start, RingSlots = (uint)ring.Slots, Flags = served.Flags };
 
     // By address and port, so that every host has them in the same order.
     private static RingMember[] MembersOf(IEnumerable<(uint Id, BackendModel Model)> backends)

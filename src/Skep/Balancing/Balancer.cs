@@ -163,9 +163,15 @@ public sealed partial class Balancer
             Report(BalancerProblemKind.NoBackend, $"{service.Endpoint} has no backend that takes connections ({members.Count} are drained or dead); new connections are refused.");
         }
 
+        foreach (var (member, model) in members)
+        {
+            ref var entry = ref _maps.Backends.Entries[(int)member.Id];
+            (entry.Weight, entry.Group) = ((uint)model.RingWeight, model.Canary ? 1u : 0u);
+        }
+
         var ringMembers = MembersOf(members.Select(m => (m.Member.Id, m.Model)));
         var quotas = new int[ringMembers.Length];
-        if (!TryWriteRing(key, served, ringMembers, quotas, out var status))
+        if (!TryWriteRing(service, served, ringMembers, quotas, out var status))
         {
             Report(
                 status == 0 ? BalancerProblemKind.TooManySlots : BalancerProblemKind.WriteFailed,
@@ -248,6 +254,7 @@ public sealed partial class Balancer
             if (_maps.Signals.MaxEntries > 1)
             {
                 _maps.Signals.SetAll(CollectionsMarshal.AsSpan(_fresh), new BackendSignals[_fresh.Count * _maps.Signals.Storage.ValuesPerEntry]);
+                _fresh.ForEach(id => _maps.Open.Entries[(int)id] = 0);
                 _fresh.ForEach(id => _maps.Histograms.Entries.Slice((int)id * BackendHistograms.PerBackend, BackendHistograms.PerBackend).Clear());
             }
 

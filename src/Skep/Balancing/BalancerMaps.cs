@@ -21,6 +21,7 @@ public sealed class BalancerMaps
         BackendCounters = new(maxBackends + 1, "edge_be_count");
         Signals = new(measure ? maxBackends + 1 : 1, "edge_signals");
         Histograms = new((measure ? maxBackends + 1 : 1) * BackendHistograms.PerBackend, "edge_histograms", MapFlags.Mmapable);
+        Open = new(measure ? maxBackends + 1 : 1, "edge_open", MapFlags.Mmapable);
         Connections = new(maxConnections * 2, "edge_conns");
         Fragments = new(4096, "edge_fragments");
         Clock = new("edge_clock");
@@ -56,6 +57,9 @@ public sealed class BalancerMaps
     /// <summary>Times of handshakes and responses, <see cref="BackendHistograms.PerBackend"/> counts for each backend id.</summary>
     public ArrayMap<ulong> Histograms { get; }
 
+    /// <summary>Open TCP connections per backend id; <see cref="ConnectionTable.Sweep"/> takes off those that vanished, and counts those of UDP.</summary>
+    public ArrayMap<long> Open { get; }
+
     /// <summary>Connections, each under two keys: as the client sends and as the backend answers.</summary>
     public LruHashMap<ConnectionKey, Connection> Connections { get; }
 
@@ -69,5 +73,5 @@ public sealed class BalancerMaps
     public Global<uint> Clock { get; }
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Connections, Fragments, Clock];
+    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Connections, Fragments, Clock];
 }

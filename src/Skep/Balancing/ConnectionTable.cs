@@ -7,7 +7,6 @@ namespace Skep.Balancing;
 public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeouts = null)
 {
     private readonly ConnectionTimeouts _timeouts = timeouts ?? new ConnectionTimeouts();
-    private readonly Dictionary<uint, (long Active, long Begun)> _active = [];
 
     /// <summary>Moves the clock that programs stamp connections with by <paramref name="seconds"/>; to be called about every second.</summary>
     public void Tick(uint seconds) => maps.Clock.Value += seconds;
@@ -54,35 +53,58 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
             connection.End, TimeSpan.FromSeconds(Idle(in connection, now)));
     }
 
-    /// <summary>
-    /// Connections of a backend that have not ended: counted by <see cref="Sweep"/>, carried on by what <paramref name="reading"/> says has begun and ended since.
-    /// </summary>
-    public long ActiveOf(uint backend, in BackendReading reading)
-    {
-        var counted = _active.GetValueOrDefault(backend);
-        return Math.Max(0, counted.Active + Balance(in reading) - counted.Begun);
-    }
+    /// <summary>Connections of a backend that have not ended; those of UDP, and those that vanished without an end, as of the last <see cref="Sweep"/>.</summary>
+    public long OpenOf(uint backend) => backend < maps.Open.MaxEntries ? Math.Max(0, maps.Open.Entries[(int)backend]) : 0;
 
-    private static long Balance(in BackendReading reading) => (long)(reading.Opened - reading.Closed);
+    /// <summary>Forgets all connections of a backend; returns how many were open. What clients send next goes to others, who reset what they do not know.</summary>
+    public int Cut(uint backend)
+    {
+        var keys = new List<ConnectionKey>();
+        var open = 0;
+        maps.Connections.ReadAll((key, connection) =>
+        {
+            if (connection.Backend == backend)
+            {
+                keys.Add(key);
+                open += connection.Direction == ConnectionDirection.Forward && !connection.IsClosed ? 1 : 0;
+            }
+        });
+        maps.Connections.RemoveAll(CollectionsMarshal.AsSpan(keys));
+        if (backend < maps.Open.MaxEntries)
+        {
+            Interlocked.Add(ref maps.Open.Entries[(int)backend], -open);
+        }
+
+        return open;
+    }
 
     /// <summary>Forgets connections whose both directions have been silent for longer than their state allows; returns how many.</summary>
     public int Sweep()
     {
         var now = maps.Clock.Value;
         var idle = new List<(ConnectionKey Key, Connection Value)>();
-        _active.Clear();
+        var before = maps.Open.Entries.ToArray();
+        var open = new long[before.Length];
         maps.Connections.ReadAll((key, connection) =>
         {
             if (IsOver(in key, in connection, now))
             {
                 idle.Add((key, connection));
             }
-            else if (connection.Direction == ConnectionDirection.Forward && !connection.IsClosed)
+            else if (connection.Direction == ConnectionDirection.Forward && !connection.IsClosed && connection.Backend < open.Length)
             {
-                CollectionsMarshal.GetValueRefOrAddDefault(_active, connection.Backend, out _).Active++;
+                open[connection.Backend]++;
             }
         });
-        RememberBegun();
+
+        // Programs go on counting meanwhile: what the counts were wrong by is added, not what they should be.
+        for (var id = 0; id < open.Length; id++)
+        {
+            if (open[id] != before[id])
+            {
+                Interlocked.Add(ref maps.Open.Entries[id], open[id] - before[id]);
+            }
+        }
 
         var removed = 0;
         foreach (var (key, connection) in idle)
@@ -100,20 +122,6 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         }
 
         return removed;
-    }
-
-    // For every backend, also those that hold none: connections may have been forgotten without an end.
-    private void RememberBegun()
-    {
-        var entries = maps.Backends.Entries;
-        var perCpu = new BackendSignals[maps.Signals.Storage.ValuesPerEntry];
-        for (var id = 1u; id < Math.Min(maps.Signals.MaxEntries, (uint)entries.Length); id++)
-        {
-            if (entries[(int)id].InUse != 0 && maps.Signals.TryGet(in id, perCpu.AsSpan()))
-            {
-                CollectionsMarshal.GetValueRefOrAddDefault(_active, id, out _).Begun = Balance(BackendReading.Of(perCpu));
-            }
-        }
     }
 
     private static ConnectionState State(in ConnectionKey key, in Connection forward, uint now) => new(

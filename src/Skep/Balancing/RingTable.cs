@@ -56,5 +56,21 @@ internal sealed class RingTable(BalancerMaps maps)
         ? _builder.Apply(RingSlots.Wide(Rows(ring), ring.Slots), members, quotas)
         : _builder.Apply(RingSlots.Narrow(Rows(ring), ring.Slots), members, quotas);
 
+    /// <summary>Slots by the id that has them.</summary>
+    public IReadOnlyDictionary<uint, int> CountsOf(RingPlace ring)
+    {
+        var ids = new uint[ring.Slots];
+        for (var i = 0; i < ids.Length; i++)
+        {
+            ids[i] = IdAt(ring, i);
+        }
+
+        return ids.CountBy(id => id).ToDictionary();
+    }
+
+    /// <summary>Who has a slot; 0 for nobody.</summary>
+    public uint IdAt(RingPlace ring, int slot) =>
+        maps.Slots.IsWide ? RingSlots.Wide(Rows(ring), ring.Slots)[slot] : RingSlots.Narrow(Rows(ring), ring.Slots)[slot];
+
     private Span<ulong> Rows(RingPlace ring) => maps.Ring.Entries.Slice((int)ring.Start, (int)maps.Slots.RowsOf(ring.Slots));
 }

@@ -15,7 +15,7 @@ public record struct ServiceKey
     public uint Protocol;
 }
 
-/// <summary>A service as the program sees it. Layout: id 4, first row of its ring 4, slots of its ring 4, zero 4.</summary>
+/// <summary>A service as the program sees it. Layout: id 4, first row of its ring 4, slots of its ring 4, flags 4.</summary>
 public struct ServiceEntry
 {
     /// <summary>Number of the service, below <see cref="BalancerMaps.MaxServices"/>; <see cref="AddressOnly"/> in entries without port.</summary>
@@ -27,14 +27,24 @@ public struct ServiceEntry
     /// <summary>Slots of the ring.</summary>
     public uint RingSlots;
 
-    /// <summary>Zero.</summary>
-    public uint Reserved;
+    /// <summary>How a backend is chosen.</summary>
+    public ServiceFlags Flags;
 
     /// <summary>Id of entries that only say that an address is a service's.</summary>
     public const uint AddressOnly = uint.MaxValue;
 }
 
-/// <summary>A backend as the program sees it. Layout: address 16, port in network order 2, in use 2, service 4.</summary>
+/// <summary>How a service chooses backends.</summary>
+[Flags]
+public enum ServiceFlags : uint
+{
+    /// <summary>By one slot of the ring.</summary>
+    None = 0,
+    /// <summary>Of the backends of two slots the one with fewer open connections for its weight.</summary>
+    TwoChoices = 1,
+}
+
+/// <summary>A backend as the program sees it. Layout: address 16, port in network order 2, in use 2, service 4, weight 4, group 4.</summary>
 public struct BackendEntry
 {
     /// <summary>Address.</summary>
@@ -48,6 +58,12 @@ public struct BackendEntry
 
     /// <summary>Id of the service.</summary>
     public uint Service;
+
+    /// <summary>Weight in the ring, in thousandths.</summary>
+    public uint Weight;
+
+    /// <summary>Backends of different groups are not compared, because each group has a share of its own: 1 for the canary.</summary>
+    public uint Group;
 }
 
 /// <summary>Traffic of a backend on one CPU. Layout: five times 8.</summary>

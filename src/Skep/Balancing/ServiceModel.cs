@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using Skep.Balancing.Adaptive;
+using Skep.Balancing.Health;
 using Skep.Packets;
 
 namespace Skep.Balancing;
@@ -11,6 +13,12 @@ namespace Skep.Balancing;
 /// <param name="Backends">Backends, of the same family as the address.</param>
 public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, IpProtocol Protocol, ImmutableArray<BackendModel> Backends)
 {
+    /// <summary>How weights follow the traffic.</summary>
+    public ServicePolicy Policy { get; init; } = ServicePolicy.Static;
+
+    /// <summary>How its backends are checked; null for not.</summary>
+    public HealthCheck? Health { get; init; }
+
     /// <summary>The key in the service map.</summary>
     public ServiceKey Key => new() { Address = Address, RawPort = NetworkUInt16.From(Port).Raw, Protocol = (uint)Protocol };
 
@@ -26,6 +34,18 @@ public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, I
 /// <param name="Alive">Whether health checks, if any, pass; a dead backend gets no new connections.</param>
 public sealed record BackendModel(IpAddress Address, ushort Port, int Weight = 1, bool Drain = false, bool Alive = true)
 {
+    /// <summary>Why it is alive or not, for people; null when nobody checked.</summary>
+    public string? AliveReason { get; init; }
+
+    /// <summary>Zone it stands in; null when none is declared.</summary>
+    public string? Zone { get; init; }
+
+    /// <summary>Whether it belongs to the canary, which gets a share of its own.</summary>
+    public bool Canary { get; init; }
+
+    /// <summary>How long a drain may take, from when it is seen; what remains then is cut. Null for as long as connections last.</summary>
+    public TimeSpan? DrainFor { get; init; }
+
     /// <summary>Weight that follows the traffic, in thousandths, 0 to 1,000,000; null leaves <see cref="Weight"/> as it is.</summary>
     public int? Adjusted { get; init; }
 

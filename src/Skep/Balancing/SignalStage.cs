@@ -13,6 +13,7 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
 {
     private readonly PerCpuArrayMap<BackendSignals> _signals = maps.Signals;
     private readonly ArrayMap<ulong> _histograms = maps.Histograms;
+    private readonly ArrayMap<long> _open = maps.Open;
 
     /// <summary>Time in ticks; wraps after 73 minutes.</summary>
     internal static uint Now() => (uint)(Helper.KtimeGetNs() >> 10);
@@ -65,10 +66,14 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
         if (protocol != IpProtocol.Tcp)
         {
             signals.Requests++;
+            return;
         }
-        else if ((flags & TcpFlags.Syn) != 0)
+
+        signals.Opened += (flags & TcpFlags.Syn) != 0 ? 1u : 0u;
+        ref var open = ref _open.Find(backend);
+        if (!Unsafe.IsNullRef(ref open))
         {
-            signals.Opened++;
+            Interlocked.Increment(ref open);
         }
     }
 
@@ -109,6 +114,12 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
         }
 
         signals.Closed++;
+        ref var open = ref _open.Find(backend);
+        if (!Unsafe.IsNullRef(ref open))
+        {
+            Interlocked.Decrement(ref open);
+        }
+
         if (byBackend)
         {
             // One that refuses is counted as that.

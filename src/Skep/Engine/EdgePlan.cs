@@ -127,6 +127,15 @@ public sealed record EdgePlan
             [
                 .. from backend in balancer.Backends
                    where backend.Address.AddressFamily == address.AddressFamily
-                   select new BackendModel(IpAddress.From(backend.Address), backend.Port ?? port.TargetPort, backend.Weight),
-            ]);
+                   select new BackendModel(IpAddress.From(backend.Address), backend.Port ?? port.TargetPort, backend.Weight, backend.Drain)
+                   {
+                       Zone = backend.Zone,
+                       Canary = backend.Canary,
+                       DrainFor = backend.DrainFor,
+                   },
+            ])
+        {
+            Policy = balancer.Policy,
+            Health = balancer.HealthCheck,
+        };
 }

@@ -1,5 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
+using Skep.Balancing.Adaptive;
+using Skep.Balancing.Health;
 
 namespace Skep.Resources;
 
@@ -17,6 +19,12 @@ public sealed record LoadBalancer : Resource
 
     /// <summary>Where connections go.</summary>
     public required ImmutableArray<Backend> Backends { get; init; }
+
+    /// <summary>How backends are checked; null for not.</summary>
+    public HealthCheck? HealthCheck { get; init; }
+
+    /// <summary>How weights follow traffic and health.</summary>
+    public ServicePolicy Policy { get; init; } = ServicePolicy.Static;
 }
 
 /// <summary>Transport protocol of a balanced port.</summary>
@@ -39,4 +47,17 @@ public readonly record struct LoadBalancerPort(ushort Port, TransportProtocol Pr
 /// <param name="Port">Its own port; null for the target port of the balancer.</param>
 /// <param name="Weight">Share of new connections, from 0 (drained: keeps its connections, gets no new ones) to 1000.</param>
 /// <param name="Source">Where it was declared.</param>
-public sealed record Backend(IPAddress Address, ushort? Port, int Weight, ResourceSource Source);
+public sealed record Backend(IPAddress Address, ushort? Port, int Weight, ResourceSource Source)
+{
+    /// <summary>Zone it stands in; null when none is declared.</summary>
+    public string? Zone { get; init; }
+
+    /// <summary>Whether it belongs to the canary.</summary>
+    public bool Canary { get; init; }
+
+    /// <summary>Whether it keeps its connections and gets no new ones.</summary>
+    public bool Drain { get; init; }
+
+    /// <summary>How long a drain may take; null for as long as connections last.</summary>
+    public TimeSpan? DrainFor { get; init; }
+}

@@ -1,4 +1,5 @@
 using Skep.Balancing;
+using Skep.Balancing.Adaptive;
 using Skep.Edge;
 using Skep.Packets;
 using Skep.Tests.Edge;
@@ -62,6 +63,49 @@ public sealed class BalancerStageTests
         var traffic = bed.State.Balancer.Services[0].Backends.Select(b => bed.State.Balancer.TrafficOf(b.Id).Connections).ToArray();
         Assert.Equal(4000ul, traffic[0] + traffic[1]);
         Assert.InRange((int)traffic[0], 900, 1100);
+    }
+
+    [Fact]
+    public void Of_two_backends_the_one_with_fewer_open_connections_for_its_weight_gets_the_next()
+    {
+        var policy = new ServicePolicy { Adaptive = new() };
+        BackendModel[] backends = [.. Enumerable.Range(1, 4).Select(i => EdgeBed.Backend($"10.1.0.{i}", 80, i == 4 ? 2 : 1))];
+        using var bed = new EdgeBed(EdgeBed.Small with { MaxConnections = 20000, RingSize = 4093 });
+        bed.State.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, backends) with { Policy = policy }]);
+        var homes = Enumerable.Range(1024, 2000).ToDictionary(p => (ushort)p, p => Home(bed, (ushort)p, TcpFlags.Syn));
+        long[] Open() => [.. bed.State.Balancer.Services[0].Backends.Select(b => bed.State.Connections.OpenOf(b.Id))];
+        // By chance alone they would scatter by twenty.
+        Assert.All(Open().Zip([400, 400, 400, 800]), p => Assert.InRange(p.First, p.Second - 8, p.Second + 8));
+
+        // All connections of one end: it catches up before the others get more than their part of what comes.
+        foreach (var (port, _) in homes.Where(h => h.Value == "10.1.0.1"))
+        {
+            bed.Run(Packet(Client, port, Vip, 80, IpProtocol.Tcp, TcpFlags.Rst));
+        }
+
+        Assert.Equal(0, Open()[0]);
+        var next = Enumerable.Range(10000, 400).CountBy(p => Home(bed, (ushort)p, TcpFlags.Syn)).ToDictionary();
+        // Both choices fall on others in (4/5)^2 of the cases.
+        Assert.InRange(next["10.1.0.1"], 110, 180);
+
+        bed.State.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, backends)]);
+        var single = Enumerable.Range(20000, 400).CountBy(p => Home(bed, (ushort)p, TcpFlags.Syn)).ToDictionary();
+        Assert.InRange(single["10.1.0.1"], 50, 110);
+    }
+
+    [Fact]
+    public void A_canary_is_not_compared_with_the_others()
+    {
+        using var bed = new EdgeBed(EdgeBed.Small with { MaxConnections = 20000, RingSize = 4093 });
+        bed.State.Balancer.Apply([EdgeBed.Service(
+            "a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 80, 99), EdgeBed.Backend("10.1.0.2", 80) with { Canary = true }) with { Policy = new() { Adaptive = new() } }]);
+        for (var port = 1024; port < 6024; port++)
+        {
+            Home(bed, (ushort)port, TcpFlags.Syn);
+            bed.Run(Packet("10.1.0.1", 80, Client, (ushort)port, IpProtocol.Tcp, TcpFlags.Rst));
+        }
+
+        Assert.InRange(bed.State.Balancer.TrafficOf(bed.State.Balancer.Services[0].Backends[1].Id).Connections, 35ul, 65ul);
     }
 
     [Fact]

@@ -81,7 +81,7 @@ public sealed class MaglevTests
                 Source = IpAddress.FromBytes([10, 0, (byte)(i % 8), (byte)(i % 200)]),
                 RawPorts = (uint)NetworkUInt16.From((ushort)(1024 + (i / 8))).Raw | 0x5000_0000u,
             };
-            hits[BackendChoice.SlotOf(in key, 251)]++;
+            hits[BackendChoice.SlotOf(BackendChoice.HashOf(in key), 251)]++;
         }
 
         // Mean 1000, deviation about 32.

@@ -174,7 +174,7 @@ public sealed class SignalStageTests : IDisposable
     [Fact]
     public void Open_connections_are_counted_anew_by_a_sweep_and_carried_on_from_there()
     {
-        long Active() => _bed.State.Connections.ActiveOf(Id(false, udp: false), Reading(false));
+        long Active() => _bed.State.Connections.OpenOf(Id(false, udp: false));
         Established();
         Assert.Equal(1, Active());
         // The kernel forgets entries of a full table without telling.
@@ -190,7 +190,7 @@ public sealed class SignalStageTests : IDisposable
         Assert.Equal(0, Active());
         Query(false);
         _bed.State.Connections.Sweep();
-        Assert.Equal(1, _bed.State.Connections.ActiveOf(Id(false, udp: true), Reading(false, udp: true)));
+        Assert.Equal(1, _bed.State.Connections.OpenOf(Id(false, udp: true)));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public sealed unsafe class EdgeLayoutTests
         Assert.Equal(20, sizeof(PrefixKey));
         Assert.Equal(24, sizeof(ServiceKey));
         Assert.Equal(16, sizeof(ServiceEntry));
-        Assert.Equal(24, sizeof(BackendEntry));
+        Assert.Equal(32, sizeof(BackendEntry));
         Assert.Equal(40, sizeof(BackendCounter));
         Assert.Equal(40, sizeof(ConnectionKey));
         Assert.Equal(40, sizeof(Connection));
@@ -31,6 +31,8 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(ServiceEntry), nameof(ServiceEntry.RingSlots), 8)]
     [InlineData(typeof(BackendEntry), nameof(BackendEntry.Port), 16)]
     [InlineData(typeof(BackendEntry), nameof(BackendEntry.Service), 20)]
+    [InlineData(typeof(BackendEntry), nameof(BackendEntry.Group), 28)]
+    [InlineData(typeof(ServiceEntry), nameof(ServiceEntry.Flags), 12)]
     [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.RawPorts), 32)]
     [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.Protocol), 36)]
     [InlineData(typeof(Connection), nameof(Connection.FullDelta), 20)]

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using Skep.Balancing.Adaptive;
+using Skep.Balancing.Health;
 using Skep.Resources;
 
 namespace Skep.Tests.Resources;
@@ -44,6 +46,25 @@ public class ResourceFileTests
         Assert.Equal(["203.0.113.7/32", "198.51.100.0/24", "2001:db8:bad::/48"], blocks.Select(e => e.Prefix.ToString()));
         Assert.Equal(new DateTimeOffset(2030, 1, 31, 18, 0, 0, TimeSpan.Zero), blocks[2].Until);
         Assert.Equal((1000u, 2000u), set.RateLimits.Select(r => (r.PacketsPerSecond, r.Burst)).Single());
+    }
+
+    [Fact]
+    public void The_examples_of_the_documentation_have_no_problems()
+    {
+        var text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Resources", "balancing-weights.md"));
+        var blocks = text.Split("```yaml\n").Skip(1).Select(b => b[..b.IndexOf("```", StringComparison.Ordinal)]).ToArray();
+        Assert.Equal(4, blocks.Length);
+        var loaded = ResourceLoader.Parse([.. blocks.Select((b, i) => new ResourceText($"example{i}.yaml", b))]);
+        Assert.Empty(loaded.Problems);
+        var balancers = loaded.Set!.LoadBalancers.ToDictionary(b => b.Name);
+        Assert.Equal((0.05, 0.3, 10d), (balancers["api"].Policy.Adaptive!.Floor, balancers["api"].Policy.Outliers!.ErrorShare, balancers["api"].Policy.Outliers!.LatencyFactor));
+        Assert.Equal(TimeSpan.FromSeconds(10), balancers["shop"].Policy.SlowStart);
+        Assert.Equal((HealthCheckType.Http, "/healthz", TimeSpan.FromSeconds(2)), (balancers["shop"].HealthCheck!.Type, balancers["shop"].HealthCheck!.Path, balancers["shop"].HealthCheck!.Interval));
+        Assert.Equal((WhenAllDead.All, 0.3), (balancers["names"].Policy.WhenAllDead, balancers["names"].Policy.PanicThreshold));
+        Assert.StartsWith("dig\n+tries=1", balancers["names"].HealthCheck!.Command, StringComparison.Ordinal);
+        Assert.Equal((0.05, "a"), (balancers["site"].Policy.CanaryShare, balancers["site"].Policy.PreferredZone));
+        Assert.Equal([("a", false, null), ("b", false, null), ("a", true, null), ("a", false, TimeSpan.FromMinutes(10))],
+            balancers["site"].Backends.Select(b => (b.Zone, b.Canary, b.DrainFor)));
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Skep.Balancing.Health;
 
 namespace Skep.Resources.Reading;
 
@@ -13,6 +14,7 @@ internal static class CrossChecks
         foreach (var balancer in resources.OfType<LoadBalancer>())
         {
             Backends(balancer, problems);
+            Following(balancer, problems);
         }
 
         BlockEntries([.. resources.OfType<BlockList>()], problems);
@@ -116,6 +118,37 @@ internal static class CrossChecks
                     balancer.Source, "no-live-backend", $"LoadBalancer '{balancer.Name}' has no {Family(family)} backend with a weight above 0",
                     "new connections to it are refused until one is added");
             }
+        }
+    }
+
+    // What follows traffic and health, as far as its parts have to agree.
+    private static void Following(LoadBalancer balancer, ProblemList problems)
+    {
+        if (balancer.HealthCheck is { } check)
+        {
+            if (check.Type == HealthCheckType.Exec != check.Command.Length > 0)
+            {
+                problems.Error(
+                    balancer.Source, "bad-check", $"the health check of '{balancer.Name}' {(check.Command.Length > 0 ? "has a command but is not of type exec" : "is of type exec and has no command")}",
+                    check.Command.Length > 0 ? "remove the command, or write type: exec" : "add command: [program, argument]");
+            }
+
+            if (check.StatusFrom > check.StatusTo)
+            {
+                problems.Error(balancer.Source, "bad-check", $"the health check of '{balancer.Name}' takes no status: {check.StatusFrom} is above {check.StatusTo}", "exchange statusFrom and statusTo");
+            }
+        }
+
+        if (balancer.Policy.CanaryShare is null != !balancer.Backends.Any(b => b.Canary))
+        {
+            problems.Error(
+                balancer.Source, "bad-canary", balancer.Policy.CanaryShare is null ? $"'{balancer.Name}' has a canary backend, but no share for it" : $"'{balancer.Name}' has a share for a canary, but no backend that is one",
+                balancer.Policy.CanaryShare is null ? "add canary: {percent: 5}" : "write canary: true at a backend");
+        }
+
+        if (balancer.Policy.PreferredZone is { } zone && balancer.Backends.All(b => b.Zone != zone))
+        {
+            problems.Warning(balancer.Source, "no-such-zone", $"no backend of '{balancer.Name}' stands in zone '{zone}'", "give backends their zone; until then all are alike");
         }
     }
 

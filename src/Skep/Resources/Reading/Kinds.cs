@@ -41,11 +41,18 @@ internal static class Kinds
         new Field("protocol", Scalars.Protocol, "TCP (default) or UDP."),
         new Field("targetPort", Scalars.Port, "Port of the backends; the same port unless given."));
 
+    private static readonly ObjectShape s_drain = new(
+        "A drain that ends.",
+        new Field("for", Scalars.TimeSpan, "How long it may take; what remains then is cut.", Required: true));
+
     private static readonly ObjectShape s_backend = new(
         "Where connections go.",
         new Field("address", Scalars.Address, "Address of the backend.", Required: true),
         new Field("port", Scalars.Port, "Its own port; the target port of the balancer unless given."),
-        new Field("weight", Scalars.Weight, "Share of new connections; 1 unless given, 0 drains."));
+        new Field("weight", Scalars.Weight, "Share of new connections; 1 unless given, 0 drains."),
+        new Field("zone", Scalars.ResourceName, "Zone it stands in, for preferZone."),
+        new Field("canary", Scalars.Flag, "It belongs to the canary, whose share 'canary' of the balancer says."),
+        new Field("drain", new EitherShape(Scalars.Flag, s_drain), "It keeps its connections and gets no new ones."));
 
     private static readonly ObjectShape s_blockEntry = new(
         "A blocked source.",
@@ -61,7 +68,15 @@ internal static class Kinds
             s_hook,
             new Field("addresses", new ListShape(Scalars.Address, 1, 64), "Virtual addresses.", Required: true),
             new Field("ports", new ListShape(s_port, 1, 64), "Ports that are served on every address.", Required: true),
-            new Field("backends", new ListShape(s_backend, 0, 1024), "Where connections go.", Required: true)), BuildLoadBalancer),
+            new Field("backends", new ListShape(s_backend, 0, 1024), "Where connections go.", Required: true),
+            new Field("healthCheck", BalancingShapes.HealthCheck, "Checks that say which backends live."),
+            new Field("adaptive", new EitherShape(Scalars.Flag, BalancingShapes.Adaptive), "Let weights follow latency and open connections."),
+            new Field("outlierDetection", new EitherShape(Scalars.Flag, BalancingShapes.Outliers), "Take backends out for a while whose connections fail."),
+            new Field("slowStart", Scalars.TimeSpan, "Time in which a new or returning backend grows to its full weight."),
+            new Field("canary", BalancingShapes.Canary, "Share of new connections that backends with 'canary: true' get together."),
+            new Field("preferZone", Scalars.ResourceName, "Zone whose backends get everything while enough of them are healthy."),
+            new Field("panicPercent", Scalars.Percent, "With a smaller part of the weight alive, dead backends are used like living ones; 0 unless given: never."),
+            new Field("whenAllDead", Scalars.WhenAllDead, "With no backend alive: refuse (default) new connections, or give them to all.")), BuildLoadBalancer),
         new("BlockList", new ObjectShape(
             "Sources whose packets are dropped.",
             s_interfaces,
@@ -86,6 +101,8 @@ internal static class Kinds
         Addresses = [.. spec.List<IPAddress>("addresses").Select(a => a.Value)],
         Ports = [.. spec.List<ObjectValue>("ports").Select(p => BuildPort(p.Value))],
         Backends = [.. spec.List<ObjectValue>("backends").Select(b => BuildBackend(b.Value))],
+        HealthCheck = spec.Has("healthCheck") ? BalancingShapes.BuildHealthCheck(spec.Get<ObjectValue>("healthCheck")) : null,
+        Policy = BalancingShapes.BuildPolicy(spec),
     };
 
     private static LoadBalancerPort BuildPort(ObjectValue port)
@@ -98,7 +115,13 @@ internal static class Kinds
         backend.Get<IPAddress>("address"),
         backend.Has("port") ? (ushort)backend.Get<uint>("port") : null,
         (int)backend.Get("weight", 1u),
-        backend.Source);
+        backend.Source)
+    {
+        Zone = backend.Get<string?>("zone", null),
+        Canary = backend.Get("canary", false),
+        Drain = BalancingShapes.IsOn(backend, "drain", out var drain),
+        DrainFor = drain?.Get<TimeSpan>("for"),
+    };
 
     private static BlockList BuildBlockList(ResourceHead head, ObjectValue spec) => new()
     {

@@ -38,6 +38,21 @@ internal static partial class Scalars
 
     public static readonly ScalarShape Weight = Whole("bad-weight", "a weight", 0, 1000);
 
+    public static readonly ScalarShape Percent = Whole("bad-percent", "a percentage", 0, 100);
+
+    public static readonly ScalarShape Times = Whole("bad-count", "a count", 1, 1000);
+
+    public static readonly ScalarShape Status = Whole("bad-status", "an HTTP status", 100, 599);
+
+    public static readonly ScalarShape Path = new(
+        "bad-path", "a path", "begin it with '/', as in /healthz; no spaces",
+        text => text.Length <= 1000 && text.StartsWith('/') && !text.Any(c => char.IsControl(c) || char.IsWhiteSpace(c)) ? text : null,
+        () => new JsonObject { ["type"] = "string", ["pattern"] = @"^/[^\s]*$", ["maxLength"] = 1000 });
+
+    public static readonly ScalarShape CheckType = Word("bad-check", "a kind of check", "tcp", "http", "https", "udp", "exec");
+
+    public static readonly ScalarShape WhenAllDead = Word("bad-choice", "a choice", "refuse", "all");
+
     public static readonly ScalarShape PacketsPerSecond = Whole("bad-rate", "a number of packets per second", 1, 100_000_000);
 
     public static readonly ScalarShape Burst = Whole("bad-burst", "a number of packets", 1, 100_000_000);
@@ -70,6 +85,11 @@ internal static partial class Scalars
     /// <summary>A value that can be nothing but <paramref name="value"/>.</summary>
     public static ScalarShape Constant(string id, string what, string value) => new(
         id, what, $"write {value}", text => text == value ? text : null, () => new JsonObject { ["const"] = value });
+
+    /// <summary>One of some words.</summary>
+    private static ScalarShape Word(string id, string what, params string[] words) => new(
+        id, what, $"write one of {string.Join(", ", words)}", text => words.Contains(text, StringComparer.Ordinal) ? text : null,
+        () => new JsonObject { ["type"] = "string", ["enum"] = new JsonArray([.. words.Select(w => (JsonNode)w)]) });
 
     /// <summary>Whether the kernel would take a name for an interface; JSON may bring null.</summary>
     public static bool IsInterfaceName(string? name) => name is not null and not "." and not ".." && InterfacePattern().IsMatch(name);

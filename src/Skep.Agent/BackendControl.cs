@@ -1,0 +1,151 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Net;
+using Skep.Balancing;
+using Skep.Balancing.Adaptive;
+using Skep.Balancing.Health;
+using Skep.Packets;
+
+namespace Skep.Agent;
+
+/// <summary>
+/// Keeps the weights of services what their traffic and the health of their backends make of what is declared. Not for concurrent use.
+/// </summary>
+/// <param name="clock">The clock programs read.</param>
+/// <param name="wall">The clock on the wall.</param>
+/// <param name="monitor">Checks backends; null where that makes no sense, as with a recorded capture.</param>
+internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, HealthMonitor? monitor)
+{
+    private const int Remembered = 2000;
+
+    private readonly long _start = clock.GetTimestamp();
+    private readonly Dictionary<ServiceKey, Entry> _services = [];
+
+    /// <summary>What was decided of late.</summary>
+    public DecisionLog Decisions { get; } = new(Remembered);
+
+    /// <summary>Whether any service has weights that can change.</summary>
+    public bool IsNeeded => _services.Count > 0;
+
+    /// <summary>Takes declared services over and gives them with the weights that are right now.</summary>
+    public IReadOnlyList<ServiceModel> Adopt(IReadOnlyList<ServiceModel> declared, Balancer balancer)
+    {
+        var keep = declared.Where(IsDynamic).Select(s => s.Key).ToHashSet();
+        foreach (var gone in _services.Keys.Where(k => !keep.Contains(k)).ToArray())
+        {
+            _services.Remove(gone);
+        }
+
+        monitor?.Watch(from service in declared where service.Health is not null from b in service.Backends where !b.Drain select (EndpointOf(b), service.Health!));
+        return [.. declared.Select(service => IsDynamic(service) ? Adopt(service, balancer) : service)];
+    }
+
+    /// <summary>Looks at all services and changes what is to be changed; to be called every quarter of a second.</summary>
+    public void Step(Balancer balancer, ConnectionTable connections)
+    {
+        foreach (var entry in _services.Values)
+        {
+            var before = entry.InForce;
+            var model = Step(entry, balancer);
+            if (!Same(before, model))
+            {
+                balancer.Update(model);
+            }
+
+            EndDrains(entry, balancer, connections);
+        }
+    }
+
+    /// <summary>When the drain of a backend ends; null when it does not, or is none.</summary>
+    public DateTimeOffset? DrainEnd(ServiceModel service, BackendModel backend) =>
+        backend is { Drain: true, DrainFor: { } length } && _services.TryGetValue(service.Key, out var entry) && entry.Drains.TryGetValue((backend.Address, backend.Port), out var drain)
+            ? wall.GetUtcNow() + (length - (Now - drain.Since))
+            : null;
+
+    private TimeSpan Now => clock.GetElapsedTime(_start);
+
+    private static bool IsDynamic(ServiceModel service) => service.Policy.IsDynamic || service.Health is not null || service.Backends.Any(b => b is { Drain: true, DrainFor: not null });
+
+    private static IPEndPoint EndpointOf(BackendModel backend) => new(backend.Address.ToIPAddress(), backend.Port);
+
+    private ServiceModel Adopt(ServiceModel service, Balancer balancer)
+    {
+        if (!_services.TryGetValue(service.Key, out var entry))
+        {
+            _services.Add(service.Key, entry = new Entry(service));
+            entry.Controller.Seed(service, balancer.SharesOf(service.Key));
+        }
+
+        entry.Declared = service;
+        return Step(entry, balancer);
+    }
+
+    private ServiceModel Step(Entry entry, Balancer balancer)
+    {
+        var key = entry.Declared.Key;
+        var (model, decisions) = entry.Controller.Step(
+            Now, WithHealth(entry.Declared),
+            b => balancer.TryGetId(key, b.Address, b.Port, out var id) ? balancer.ReadingOf(id) : default);
+        Note(model, decisions);
+        entry.InForce = model;
+        return model;
+    }
+
+    private void Note(ServiceModel model, ImmutableArray<WeightDecision> decisions)
+    {
+        foreach (var decision in decisions)
+        {
+            Decisions.Add(wall.GetUtcNow(), model, decision);
+        }
+    }
+
+    private ServiceModel WithHealth(ServiceModel declared) => monitor is null || declared.Health is not { } check ? declared : declared with
+    {
+        Backends =
+        [
+            .. declared.Backends.Select(b =>
+            {
+                var state = monitor.StateOf(EndpointOf(b), check);
+                return b with { Alive = state.IsAlive, AliveReason = state.Reason };
+            }),
+        ],
+    };
+
+    private void EndDrains(Entry entry, Balancer balancer, ConnectionTable connections)
+    {
+        foreach (var backend in entry.Declared.Backends)
+        {
+            var place = (backend.Address, backend.Port);
+            if (backend is not { Drain: true, DrainFor: { } length })
+            {
+                entry.Drains.Remove(place);
+            }
+            else if (!entry.Drains.TryGetValue(place, out var drain))
+            {
+                entry.Drains.Add(place, (Now, false));
+            }
+            else if (!drain.IsOver && Now - drain.Since >= length && balancer.TryGetId(entry.Declared.Key, backend.Address, backend.Port, out var id))
+            {
+                entry.Drains[place] = (drain.Since, true);
+                var cut = connections.Cut(id);
+                Note(entry.Declared, [new WeightDecision(backend.Address, backend.Port, DecisionKind.Cut, 0, 0, string.Create(
+                    CultureInfo.InvariantCulture, $"its drain of {Skep.Resources.Duration.Format(length)} is over; {cut} connections were left and are cut"))]);
+            }
+        }
+    }
+
+    private static bool Same(ServiceModel before, ServiceModel after) =>
+        before.Backends.Length == after.Backends.Length
+        && before.Backends.Zip(after.Backends).All(p => p.First.TakesConnections == p.Second.TakesConnections && p.First.RingWeight == p.Second.RingWeight);
+
+    private sealed class Entry(ServiceModel declared)
+    {
+        public ServiceModel Declared { get; set; } = declared;
+
+        public ServiceModel InForce { get; set; } = declared;
+
+        public ServiceController Controller { get; } = new();
+
+        public Dictionary<(IpAddress, ushort), (TimeSpan Since, bool IsOver)> Drains { get; } = [];
+    }
+}

@@ -1,0 +1,137 @@
+namespace Skep.Balancing.Adaptive;
+
+/// <summary>
+/// What the last seconds of a backend were like, from counters that only grow. Everything is a sum that fades with time: fast where much happens,
+/// over up to ten seconds where little does, so that an estimate always rests on some samples.
+/// </summary>
+internal sealed class BackendWatch
+{
+    private const double FastSeconds = 1;
+    private const double SlowSeconds = 10;
+    private const double RateSeconds = 2;
+    private const double LeastSeconds = 120;
+    private const double WantedSamples = 20;
+    private const double ErrorSeconds = 0.5;
+    private const double SilentSeconds = 0.5;
+    private const int SilentConnections = 3;
+
+    private BackendReading? _last;
+    private Times _handshakes;
+    private Times _responses;
+    private double _waitingSeconds;
+    private double _least = double.PositiveInfinity;
+    private double _waitingSeen;
+    private double _attempts;
+    private double _failures;
+    private double _silence;
+    private ulong _unheard;
+
+    /// <summary>Samples behind <see cref="Response"/>.</summary>
+    public double Responses => _responses.Count;
+
+    /// <summary>Samples behind <see cref="Handshake"/>.</summary>
+    public double Handshakes => _handshakes.Count;
+
+    /// <summary>Mean time of a handshake in seconds; NaN without samples.</summary>
+    public double Handshake => _handshakes.Mean;
+
+    /// <summary>
+    /// Time a request takes in seconds: what answered ones took, or what those that wait will take by Little's law when that is much more, because a
+    /// backend that stops answering shows in what waits before it shows in what is answered. NaN without samples.
+    /// </summary>
+    public double Response
+    {
+        get
+        {
+            // A few moments at which some wait say little: only what is left after twice their scatter counts.
+            var certain = _waitingSeconds * Math.Max(0, 1 - (2 / Math.Sqrt(Math.Max(1, _waitingSeen))));
+            var ahead = certain / Math.Max(1, _responses.Count);
+            return ahead > 1.5 * _responses.Mean || (_responses.Count == 0 && ahead > 0) ? ahead : _responses.Mean;
+        }
+    }
+
+    /// <summary>
+    /// How much of <see cref="Response"/> is not queueing, 0 to 1: the least it has been of late over what it is. Near 1 where there is room for more,
+    /// small near saturation, where times swing by themselves and more traffic would make them swing more.
+    /// </summary>
+    public double Headroom { get; private set; } = 1;
+
+    /// <summary>Failures of the last second or so: connections refused, requests on which the backend hung up.</summary>
+    public double Failures => _failures;
+
+    /// <summary>Share of connections that failed, 0 to 1.</summary>
+    public double FailureShare => _failures == 0 ? 0 : Math.Min(1, _failures / Math.Max(_attempts, _failures));
+
+    /// <summary>Whether nothing at all was heard for half a second although several clients asked.</summary>
+    public bool IsSilent => _silence >= SilentSeconds && _unheard >= SilentConnections;
+
+    /// <summary>Seconds since clients ask in vain.</summary>
+    public double Silence => _silence;
+
+    /// <summary>Connections begun in that time.</summary>
+    public ulong Unheard => _unheard;
+
+    /// <summary>Takes the counters as they are now, <paramref name="elapsed"/> seconds after those before.</summary>
+    public void Observe(in BackendReading now, double elapsed)
+    {
+        if (_last is not { } before || now.Opened < before.Opened || now.Requests < before.Requests)
+        {
+            // The first look, or the counters began anew.
+            _last = now;
+            return;
+        }
+
+        _last = now;
+        var answers = now.Answers - before.Answers;
+        var handshakes = now.Handshakes - before.Handshakes;
+        var keep = _responses.Add(answers, now.ResponseSeconds - before.ResponseSeconds, elapsed);
+        _waitingSeconds = (_waitingSeconds * keep) + (Math.Max(0, now.Waiting) * elapsed);
+        _waitingSeen = (_waitingSeen * keep) + Math.Max(0, now.Waiting);
+        _handshakes.Add(handshakes, now.HandshakeSeconds - before.HandshakeSeconds, elapsed);
+
+        if (Response is > 0 and var response)
+        {
+            _least = Math.Min(_least * Math.Exp(elapsed / LeastSeconds), response);
+            Headroom = _least / response;
+        }
+
+        var fade = Math.Exp(-elapsed / ErrorSeconds);
+        var failures = now.Refused - before.Refused + now.Unanswered - before.Unanswered;
+        _failures = (_failures * fade) + failures;
+        // What went well is an answer; a connection without a request, an answered SYN.
+        _attempts = (_attempts * fade) + (now.Requests > before.Requests ? answers : handshakes) + failures;
+
+        var heard = answers + handshakes + failures > 0;
+        _unheard = heard ? 0 : _unheard + (now.Opened - before.Opened) + (now.Requests - before.Requests);
+        _silence = heard || _unheard == 0 ? 0 : _silence + elapsed;
+    }
+
+    /// <summary>Forgets failures: the backend gets another chance.</summary>
+    public void Pardon() => (_failures, _attempts, _silence, _unheard) = (0, 0, 0, 0);
+
+    private struct Times
+    {
+        private double _sum;
+        private double _perSecond;
+
+        public double Count { get; private set; }
+
+        public readonly double Mean => Count > 0 ? _sum / Count : double.NaN;
+
+        public double Add(ulong count, double sum, double elapsed)
+        {
+            // As many seconds of memory as the wanted number of samples takes at the rate of late.
+            _perSecond += ((count / elapsed) - _perSecond) * (1 - Math.Exp(-elapsed / RateSeconds));
+            var memory = Math.Clamp(WantedSamples / Math.Max(1e-9, _perSecond), FastSeconds, SlowSeconds);
+            var keep = Math.Exp(-elapsed / memory);
+            Count = (Count * keep) + count;
+            _sum = (_sum * keep) + sum;
+            if (Count < 0.01)
+            {
+                (Count, _sum) = (0, 0);
+            }
+
+            return keep;
+        }
+    }
+}

@@ -1,0 +1,178 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Text;
+using Skep.Balancing.Adaptive;
+
+namespace Skep.Balancing.Health;
+
+/// <summary>Asks a backend once whether it lives.</summary>
+internal static class HealthProbe
+{
+    private const int MostAnswer = 64 * 1024;
+
+    /// <summary>One check of <paramref name="target"/>. What goes wrong is a result, not an exception.</summary>
+    /// <exception cref="OperationCanceledException">The token was cancelled, and not because of the check's own time limit.</exception>
+    public static async Task<ProbeResult> RunAsync(HealthCheck check, IPEndPoint target, TimeProvider time, CancellationToken cancellation)
+    {
+        using var limit = new CancellationTokenSource(check.Timeout, time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
+        var start = time.GetTimestamp();
+        string Took() => BackendFate.Shown(time.GetElapsedTime(start).TotalSeconds);
+        try
+        {
+            return check.Type switch
+            {
+                HealthCheckType.Tcp => await TcpAsync(check, target, Took, both.Token),
+                HealthCheckType.Http or HealthCheckType.Https => await HttpAsync(check, target, Took, both.Token),
+                HealthCheckType.Udp => await UdpAsync(check, target, Took, both.Token),
+                _ => await ExecAsync(check, target, Took, both.Token),
+            };
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return new(false, $"no answer in {BackendFate.Shown(check.Timeout.TotalSeconds)}");
+        }
+        catch (Exception e) when (e is SocketException or HttpRequestException or IOException or System.ComponentModel.Win32Exception or InvalidOperationException)
+        {
+            return new(false, Innermost(e));
+        }
+    }
+
+    private static async Task<ProbeResult> TcpAsync(HealthCheck check, IPEndPoint target, Func<string> took, CancellationToken cancellation)
+    {
+        using var socket = await ConnectAsync(check, target, cancellation);
+        return new(true, $"connected in {took()}");
+    }
+
+    private static async Task<Socket> ConnectAsync(HealthCheck check, IPEndPoint target, CancellationToken cancellation)
+    {
+        var socket = new Socket(target.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            Bind(socket, check, target);
+            await socket.ConnectAsync(target, cancellation);
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    // Only where it is of the backend's family: a service may have both.
+    private static void Bind(Socket socket, HealthCheck check, IPEndPoint target)
+    {
+        if (check.Source is { } source && source.AddressFamily == target.AddressFamily)
+        {
+            socket.Bind(new IPEndPoint(source, 0));
+        }
+    }
+
+    private static async Task<ProbeResult> HttpAsync(HealthCheck check, IPEndPoint target, Func<string> took, CancellationToken cancellation)
+    {
+        // A connection of its own each time: a check that reuses one does not see that no new ones are taken.
+        using var handler = new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            UseProxy = false,
+            UseCookies = false,
+            PooledConnectionLifetime = TimeSpan.Zero,
+            SslOptions = new SslClientAuthenticationOptions
+            {
+                // Whether it lives is asked, not whether its certificate is of today; a backend is known by its address.
+#pragma warning disable CA5359
+                RemoteCertificateValidationCallback = (_, _, _, _) => true,
+#pragma warning restore CA5359
+            },
+            ConnectCallback = async (_, token) => new NetworkStream(await ConnectAsync(check, target, token), ownsSocket: true),
+        };
+        using var client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"{(check.Type == HealthCheckType.Https ? "https" : "http")}://{target}{check.Path}");
+        request.Headers.Host = check.Host;
+        request.Headers.ConnectionClose = true;
+        request.Headers.UserAgent.ParseAdd("skep-health");
+        using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellation);
+        var status = (int)response.StatusCode;
+        if (status < check.StatusFrom || status > check.StatusTo)
+        {
+            return new(false, string.Create(CultureInfo.InvariantCulture, $"status {status}"));
+        }
+
+        if (check.Expect is { } expected)
+        {
+            var body = await ReadAsync(await response.Content.ReadAsStreamAsync(cancellation), cancellation);
+            if (!body.Contains(expected, StringComparison.Ordinal))
+            {
+                return new(false, string.Create(CultureInfo.InvariantCulture, $"status {status}, but the answer does not contain the expected text"));
+            }
+        }
+
+        return new(true, string.Create(CultureInfo.InvariantCulture, $"status {status} in {took()}"));
+    }
+
+    private static async Task<string> ReadAsync(Stream stream, CancellationToken cancellation)
+    {
+        var buffer = new byte[MostAnswer];
+        return Encoding.UTF8.GetString(buffer, 0, await stream.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellation));
+    }
+
+    private static async Task<ProbeResult> UdpAsync(HealthCheck check, IPEndPoint target, Func<string> took, CancellationToken cancellation)
+    {
+        using var socket = new Socket(target.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
+        Bind(socket, check, target);
+        // Connected, so that "port unreachable" comes back as an error and nobody else can answer.
+        await socket.ConnectAsync(target, cancellation);
+        await socket.SendAsync(Encoding.UTF8.GetBytes(check.Send), cancellation);
+        var buffer = new byte[MostAnswer];
+        var length = await socket.ReceiveAsync(buffer, cancellation);
+        return check.Expect is { } expected && !Encoding.UTF8.GetString(buffer, 0, length).Contains(expected, StringComparison.Ordinal)
+            ? new(false, "the answer does not contain the expected text")
+            : new(true, $"answered in {took()}");
+    }
+
+    private static async Task<ProbeResult> ExecAsync(HealthCheck check, IPEndPoint target, Func<string> took, CancellationToken cancellation)
+    {
+        var command = check.CommandFor(target);
+        var start = new ProcessStartInfo(command[0]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        foreach (var argument in command.Skip(1))
+        {
+            start.ArgumentList.Add(argument);
+        }
+
+        using var process = Process.Start(start) ?? throw new InvalidOperationException($"{command[0]} could not be started");
+        process.StandardInput.Close();
+        // Read, so that a command that says much does not wait for somebody to listen.
+        var output = ReadAsync(process.StandardOutput.BaseStream, cancellation);
+        var error = ReadAsync(process.StandardError.BaseStream, cancellation);
+        try
+        {
+            await process.WaitForExitAsync(cancellation);
+            if (process.ExitCode == 0)
+            {
+                return new(true, $"exit code 0 in {took()}");
+            }
+
+            var said = ((await error).Trim() is { Length: > 0 } text ? text : (await output).Trim()).ReplaceLineEndings(" ");
+            return new(false, string.Create(CultureInfo.InvariantCulture, $"exit code {process.ExitCode}{(said.Length > 0 ? ": " : "")}{said[..Math.Min(120, said.Length)]}"));
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+            throw;
+        }
+    }
+
+    private static string Innermost(Exception e)
+    {
+        while (e.InnerException is { } inner)
+        {
+            e = inner;
+        }
+
+        return e.Message.TrimEnd('.').ReplaceLineEndings(" ");
+    }
+}
