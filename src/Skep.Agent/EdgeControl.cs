@@ -1,4 +1,5 @@
 using Skep.Balancing.Health;
+using Skep.Balancing.Sockets;
 using Skep.Bpf.Programming;
 using Skep.Edge;
 using Skep.Engine;
@@ -20,6 +21,7 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
     private long _ticked = clock.GetTimestamp();
     private long _swept = clock.GetTimestamp();
     private EdgeMaps? _maps;
+    private SocketBalancer? _sockets;
 
     /// <summary>Weights that follow the traffic.</summary>
     public BackendControl Backends { get; } = new(clock, wall, monitor);
@@ -36,7 +38,7 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
     /// <summary>Puts a plan into the maps and prepares the programs; returns what could not be done.</summary>
     public IReadOnlyList<string> Apply(EdgePlan plan)
     {
-        if (State is null && plan.Interfaces.IsEmpty)
+        if (State is null && plan.Interfaces.IsEmpty && plan.Cgroup is null)
         {
             Plan = plan;
             return [];
@@ -49,6 +51,7 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
         [
             .. State!.Balancer.Apply(Backends.Adopt(plan.Services, State.Balancer)).Select(p => p.Message),
             .. State.BlockList.Apply(blocks).Select(p => p.Message),
+            .. Sockets(plan)?.Apply(plan.HostServices) ?? [],
         ];
         Plan = plan;
         foreach (var shape in _programs.Keys.Where(s => !plan.Interfaces.Values.Contains(s.Options)).ToArray())
@@ -80,6 +83,21 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
         }
 
         return (new Hook(kind, device.Name, device.Index), program);
+    }
+
+    /// <summary>The programs that balance sockets of this host, if it is asked for.</summary>
+    public void AddSocketHooks(Dictionary<Hook, BpfProgram> wanted)
+    {
+        if (Plan.Cgroup is null || _sockets is null)
+        {
+            return;
+        }
+
+        var directory = CgroupDirectory.Of(Plan.Cgroup);
+        foreach (var program in _sockets.Programs)
+        {
+            wanted.Add(new Hook(HookKind.Cgroup, $"{program.Section["cgroup/".Length..]}:{directory}"), program);
+        }
     }
 
     /// <summary>Where the edge of an interface runs, and why.</summary>
@@ -151,6 +169,18 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
         {
             Backends.Step(State.Balancer, State.Connections);
         }
+    }
+
+    private SocketBalancer? Sockets(EdgePlan plan)
+    {
+        if (_sockets is null && plan.Cgroup is not null)
+        {
+            var maps = new SocketMaps(Sizes.MaxServices);
+            datapath.Open(maps.All);
+            _sockets = new SocketBalancer(_maps!.Balancing, maps);
+        }
+
+        return _sockets;
     }
 
     private void Open()

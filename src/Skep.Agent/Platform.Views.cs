@@ -201,7 +201,7 @@ internal sealed partial class Platform
             notices.Add(Held);
         }
 
-        notices.AddRange(_hooks.Refusals.Where(r => r.Key.Kind == HookKind.RawTracepoint).Select(r => $"{r.Key}: {r.Value}"));
+        notices.AddRange(_hooks.Refusals.Where(r => r.Key.Kind is HookKind.RawTracepoint or HookKind.Cgroup).Select(r => $"{r.Key}: {r.Value}"));
         return notices;
     }
 

@@ -213,8 +213,9 @@ internal sealed partial class Platform : IDisposable
                 }
             }
 
+            _edge.AddSocketHooks(wanted);
             _flows.AddEvents(wanted);
-            _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind is HookKind.Xdp or HookKind.TcEdge);
+            _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind is HookKind.Xdp or HookKind.TcEdge or HookKind.Cgroup);
         }
         while (_edge.NoteRefusals(_hooks.Refusals, present));
     }

@@ -30,6 +30,7 @@ public abstract class KernelEnvironment
         {
             environment._tailCalls = 0;
             environment.Target = default;
+            environment.ReturnValue = 0;
         }
 
         return previous;
@@ -74,6 +75,9 @@ public abstract class KernelEnvironment
 
     /// <summary>Where the program that runs would have a packet sent, by the last redirect helper it called.</summary>
     public PacketTarget Target { get; internal set; }
+
+    /// <summary>The error with which the call fails that the program refuses; 0 when it did not say.</summary>
+    public int ReturnValue { get; internal set; }
 
     /// <summary>Answers <c>bpf_fib_lookup</c>; there are no routes unless the environment has some.</summary>
     /// <param name="route">The question, and afterwards the answer.</param>

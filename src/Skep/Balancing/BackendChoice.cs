@@ -9,13 +9,12 @@ namespace Skep.Balancing;
 /// <summary>Kernel half: gives a new connection a backend from the service's ring and enters it into the table under both keys.</summary>
 internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
 {
-    private readonly ArrayMap<ulong> _ring = maps.Ring;
+    private readonly RingReader _ring = new(maps);
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
     private readonly LruHashMap<ConnectionKey, Connection> _connections = maps.Connections;
     private readonly Global<uint> _clock = maps.Clock;
     private readonly ArrayMap<long> _open = maps.Open;
     private readonly SignalStage? _signals = signals;
-    private readonly bool _hasWideSlots = maps.Slots.IsWide;
 
     // Slots that are tried when a client's port is taken towards a backend: each misses as rarely as the backend holds few of the ring.
     private const int MaxAttempts = 4;
@@ -44,7 +43,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
         if (_signals is not null && (service.Flags & ServiceFlags.TwoChoices) != 0)
         {
             var other = OtherSlotOf(hash, service.RingSlots);
-            slot = IsBusier(IdAt(in service, slot), IdAt(in service, other)) ? other : slot;
+            slot = IsBusier(_ring.IdAt(in service, slot), _ring.IdAt(in service, other)) ? other : slot;
         }
 
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
@@ -68,18 +67,6 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
         return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == forward.NewAddress && backend.Port == forward.NewPort;
     }
 
-    // 0 when nobody has the slot.
-    private uint IdAt(in ServiceEntry service, uint slot)
-    {
-        ref var row = ref _ring.Find(service.RingStart + (_hasWideSlots ? slot >> 1 : slot >> 2));
-        if (Unsafe.IsNullRef(ref row))
-        {
-            return 0;
-        }
-
-        return _hasWideSlots ? (uint)(row >> (int)((slot & 1) << 5)) : (uint)(row >> (int)((slot & 3) << 4)) & 0xFFFF;
-    }
-
     // Two random choices and the better of them (Mitzenmacher, 2001): nearly as even as the best of all, without asking all.
     private bool IsBusier(uint first, uint second)
     {
@@ -97,7 +84,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
 
     private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint slot, TcpFlags flags, ref Connection forward)
     {
-        var id = IdAt(in service, slot);
+        var id = _ring.IdAt(in service, slot);
         if (id == 0)
         {
             return EdgeVerdict.NoBackend;

@@ -27,6 +27,12 @@ public sealed record EdgePlan
     /// <summary>Where packets are taken from an interface, when resources ask for a place.</summary>
     public ImmutableSortedDictionary<string, EdgeHook> Hooks { get; init; } = ImmutableSortedDictionary<string, EdgeHook>.Empty;
 
+    /// <summary>Control group whose sockets are balanced, from the root of the hierarchy; null for none.</summary>
+    public string? Cgroup { get; init; }
+
+    /// <summary>Those of <see cref="Services"/> that sockets of this host are balanced to.</summary>
+    public ImmutableArray<ServiceModel> HostServices { get; init; } = [];
+
     /// <summary>Virtual endpoints: one per address, port and protocol.</summary>
     public ImmutableArray<ServiceModel> Services { get; init; } = [];
 
@@ -44,8 +50,11 @@ public sealed record EdgePlan
         // An answer comes back by another interface than the request: all of them know all services.
         var balancing = set.LoadBalancers.SelectMany(b => b.Interfaces).ToHashSet(StringComparer.Ordinal);
         var limits = set.RateLimits.SelectMany(r => r.Interfaces.Select(i => (i, r))).ToDictionary(p => p.i, p => p.r, StringComparer.Ordinal);
+        var services = set.LoadBalancers.Select(b => (Balancer: b, Services: ServicesOf(b).ToImmutableArray())).ToArray();
         return new EdgePlan
         {
+            Cgroup = set.LoadBalancers.FirstOrDefault(b => b.FromThisHost)?.Cgroup,
+            HostServices = [.. services.Where(s => s.Balancer.FromThisHost).SelectMany(s => s.Services)],
             Interfaces = blocking.Union(balancing).Union(limits.Keys).ToImmutableSortedDictionary(
                 name => name,
                 name => new EdgeOptions
@@ -58,7 +67,7 @@ public sealed record EdgePlan
                 StringComparer.Ordinal),
             Hooks = set.All.Where(r => r.Hook != EdgeHook.Auto).SelectMany(r => r.Interfaces.Select(i => (i, r.Hook))).DistinctBy(p => p.i)
                 .ToImmutableSortedDictionary(p => p.i, p => p.Hook, StringComparer.Ordinal),
-            Services = [.. set.LoadBalancers.SelectMany(ServicesOf)],
+            Services = [.. services.SelectMany(s => s.Services)],
             Blocks = blocks,
         };
     }

@@ -13,12 +13,14 @@ public enum HookKind
     TcEgress,
     /// <summary>An event of the kernel.</summary>
     RawTracepoint,
+    /// <summary>A call on a socket in a control group.</summary>
+    Cgroup,
 }
 
 /// <summary>A place where one program of Skep runs. That of an interface is the same place when the interface is renamed: its number tells.</summary>
 /// <param name="Kind">Kind.</param>
-/// <param name="Target">Name of the interface or of the tracepoint.</param>
-/// <param name="InterfaceIndex">Number of the interface, which tells it from a later one of the same name; 0 for tracepoints.</param>
+/// <param name="Target">Name of the interface or of the tracepoint; for a control group the hook, a colon and the directory.</param>
+/// <param name="InterfaceIndex">Number of the interface, which tells it from a later one of the same name; 0 for tracepoints and control groups.</param>
 public readonly record struct Hook(HookKind Kind, string Target, int InterfaceIndex = 0)
 {
     /// <summary>The kind as people write it.</summary>
@@ -28,6 +30,7 @@ public readonly record struct Hook(HookKind Kind, string Target, int InterfaceIn
         HookKind.TcEdge => "tcx-edge",
         HookKind.TcIngress => "tcx-ingress",
         HookKind.TcEgress => "tcx-egress",
+        HookKind.Cgroup => "cgroup",
         _ => "tracepoint",
     };
 

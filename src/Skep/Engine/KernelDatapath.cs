@@ -241,6 +241,7 @@ public sealed class KernelDatapath : IDatapath
         // What comes in is seen before, what goes out after the programs of others changed it: both as on the wire. Our own edge comes first, as at XDP.
         HookKind.TcIngress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Ingress, BehindEdge(hook)),
         HookKind.TcEgress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Egress),
+        HookKind.Cgroup => CgroupLink.Attach(program, hook.Target[(hook.Target.IndexOf(':', StringComparison.Ordinal) + 1)..]),
         _ => RawTracepointLink.Attach(program),
     };
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Skep.Bpf.Links;
 using Skep.Bpf.Programs;
 
@@ -45,9 +46,13 @@ internal sealed class LinkPins(string directory)
         Directory.Delete(directory);
     }
 
-    private static string NameOf(Hook hook) => hook.Kind == HookKind.RawTracepoint
-        ? $"{hook.Word}_{PinName.For(hook.Target)}"
-        : string.Create(CultureInfo.InvariantCulture, $"{hook.Word}_{hook.InterfaceIndex}_{PinName.For(hook.Target)}");
+    private static string NameOf(Hook hook) => hook.Kind switch
+    {
+        HookKind.RawTracepoint => $"{hook.Word}_{PinName.For(hook.Target)}",
+        // A path has slashes and dots, which a pin may not have.
+        HookKind.Cgroup => $"{hook.Word}_{Convert.ToHexStringLower(Encoding.UTF8.GetBytes(hook.Target))}",
+        _ => string.Create(CultureInfo.InvariantCulture, $"{hook.Word}_{hook.InterfaceIndex}_{PinName.For(hook.Target)}"),
+    };
 
     private static Hook? HookOf(string file, IReadOnlyList<HostInterface> interfaces)
     {
@@ -63,6 +68,11 @@ internal sealed class LinkPins(string directory)
             if (kind == HookKind.RawTracepoint)
             {
                 return new Hook(kind, rest);
+            }
+
+            if (kind == HookKind.Cgroup)
+            {
+                return rest.Length % 2 == 0 && rest.All(char.IsAsciiHexDigitLower) ? new Hook(kind, Encoding.UTF8.GetString(Convert.FromHexString(rest))) : null;
             }
 
             // The number decides. A name that differs is the one the interface had, which resources may still call it; dots are lost.

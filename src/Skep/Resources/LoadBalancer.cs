@@ -17,6 +17,12 @@ public sealed record LoadBalancer : Resource
     /// <summary>Ports that are served on every address.</summary>
     public required ImmutableArray<LoadBalancerPort> Ports { get; init; }
 
+    /// <summary>Whether connections that processes of this host open are balanced too, at the socket.</summary>
+    public bool FromThisHost { get; init; }
+
+    /// <summary>Control group whose processes these are, from the root of the hierarchy; <c>/</c> for all of the host.</summary>
+    public string Cgroup { get; init; } = "/";
+
     /// <summary>Where connections go.</summary>
     public required ImmutableArray<Backend> Backends { get; init; }
 

@@ -55,6 +55,22 @@ public sealed class HookTests
         Assert.Equal("asked for", Assert.Single(platform.Status().Interfaces).WhyEdge);
     }
 
+    [Fact]
+    public void What_this_host_opens_is_balanced_without_any_interface()
+    {
+        using var bed = new AgentBed();
+        bed.Write(AgentBed.LoadBalancer().Replace("interfaces: [capture]", "fromThisHost: true", StringComparison.Ordinal));
+        using var datapath = new Journal();
+        using var platform = bed.Start(datapath, () => [new HostInterface(3, OpenedDatapath.CaptureInterface, false)]);
+        string[] hooks = ["connect4", "connect6", "sendmsg4", "sendmsg6", "recvmsg4", "recvmsg6", "getpeername4", "getpeername6"];
+        var directory = CgroupDirectory.Of("/");
+        Assert.Equal(hooks.Select(h => $"cgroup/{h}:{directory}"), datapath.Order.Where(o => o.StartsWith("cgroup/", StringComparison.Ordinal)));
+
+        bed.Write("# none");
+        platform.Reload();
+        Assert.DoesNotContain(datapath.Attached, a => a.Hook.Kind == HookKind.Cgroup);
+    }
+
     /// <summary>The twin, with a journal of what is attached and detached, that may refuse XDP.</summary>
     private sealed class Journal : IDatapath
     {

@@ -35,6 +35,18 @@ public class EdgePlanTests
         Assert.Equal([new("eth1", EdgeHook.Tc), new("eth2", EdgeHook.Tc)], plan.Hooks);
     }
 
+    [Fact]
+    public void Sockets_of_this_host_are_balanced_to_the_services_that_ask_for_it()
+    {
+        var plan = EdgePlan.For(
+            Parse(Doc("LoadBalancer", "a", "{fromThisHost: true, cgroup: /a, addresses: [192.0.2.1], ports: [{port: 80}], backends: [{address: 10.0.0.1}]}")
+                + Doc("LoadBalancer", "b", "{interfaces: [eth1], addresses: [192.0.2.2], ports: [{port: 80}], backends: [{address: 10.0.0.1}]}")),
+            [], []);
+        Assert.Equal(("/a", 2), (plan.Cgroup, plan.Services.Length));
+        Assert.Equal("192.0.2.1:80/tcp", Assert.Single(plan.HostServices).Endpoint);
+        Assert.Equal(["eth1"], plan.Interfaces.Keys);
+    }
+
     [Theory]
     [InlineData("", EdgeHook.Auto, HookKind.Xdp, "physical device")]
     [InlineData("bond", EdgeHook.Auto, HookKind.Xdp, "bond of physical devices")]

@@ -42,6 +42,7 @@ public class ResourceFileTests
         Assert.Equal([new(80, TransportProtocol.TCP, 8080), new(53, TransportProtocol.UDP, 53)], web.Ports);
         Assert.Equal([(3, null), (1, (ushort?)9090), (1, null)], web.Backends.Select(b => (b.Weight, b.Port)));
         Assert.Equal("edge", web.Labels["team"]);
+        Assert.Equal((true, "/user.slice", EdgeHook.Auto), (web.FromThisHost, web.Cgroup, web.Hook));
         var blocks = Assert.Single(set.BlockLists).Entries;
         Assert.Equal(["203.0.113.7/32", "198.51.100.0/24", "2001:db8:bad::/48"], blocks.Select(e => e.Prefix.ToString()));
         Assert.Equal(new DateTimeOffset(2030, 1, 31, 18, 0, 0, TimeSpan.Zero), blocks[2].Until);

@@ -65,6 +65,18 @@ public unsafe struct CgroupSockAddrContext
     [KernelHelper(122, Since = "5.7")]
     public readonly ulong GetNetnsCookie() => 0;
 
+    /// <summary>
+    /// Says with which error the call fails when the program refuses it, in place of EPERM (<c>bpf_set_retval</c>, kernel 5.18; not for recvmsg and names).
+    /// </summary>
+    /// <param name="value">A negative errno.</param>
+    /// <returns>0.</returns>
+    [KernelHelper(187, Since = "5.18")]
+    public static int SetReturnValue(int value)
+    {
+        KernelEnvironment.Current.ReturnValue = value;
+        return 0;
+    }
+
     /// <summary>Sets an option of the socket (<c>bpf_setsockopt</c>; sock_addr hooks kernel 5.8).</summary>
     /// <param name="level">Level, for example 6 for TCP.</param>
     /// <param name="option">Number of the option.</param>

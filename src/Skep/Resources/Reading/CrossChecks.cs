@@ -17,6 +17,7 @@ internal static class CrossChecks
             Following(balancer, problems);
         }
 
+        Hosts([.. resources.OfType<LoadBalancer>()], problems);
         BlockEntries([.. resources.OfType<BlockList>()], problems);
         BlockInterfaces([.. resources.OfType<BlockList>()], problems);
         RateLimits([.. resources.OfType<RateLimit>()], problems);
@@ -149,6 +150,25 @@ internal static class CrossChecks
         if (balancer.Policy.PreferredZone is { } zone && balancer.Backends.All(b => b.Zone != zone))
         {
             problems.Warning(balancer.Source, "no-such-zone", $"no backend of '{balancer.Name}' stands in zone '{zone}'", "give backends their zone; until then all are alike");
+        }
+    }
+
+    // One program at each hook serves all balancers of its control group.
+    private static void Hosts(IReadOnlyList<LoadBalancer> balancers, ProblemList problems)
+    {
+        var forHost = balancers.Where(b => b.FromThisHost).ToArray();
+        foreach (var balancer in forHost.Where(b => b.Cgroup != forHost[0].Cgroup))
+        {
+            problems.Error(
+                balancer.Source, "different-cgroups",
+                $"LoadBalancer '{balancer.Name}' serves control group {balancer.Cgroup}, but the one at {Place(forHost[0].Source)} {forHost[0].Cgroup}",
+                "all that serve this host's processes share one control group: give them the same one");
+        }
+
+        foreach (var balancer in balancers.Where(b => b.Interfaces.IsEmpty && !b.FromThisHost))
+        {
+            problems.Error(
+                balancer.Source, "nowhere", $"LoadBalancer '{balancer.Name}' serves nobody", "name the interfaces that clients come by, or set fromThisHost: true");
         }
     }
 

@@ -64,8 +64,10 @@ internal static class Kinds
     [
         new("LoadBalancer", new ObjectShape(
             "Virtual addresses and ports, balanced over weighted backends.",
-            s_interfaces,
+            s_interfaces with { Required = false, Description = "Interfaces on which it is enforced; may be left out with fromThisHost." },
             s_hook,
+            new Field("fromThisHost", Scalars.Flag, "Also balance what processes of this host open, at the socket: no packet of it is touched."),
+            new Field("cgroup", Scalars.Cgroup, "Control group of these processes, from the root of the hierarchy; all of them unless given."),
             new Field("addresses", new ListShape(Scalars.Address, 1, 64), "Virtual addresses.", Required: true),
             new Field("ports", new ListShape(s_port, 1, 64), "Ports that are served on every address.", Required: true),
             new Field("backends", new ListShape(s_backend, 0, 1024), "Where connections go.", Required: true),
@@ -98,6 +100,8 @@ internal static class Kinds
         Source = head.Source,
         Interfaces = head.Interfaces,
         Hook = head.Hook,
+        FromThisHost = spec.Get("fromThisHost", false),
+        Cgroup = spec.Get("cgroup", "/"),
         Addresses = [.. spec.List<IPAddress>("addresses").Select(a => a.Value)],
         Ports = [.. spec.List<ObjectValue>("ports").Select(p => BuildPort(p.Value))],
         Backends = [.. spec.List<ObjectValue>("backends").Select(b => BuildBackend(b.Value))],

@@ -82,6 +82,11 @@ internal static partial class Scalars
         text => text switch { "auto" => EdgeHook.Auto, "xdp" => EdgeHook.Xdp, "tc" => EdgeHook.Tc, _ => null },
         () => new JsonObject { ["type"] = "string", ["enum"] = new JsonArray("auto", "xdp", "tc") });
 
+    public static readonly ScalarShape Cgroup = new(
+        "bad-cgroup", "a control group", "its path from the root of the hierarchy, for example /system.slice/nginx.service, at most 100 characters",
+        text => text.Length <= 100 && CgroupPattern().IsMatch(text) && !text.Split('/').Any(part => part is "." or "..") ? text : null,
+        () => new JsonObject { ["type"] = "string", ["pattern"] = "^/([A-Za-z0-9@_.:\\\\-]+(/[A-Za-z0-9@_.:\\\\-]+)*)?$", ["maxLength"] = 100 });
+
     /// <summary>A value that can be nothing but <paramref name="value"/>.</summary>
     public static ScalarShape Constant(string id, string what, string value) => new(
         id, what, $"write {value}", text => text == value ? text : null, () => new JsonObject { ["const"] = value });
@@ -160,6 +165,9 @@ internal static partial class Scalars
 
     [GeneratedRegex(@"^[^\s/:*?%\p{C}]{1,15}\z")]
     private static partial Regex InterfacePattern();
+
+    [GeneratedRegex(@"^/([A-Za-z0-9@_.:\\-]+(/[A-Za-z0-9@_.:\\-]+)*)?\z")]
+    private static partial Regex CgroupPattern();
 
     [GeneratedRegex(@"^[0-9a-fA-F:.]+\z")]
     private static partial Regex AddressPattern();
