@@ -78,7 +78,8 @@ public unsafe class CallbackTests
     [KernelFact]
     public void A_range_without_a_bound_the_verifier_knows_is_walked_once()
     {
-        Differential.Check(() => new Ranges(), RandomPackets.Make(30, 96), target: New);
+        // may_goto is not used below v3, and without it the verifier walks every round.
+        Differential.Check(() => new Ranges(), RandomPackets.Make(30, 96), target: New, leastLevel: 3);
         using var loaded = ProgramLoader.Load(ProgramCompiler.Compile(new Ranges(), New));
         Assert.InRange(loaded.VerifiedInstructions, 1, 400);
     }

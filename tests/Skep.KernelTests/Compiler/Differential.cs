@@ -14,11 +14,13 @@ namespace Skep.KernelTests.Compiler;
 /// </summary>
 internal static class Differential
 {
-    public static void Check<T>(Func<T> create, IEnumerable<byte[]> packets, Func<T, string>? contents = null, Action<T>? prepare = null, CompileTarget? target = null)
+    /// <param name="leastLevel">Lowest instruction set whose code the verifier accepts; what stands in the way below it is said where this is not 1.</param>
+    public static void Check<T>(
+        Func<T> create, IEnumerable<byte[]> packets, Func<T, string>? contents = null, Action<T>? prepare = null, CompileTarget? target = null, int leastLevel = 1)
         where T : XdpProgram
     {
         Kernel.Require();
-        for (var level = 1; level <= 4; level++)
+        for (var level = leastLevel; level <= 4; level++)
         {
             var inProcess = create();
             using var twin = new TwinEngine();

@@ -6,7 +6,8 @@ namespace Skep.KernelTests.Compiler.Language;
 public unsafe class FlowTests
 {
     [KernelFact]
-    public void Loops_of_every_kind_run_as_often() => WordsProgram.Check(() => new Loops(), 60);
+    // Below v3 a 32-bit number is cut by shifts, through which the verifier does not see that `n-- > 0` comes to an end.
+    public void Loops_of_every_kind_run_as_often() => WordsProgram.Check(() => new Loops(), 60, leastLevel: 3);
 
     [KernelFact]
     public void Dense_switches_choose_alike()

@@ -21,6 +21,6 @@ public abstract unsafe class WordsProgram : XdpProgram
     protected abstract bool Compute(ulong* w);
 
     /// <summary>On the CLR, in the interpreter and in the kernel.</summary>
-    internal static void Check<T>(Func<T> create, int packets = 60, Func<T, string>? contents = null)
-        where T : WordsProgram => Differential.Check(create, RandomPackets.Make(packets, Bytes), contents);
+    internal static void Check<T>(Func<T> create, int packets = 60, Func<T, string>? contents = null, int leastLevel = 1)
+        where T : WordsProgram => Differential.Check(create, RandomPackets.Make(packets, Bytes), contents, leastLevel: leastLevel);
 }
