@@ -24,11 +24,12 @@ internal sealed class ProgramImage
     public static ProgramImage Build(Function main, CompileTarget target)
     {
         var image = new ProgramImage();
-        var graph = CallGraph.Of(main);
         var starts = new Dictionary<Function, int>();
         var references = new List<(int Slot, Function Target)>();
         var frames = new Dictionary<Function, int>();
-        foreach (var function in graph.Functions)
+
+        // What is called is asked of the code that is left: a call in a case that cannot be is written by nobody, and the kernel takes no function that none calls.
+        var graph = CallGraph.Of(main, function =>
         {
             var position = function.Position;
             var machine = Selection.Run(function, target);
@@ -38,8 +39,10 @@ internal sealed class ProgramImage
             StackLayout.Run(machine, position);
             frames.Add(function, machine.FrameSize + (machine.MayLoop ? MayLoopFrame : 0));
             starts.Add(function, image.Code.Count);
-            image.Append(function, Emitter.Run(machine), references);
-        }
+            var code = Emitter.Run(machine);
+            image.Append(function, code, references);
+            return code.References.Select(static r => r.Target);
+        });
 
         StackLedger.Check(graph, frames);
         foreach (var (slot, callee) in references)

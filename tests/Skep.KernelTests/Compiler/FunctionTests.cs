@@ -42,6 +42,13 @@ public unsafe class FunctionTests
     }
 
     [KernelFact]
+    public void A_function_that_is_called_only_in_a_case_that_cannot_be_is_left_out()
+    {
+        Differential.Check(() => new Impossible(), RandomPackets.Make(60, 64));
+        Assert.Single(ProgramCompiler.Compile(new Impossible()).Functions);
+    }
+
+    [KernelFact]
     public void Functions_call_functions() =>
         Differential.Check(() => new Nested(), RandomPackets.Make(100, 64));
 
@@ -432,6 +439,34 @@ public unsafe class FunctionTests
         {
             return (a * 31) ^ (b >> 3);
         }
+    }
+
+    private sealed class Impossible : XdpProgram
+    {
+        public override XdpAction Run(ref XdpContext context)
+        {
+            var data = context.Data;
+            if (data + 32 > context.DataEnd)
+            {
+                return XdpAction.Drop;
+            }
+
+            var words = (int*)data;
+            switch (data[0] & 3)
+            {
+                case 0: words[2] = 5; break;
+                case 1: words[2] ^= 7; break;
+                case 2: words[2] += words[3]; break;
+                case 3: words[2] = -1; break;
+                case 4: words[2] = Never(words[3], words[4]); break;
+                case 5: words[2] = Never(words[4], 3); break;
+            }
+
+            return XdpAction.Pass;
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static int Never(int a, int b) => (a * 31) ^ (b >> 3);
     }
 
     private sealed class Globals : XdpProgram
