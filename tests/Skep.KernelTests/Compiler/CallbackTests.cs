@@ -46,6 +46,10 @@ public unsafe class CallbackTests
 
     [ProvesMap(MapKind.Hash, MapKind.LruHash, MapKind.PerCpuHash, MapKind.Array, MapKind.PerCpuArray)]
     [KernelFact]
+    public void A_loop_that_the_verifier_sees_making_no_round_loads() =>
+        Differential.Check(() => new NoRounds(), RandomPackets.Make(30, 96), target: New);
+
+    [KernelFact]
     public void Every_kind_of_map_that_can_be_walked_is() =>
         Differential.Check(() => new Walks(), RandomPackets.Make(120, 64), static p => $"{p.Results.Value}", target: New);
 
@@ -245,6 +249,35 @@ public unsafe class CallbackTests
         {
             public uint Row;
             public uint Count;
+        }
+    }
+
+    private sealed class NoRounds : XdpProgram
+    {
+        public override XdpAction Run(ref XdpContext context)
+        {
+            var data = context.Data;
+            if (data + 64 > context.DataEnd)
+            {
+                return XdpAction.Drop;
+            }
+
+            // On the way where it is 0 the verifier does not look at the body.
+            ulong sum = data[0];
+            if (data[1] is 0 or > 200)
+            {
+                var rounds = data[1] > 200 ? 0u : data[1];
+                sum += (ulong)Loop.Run(rounds, static (index, ref sum) => Add(index, ref sum), ref sum);
+            }
+
+            *(ulong*)(data + 16) = sum;
+            return XdpAction.Pass;
+        }
+
+        private static LoopControl Add(uint index, ref ulong sum)
+        {
+            sum += index;
+            return LoopControl.Continue;
         }
     }
 
