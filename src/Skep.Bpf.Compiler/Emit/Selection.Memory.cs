@@ -1,5 +1,6 @@
 using Skep.Bpf.Asm;
 using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Compiler.Analyses;
 using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Emit;
@@ -69,4 +70,16 @@ internal sealed partial class Selection
         Materialize(node.Operands[1], register);
         Emit(new MachineInstruction(MachineKind.Atomic) { Code = code, Dst = address, Src = register, Slot = slot, Offset = displacement, Immediate = operation });
     }
+
+    /// <summary>
+    /// Whether the verifier knows nothing of the upper half of a 32-bit value, although it is zero, so that a signed comparison would not bound it as an
+    /// offset: after a shift by what it takes for more than 31, and after what it does not compute (<c>is_safe_to_compute_dst_reg_range</c> in kernel/bpf/verifier.c).
+    /// </summary>
+    private static bool IsVagueAbove(Node value) => value.Type == IrType.I32 && value.Op switch
+    {
+        Op.ShiftLeft or Op.ShiftRightUnsigned or Op.ShiftRightSigned => KnownBits.VerifiedBits(value.Operands[1]) > 31,
+        Op.DivideSigned or Op.RemainderSigned or Op.Negate => true,
+        Op.DivideUnsigned or Op.RemainderUnsigned => !value.Operands[1].IsConstant,
+        _ => false,
+    };
 }

@@ -186,10 +186,10 @@ internal sealed partial class Selection
                 // BPF_END with the "to big endian" bit is a swap on the little-endian hosts Skep supports; it clears the bits above.
                 Unary(node, OpCodes.ClassAlu | OpCodes.End | OpCodes.SourceRegister, node.Immediate);
                 break;
-            case Op.ZeroExtend:
+            case Op.ZeroExtend when !IsVagueAbove(node.Operands[0]):
                 Move(Define(node), Use(node.Operands[0]));
                 break;
-            case Op.Truncate:
+            case Op.ZeroExtend or Op.Truncate:
                 Emit(new MachineInstruction(MachineKind.Move) { Code = OpCodes.ClassAlu | OpCodes.Mov | OpCodes.SourceRegister, Dst = Define(node), Src = Use(node.Operands[0]) });
                 break;
             case Op.SignExtend:

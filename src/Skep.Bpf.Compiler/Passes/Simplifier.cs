@@ -41,7 +41,7 @@ internal static class Simplifier
                 return node.Operands[0] switch
                 {
                     { IsConstant: true } c => Node.Const(IrType.I64, (uint)c.Immediate),
-                    { Op: Op.Truncate } t when KnownBits.PossibleBits(t.Operands[0]) <= uint.MaxValue && t.Operands[0].Type == IrType.I64 => t.Operands[0],
+                    { Op: Op.Truncate } t when t.Operands[0].Type == IrType.I64 && IsFreeTruncation(t) => t.Operands[0],
                     _ => null,
                 };
             case Op.SignExtend:
@@ -75,6 +75,16 @@ internal static class Simplifier
         }
     }
 
+    /// <summary>
+    /// Nothing is cut off, and the verifier loses nothing: a mask may be gone because the verifier knew the lower half of a value whose upper half only we know.
+    /// </summary>
+    private static bool IsFreeTruncation(Node truncation)
+    {
+        var whole = truncation.Operands[0];
+        return KnownBits.PossibleBits(whole) <= uint.MaxValue
+            && (KnownBits.VerifiedBits(whole) <= uint.MaxValue || KnownBits.VerifiedBits(truncation) == uint.MaxValue);
+    }
+
     private static Node? Binary(Node node)
     {
         var (a, b) = (node.Operands[0], node.Operands[1]);
@@ -105,6 +115,11 @@ internal static class Simplifier
 
         if (!b.IsConstant)
         {
+            if (a.IsConstantValue(0) && node.Op is >= Op.Multiply and <= Op.RemainderSigned or >= Op.ShiftLeft and <= Op.ShiftRightSigned)
+            {
+                return Node.Const(node.Type, 0);
+            }
+
             if (a == b && node.Type != IrType.Pointer)
             {
                 switch (node.Op)
@@ -132,10 +147,10 @@ internal static class Simplifier
             case Op.Multiply or Op.And when c == 0:
             case Op.RemainderUnsigned when c == 1:
                 return Node.Const(node.Type, 0);
-            case Op.And when (KnownBits.VerifiedBits(a) & ~((ulong)c & mask)) == 0:
-                return a;
             case Op.And when (KnownBits.PossibleBits(a) & ((ulong)c & mask)) == 0:
                 return Node.Const(node.Type, 0);
+            case Op.And when (KnownBits.VerifiedBits(a) & ~((ulong)c & mask)) == 0:
+                return a;
             case Op.Add when a.Op == Op.Add && a.Operands[1].IsConstant:
             case Op.And when a.Op == Op.And && a.Operands[1].IsConstant:
             case Op.Or when a.Op == Op.Or && a.Operands[1].IsConstant:

@@ -26,6 +26,9 @@ public unsafe class NumberTests
     public void Generic_mathematics_is_monomorphised() => WordsProgram.Check(() => new GenericMath(), 100);
 
     [KernelFact]
+    public void An_offset_stays_masked_where_the_verifier_does_not_see_that_it_is_zero() => WordsProgram.Check(() => new ZeroOffset(), 50);
+
+    [KernelFact]
     public void Enums_of_every_width_are_numbers() => WordsProgram.Check(() => new Enums(), 200);
 
     private sealed class Wide : WordsProgram
@@ -178,6 +181,20 @@ public unsafe class NumberTests
     private readonly struct Plain : IRule
     {
         public static bool Doubles => false;
+    }
+
+    private sealed class ZeroOffset : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            // To us nothing is left of the quotient's low bits, to the verifier all of them are.
+            var offset = (uint)((ulong)(0u / (((uint)w[0] & 255) + 1)) << 63) & 63;
+            var other = (uint)((((ulong)(uint)w[2] / 3 * 0) << 40) + (w[1] & 31)) & 63;
+            Span<byte> bytes = stackalloc byte[64];
+            bytes[31] = 7;
+            w[20] = bytes[(int)offset] + (ulong)bytes[(int)other];
+            return offset == 0;
+        }
     }
 
     private enum Tiny : byte
