@@ -30,7 +30,7 @@ public sealed record CompileTarget
     public Action<string, string>? Dump { get; init; }
 
     /// <summary>IL instructions after which a program counts as too large, those of inlined and unrolled code counted each time.</summary>
-    internal int MostInstructions { get; init; } = 1_000_000;
+    internal int MostInstructions { get; init; } = 250_000;
 
     /// <summary>Is told how many IL instructions a program has been translated from, those of inlined and unrolled code counted each time.</summary>
     internal Action<int>? Translated { get; init; }

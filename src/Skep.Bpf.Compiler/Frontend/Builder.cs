@@ -6,7 +6,7 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// <summary>Appends instructions to the current block, simplifying each at once so that code behind constant conditions is never translated.</summary>
 internal sealed class Builder
 {
-    private readonly Dictionary<Block, Block> _before = [];
+    private readonly Dictionary<Block, List<Block>> _before = [];
     private readonly HashSet<Node> _exposed = [];
 
     public Builder(Function function)
@@ -48,18 +48,23 @@ internal sealed class Builder
     public Node Load(Node address, long displacement, int size, IrType type) =>
         StraightLine.Recall(this, address, displacement, size, type) ?? Emit(new Node(Op.Load, type) { Size = size, Immediate = displacement }.With(address));
 
-    /// <summary>The block that is certain to be the only one before <paramref name="block"/>, or null.</summary>
-    public Block? OnlyPredecessor(Block block) => _before.GetValueOrDefault(block);
+    /// <summary>All blocks that are before <paramref name="block"/>; null when others may come.</summary>
+    public IReadOnlyList<Block>? Predecessors(Block block) => _before.GetValueOrDefault(block);
 
-    public void Forget(Block block) => _before.Remove(block);
-
-    /// <summary>Promises that <paramref name="block"/> is reached from the current block only.</summary>
+    /// <summary>Says that <paramref name="block"/> is reached from the current block, and promises that nobody leads there unsaid once it is begun.</summary>
     public void Continue(Block block)
     {
-        if (IsReachable)
+        if (!IsReachable)
         {
-            _before[block] = Current;
+            return;
         }
+
+        if (!_before.TryGetValue(block, out var before))
+        {
+            _before[block] = before = [];
+        }
+
+        before.Add(Current);
     }
 
     public void Store(Node address, long displacement, int size, Node value)

@@ -75,9 +75,31 @@ internal static class Frozen
         }
 
         var type = a.GetType();
-        return type.IsPrimitive || type.IsEnum
-            ? a.Equals(b)
-            : type.IsValueType && type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).All(f => IsSame(f.GetValue(a), f.GetValue(b)));
+        return type.IsPrimitive || type.IsEnum ? a.Equals(b) : type.IsValueType && HasSameFields(type, a, b);
+    }
+
+    /// <summary>A number that is the same for payloads that <see cref="IsSame(object?, object?)"/> takes for the same.</summary>
+    public static int HashOf(object? payload) => payload switch
+    {
+        null => 0,
+        ArrayCursor cursor => HashCode.Combine(RuntimeHelpers.GetHashCode(cursor.Array), cursor.Index),
+        MemberInfo => payload.GetHashCode(),
+        ValueType when payload.GetType() is { IsPrimitive: false, IsEnum: false } type => type.GetHashCode(),
+        ValueType => payload.GetHashCode(),
+        _ => RuntimeHelpers.GetHashCode(payload),
+    };
+
+    private static bool HasSameFields(Type type, object a, object b)
+    {
+        foreach (var field in type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
+        {
+            if (!IsSame(field.GetValue(a), field.GetValue(b)))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>Reads a field of a frozen object or boxed struct.</summary>

@@ -22,7 +22,7 @@ internal sealed partial class MethodTranslator
         }
 
         FindLiveSlots(order);
-        FindSingleEntries(order, first);
+        FindSettledBlocks(order);
         GoTo(first);
         while (_work.TryDequeue(out var version, out _))
         {
@@ -263,15 +263,8 @@ internal sealed partial class MethodTranslator
             }
         }
 
-        if (_returns++ == 0)
-        {
-            _builder.Continue(_exit);
-        }
-        else
-        {
-            _builder.Forget(_exit);
-        }
-
+        _returns++;
+        _builder.Continue(_exit);
         _builder.Jump(_exit);
     }
 }

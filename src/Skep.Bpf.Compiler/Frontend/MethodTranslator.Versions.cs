@@ -56,29 +56,34 @@ internal sealed partial class MethodTranslator
         }
     }
 
-    /// <summary>Blocks reached from the start of the body without a join have one version and one predecessor.</summary>
-    private void FindSingleEntries(List<IlBlock> order, IlBlock first)
+    /// <summary>
+    /// Blocks that nothing leads to which stands behind them in the order: when one is begun, all ways there are known. None of a loop is.
+    /// </summary>
+    private void FindSettledBlocks(List<IlBlock> order)
     {
-        var entries = new Dictionary<IlBlock, List<IlBlock>>();
-        foreach (var block in order)
+        // Place of the last block from which each can be reached.
+        var latest = new int[order.Count];
+        Array.Fill(latest, -1);
+        for (var changed = true; changed;)
         {
-            foreach (var successor in SuccessorsOf(block))
+            changed = false;
+            foreach (var block in order)
             {
-                if (_blocks.TryGetValue(successor, out var next))
+                var reach = Math.Max(latest[block.Order], block.Order);
+                foreach (var successor in SuccessorsOf(block))
                 {
-                    if (!entries.TryGetValue(next, out var from))
+                    if (_blocks.TryGetValue(successor, out var next) && latest[next.Order] < reach)
                     {
-                        entries[next] = from = [];
+                        latest[next.Order] = reach;
+                        changed = true;
                     }
-
-                    from.Add(block);
                 }
             }
         }
 
         foreach (var block in order)
         {
-            block.HasSingleEntry = entries.GetValueOrDefault(block) is { } from ? block != first && from.Count == 1 && from[0].HasSingleEntry : block == first;
+            block.IsSettled = latest[block.Order] < block.Order;
         }
     }
 
@@ -105,7 +110,13 @@ internal sealed partial class MethodTranslator
             return target.Versions.Count > 0 ? target.Versions[0].Ir : _builder.Function.NewBlock();
         }
 
-        var version = target.Versions.Find(Fits);
+        var known = KnownHash(target);
+        if (!target.ByKnown.TryGetValue(known, out var alike))
+        {
+            target.ByKnown[known] = alike = [];
+        }
+
+        var version = alike.Find(Fits);
         if (version is null)
         {
             Limit(target);
@@ -122,12 +133,13 @@ internal sealed partial class MethodTranslator
 
             version.Pending = _pending;
             target.Versions.Add(version);
-            if (target.HasSingleEntry)
-            {
-                _builder.Continue(version.Ir);
-            }
-
+            alike.Add(version);
             _work.Enqueue(version, target.Order);
+        }
+
+        if (target.IsSettled)
+        {
+            _builder.Continue(version.Ir);
         }
 
         for (var i = 0; i < _stack.Count; i++)
@@ -167,6 +179,22 @@ internal sealed partial class MethodTranslator
 
             return true;
         }
+    }
+
+    /// <summary>The same for all that would fit the same version, and for few others: a loop over many objects has as many versions.</summary>
+    private int KnownHash(IlBlock target)
+    {
+        var hash = default(HashCode);
+        for (var i = 0; i < target.Live.Length; i++)
+        {
+            if (target.Live[i] && SlotAt(i).Known is { } known)
+            {
+                hash.Add(i);
+                hash.Add(known.Node.IsConstant ? known.Node.Immediate.GetHashCode() : known.Node.IsFrozen ? Frozen.HashOf(known.Node.Payload) : (int)known.Node.Op);
+            }
+        }
+
+        return hash.ToHashCode();
     }
 
     /// <summary>Number of an evaluation stack entry among the variables, after the locals and arguments.</summary>
@@ -300,10 +328,13 @@ internal sealed partial class MethodTranslator
 
         public bool[] Live { get; set; } = [];
 
-        /// <summary>Whether it is entered at most once, from one place.</summary>
-        public bool HasSingleEntry { get; set; }
+        /// <summary>Whether everything that leads here is translated before it.</summary>
+        public bool IsSettled { get; set; }
 
         public List<BlockVersion> Versions { get; } = [];
+
+        /// <summary>The versions by <see cref="KnownHash"/>.</summary>
+        public Dictionary<int, List<BlockVersion>> ByKnown { get; } = [];
     }
 
     /// <summary>One translation of an IL block.</summary>

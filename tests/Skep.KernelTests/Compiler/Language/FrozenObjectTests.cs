@@ -76,8 +76,12 @@ public unsafe class FrozenObjectTests
     [KernelFact]
     public void Endless_loops_over_objects_are_named()
     {
+        var before = GC.GetAllocatedBytesForCurrentThread();
         var e = Assert.Throws<CompileException>(() => ProgramCompiler.Compile(new Endless()));
         Assert.Equal("SKEP0011", e.Id);
+
+        // Each turn is looked up among all before it: that must not grow with their number.
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 100 << 20);
         Assert.Contains("more than", e.Message, StringComparison.Ordinal);
         Assert.EndsWith("FrozenObjectTests.cs", e.Position.File, StringComparison.Ordinal);
     }
