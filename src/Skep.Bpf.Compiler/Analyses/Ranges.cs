@@ -9,6 +9,8 @@ namespace Skep.Bpf.Compiler.Analyses;
 internal sealed class Ranges
 {
     private const int DepthLimit = 10;
+    private const int MostTests = 4; // that are asked whether they can hold together
+    private const int MostJoined = 4; // ways that are compared where they meet
 
     private readonly Dictionary<Block, Block?> _parents = [];
     private readonly HashSet<Node> _open = [];
@@ -42,6 +44,31 @@ internal sealed class Ranges
         var (left, right) = (Of(a, block), Of(b, block));
         return Compare(branch.Condition, left, right) ?? ByOrder(branch.Condition, a, b, left, block);
     }
+
+    /// <summary>
+    /// A block on the only way to <paramref name="block"/> that is never entered: the tests before it contradict each other, or what is known of the numbers
+    /// they compare. Null when none is found among the last.
+    /// </summary>
+    public Block? NeverEntered(Block block)
+    {
+        var (at, tests) = (block, 0);
+        for (; at is not null && tests < MostTests; at = _parents.GetValueOrDefault(at))
+        {
+            if (FactOn(at) is var (_, a, b))
+            {
+                tests++;
+                if (IsEmpty(a, at) || IsEmpty(b, at))
+                {
+                    return at;
+                }
+            }
+        }
+
+        return null;
+    }
+
+    private bool IsEmpty(Node node, Block block) =>
+        node.Type != IrType.Pointer && Refine(node, block, Computed(node, block, 0), 0) is var range && range.Low > range.High;
 
     /// <summary>The range of a value at the start of a block and after its branch-free part.</summary>
     public Range Of(Node node, Block block, int depth = 0)
@@ -207,15 +234,14 @@ internal sealed class Ranges
         }
     }
 
-    private Range OnEdge(Node operand, Block from, Block to, int depth)
-    {
-        var range = Of(operand, from, depth);
-        return from.Terminator is { Op: Op.Branch } branch && branch.Targets[0] != branch.Targets[1]
+    private Range OnEdge(Node operand, Block from, Block to, int depth) => OnEdge(operand, Of(operand, from, depth), from, to, depth);
+
+    private Range OnEdge(Node operand, Range range, Block from, Block to, int depth) =>
+        from.Terminator is { Op: Op.Branch } branch && branch.Targets[0] != branch.Targets[1]
             ? Narrow(operand, range, branch.Targets[0] == to ? branch.Condition : branch.Condition.Negate(), branch.Operands[0], branch.Operands[1], from, depth)
             : range;
-    }
 
-    /// <summary>What the branches on the only way to the block say.</summary>
+    /// <summary>What the branches on the way to the block say: all on the only way, and those that every way to a join agrees on.</summary>
     private Range Refine(Node node, Block block, Range range, int depth)
     {
         if (node.IsConstant)
@@ -223,24 +249,63 @@ internal sealed class Ranges
             return range;
         }
 
-        foreach (var (condition, a, b) in Facts(block))
+        for (var at = block; at is not null; at = _parents.GetValueOrDefault(at))
         {
-            range = Narrow(node, range, condition, a, b, block, depth);
+            if (FactOn(at) is var (condition, a, b))
+            {
+                range = Narrow(node, range, condition, a, b, at, depth);
+            }
+            else if (at.Predecessors.Count is > 1 and <= MostJoined && at != node.Block && _parents.GetValueOrDefault(at) is { } fork)
+            {
+                range = Joined(node, range, at, fork, depth);
+            }
+
+            if (at == node.Block)
+            {
+                break;
+            }
         }
 
         return range;
+    }
+
+    /// <summary>The widest of what is known on each way from <paramref name="fork"/>, the last block before the ways part, to where they meet.</summary>
+    private Range Joined(Node node, Range range, Block join, Block fork, int depth)
+    {
+        Range? whole = null;
+        foreach (var from in join.Predecessors)
+        {
+            var arriving = OnEdge(node, range, from, join, depth);
+            for (var at = from; at is not null && at != fork && arriving.Low <= arriving.High; at = _parents.GetValueOrDefault(at))
+            {
+                arriving = FactOn(at) is var (condition, a, b) ? Narrow(node, arriving, condition, a, b, at, depth) : arriving;
+            }
+
+            if (arriving.Low <= arriving.High)
+            {
+                whole = whole is { } w ? new Range(Math.Min(w.Low, arriving.Low), Math.Max(w.High, arriving.High)) : arriving;
+            }
+        }
+
+        return whole ?? range;
     }
 
     private IEnumerable<(Condition Condition, Node A, Node B)> Facts(Block block)
     {
         for (var at = block; at is not null; at = _parents.GetValueOrDefault(at))
         {
-            if (at.Predecessors.Count == 1 && at.Predecessors[0].Terminator is { Op: Op.Branch } branch && branch.Targets[0] != branch.Targets[1])
+            if (FactOn(at) is { } fact)
             {
-                yield return (branch.Targets[0] == at ? branch.Condition : branch.Condition.Negate(), branch.Operands[0], branch.Operands[1]);
+                yield return fact;
             }
         }
     }
+
+    /// <summary>What holds in a block because of the one branch that leads there.</summary>
+    private static (Condition Condition, Node A, Node B)? FactOn(Block block) =>
+        block.Predecessors.Count == 1 && block.Predecessors[0].Terminator is { Op: Op.Branch } branch && branch.Targets[0] != branch.Targets[1]
+            ? (branch.Targets[0] == block ? branch.Condition : branch.Condition.Negate(), branch.Operands[0], branch.Operands[1])
+            : null;
 
     private Range Narrow(Node node, Range range, Condition condition, Node a, Node b, Block block, int depth)
     {

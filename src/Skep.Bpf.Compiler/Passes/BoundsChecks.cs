@@ -22,14 +22,25 @@ internal sealed class BoundsChecks : IPass
             ranges ??= new Ranges(function);
             if (ranges.Decide(branch) is { } known && EndsInTrap(branch.Targets[known ? 1 : 0]))
             {
-                // ControlFlow folds the branch on two constants.
-                branch.Condition = Condition.Equal;
-                branch.With(Node.Const(IrType.I32, known ? 1 : 0), Node.Const(IrType.I32, 1));
+                Decide(branch, known);
+                changed = true;
+            }
+            else if (ranges.NeverEntered(block) is { } never && never.Predecessors[0].Terminator is { } test && !test.Operands[0].IsConstant)
+            {
+                // The way there is closed, rather than the test removed: the verifier may take it for possible.
+                Decide(test, test.Targets[0] != never);
                 changed = true;
             }
         }
 
         return changed;
+    }
+
+    /// <summary>ControlFlow folds the branch on two constants.</summary>
+    private static void Decide(Node branch, bool taken)
+    {
+        branch.Condition = Condition.Equal;
+        branch.With(Node.Const(IrType.I32, taken ? 1 : 0), Node.Const(IrType.I32, 1));
     }
 
     private static bool EndsInTrap(Block block) => block.Terminator.Op == Op.Trap;

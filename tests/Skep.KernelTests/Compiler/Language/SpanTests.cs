@@ -66,6 +66,15 @@ public unsafe class SpanTests
     public void Unaligned_places_on_the_stack_are_read_and_written() => WordsProgram.Check(() => new Unaligned(), 60);
 
     [KernelFact]
+    public void Lengths_are_known_behind_conditions() => WordsProgram.Check(() => new BehindConditions(), 200);
+
+    [KernelFact]
+    public void An_index_is_in_range_where_all_ways_to_a_place_say_so() => WordsProgram.Check(() => new AllWays(), 300);
+
+    [KernelFact]
+    public void A_signed_test_bounds_what_was_shifted_or_divided() => WordsProgram.Check(() => new ShiftedIndex(), 300);
+
+    [KernelFact]
     public void An_index_that_is_tested_is_in_range() => WordsProgram.Check(() => new Tested(), 300);
 
     [KernelFact]
@@ -309,6 +318,84 @@ public unsafe class SpanTests
                 k += 2;
             }
             while (k < 8);
+            return true;
+        }
+    }
+
+    private sealed class BehindConditions : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            Span<byte> buffer = stackalloc byte[32];
+            new ReadOnlySpan<byte>(w, 32).CopyTo(buffer);
+            var text = (ReadOnlySpan<byte>)buffer;
+            var kind = text.StartsWith("\0\0"u8) ? 1u : 0;
+            kind += text[..4].SequenceEqual(text[^4..]) ? 2u : 0;
+            if (w[5] > 100)
+            {
+                kind += text.StartsWith("GET "u8) ? 4u : 8;
+            }
+            else
+            {
+                text = text[..8];
+                kind += 16;
+            }
+
+            w[20] = kind + (uint)text.Length;
+            return text[7] > 5;
+        }
+    }
+
+    private sealed class AllWays : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            Span<int> buffer = stackalloc int[8];
+            var (x, y) = ((int)w[0], (int)w[1]);
+            buffer[3] = x;
+            buffer[7] = y;
+            var sum = (uint)x < (uint)buffer.Length ? buffer[x] : 5;
+            if (y is >= 0 and < 8)
+            {
+                sum += buffer[y] + (y > 0 ? buffer[y - 1] : 0);
+            }
+
+            // What cannot be needs no test: two bits and 37 are more than 7.
+            var far = (int)(w[2] & 3) + 37;
+            if (far < 8)
+            {
+                sum += buffer[far - 1];
+            }
+
+            w[20] = (ulong)sum;
+            return true;
+        }
+    }
+
+    private sealed class ShiftedIndex : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            Span<int> buffer = stackalloc int[8];
+            buffer[2] = 7;
+            var shifted = 1 << (int)w[0];
+            if (shifted is >= 0 and < 8)
+            {
+                w[20] = (ulong)buffer[shifted];
+            }
+
+            var rest = (int)w[1] % (int)((w[2] & 255) + 1);
+            if (rest is >= 0 and < 8)
+            {
+                w[21] = (ulong)buffer[rest];
+            }
+
+            var negated = -(int)w[3];
+            if (negated is >= 0 and < 8)
+            {
+                w[22] = (ulong)buffer[negated];
+            }
+
             return true;
         }
     }
