@@ -1,6 +1,6 @@
 using Skep.Bpf.Asm;
-using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Analyses;
+using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Emit;

@@ -20,7 +20,8 @@ internal sealed class ProgramGenerator(int seed)
     private const int FirstInt = Longs;
     private const int Pointer = Longs + Ints;
     private const int Counter = Pointer + 1;
-    private const int Pairs = Counter + 3;
+    private const int MostLoops = 2; // the verifier walks every round of every nest
+    private const int Pairs = Counter + MostLoops;
     private const int PairCount = 2;
     private const int Cells = Pairs + PairCount;
 
@@ -85,7 +86,7 @@ internal sealed class ProgramGenerator(int seed)
         }
 
         _il.DeclareLocal(typeof(byte*));
-        for (var i = 0; i < 3; i++)
+        for (var i = 0; i < MostLoops; i++)
         {
             _il.DeclareLocal(typeof(int));
         }
@@ -122,7 +123,23 @@ internal sealed class ProgramGenerator(int seed)
             _il.Emit(i < Longs ? OpCodes.Stind_I8 : OpCodes.Stind_I4);
         }
 
-        _il.Emit(OpCodes.Ldc_I4_2);
+        if (_random.Next(3) == 0)
+        {
+            // Some go on in another program, some find the slot empty, some find none.
+            _il.Emit(OpCodes.Ldarg_0);
+            _il.Emit(OpCodes.Ldfld, typeof(RandomProgram).GetField(nameof(RandomProgram.Next))!);
+            _il.Emit(OpCodes.Ldarg_1);
+            Expression(false, 1);
+            _il.Emit(OpCodes.Ldc_I4_7);
+            _il.Emit(OpCodes.And);
+            _il.Emit(OpCodes.Ldc_I4, (int)XdpAction.Drop);
+            _il.Emit(OpCodes.Call, typeof(ProgramArray<XdpContext, XdpAction>).GetMethod("Call")!);
+        }
+        else
+        {
+            _il.Emit(OpCodes.Ldc_I4_2);
+        }
+
         _il.Emit(OpCodes.Ret);
         type.CreateType();
     }
@@ -205,27 +222,9 @@ internal sealed class ProgramGenerator(int seed)
                 break;
             }
 
-            case 11 when _loops < 3:
-            {
-                // for (counter = 0; counter < constant; counter++)
-                var counter = Counter + _loops++;
-                var head = _il.DefineLabel();
-                var end = _il.DefineLabel();
-                _il.Emit(OpCodes.Ldc_I4_0);
-                _il.Emit(OpCodes.Stloc, counter);
-                _il.MarkLabel(head);
-                _il.Emit(OpCodes.Ldloc, counter);
-                _il.Emit(OpCodes.Ldc_I4, 1 + _random.Next(4));
-                _il.Emit(OpCodes.Bge, end);
-                Statements(Math.Min(depth - 1, 1), 1 + _random.Next(2));
-                _il.Emit(OpCodes.Ldloc, counter);
-                _il.Emit(OpCodes.Ldc_I4_1);
-                _il.Emit(OpCodes.Add);
-                _il.Emit(OpCodes.Stloc, counter);
-                _il.Emit(OpCodes.Br, head);
-                _il.MarkLabel(end);
+            case 11 when _loops < MostLoops:
+                WriteLoop(Counter + _loops++, depth);
                 break;
-            }
 
             default:
             {
@@ -251,6 +250,55 @@ internal sealed class ProgramGenerator(int seed)
                 break;
             }
         }
+    }
+
+    /// <summary>Upwards or downwards, tested before or after its body, with a constant bound or one that data sets, and perhaps broken off.</summary>
+    private void WriteLoop(int counter, int depth)
+    {
+        var (first, step, down, after) = (_random.Next(3), 1 + _random.Next(2), _random.Next(3) == 0, _random.Next(3) == 0);
+        var rounds = 1 + _random.Next(3);
+        var bound = -1;
+        if (!down && _random.Next(4) == 0)
+        {
+            bound = _il.DeclareLocal(typeof(int)).LocalIndex;
+            Expression(false, 1);
+            _il.Emit(OpCodes.Ldc_I4_3);
+            _il.Emit(OpCodes.And);
+            _il.Emit(OpCodes.Stloc, bound);
+        }
+
+        var (head, test, end) = (_il.DefineLabel(), _il.DefineLabel(), _il.DefineLabel());
+        _il.Emit(OpCodes.Ldc_I4, down ? first + (rounds * step) : first);
+        _il.Emit(OpCodes.Stloc, counter);
+        if (!after)
+        {
+            _il.Emit(OpCodes.Br, test);
+        }
+
+        _il.MarkLabel(head);
+        Statements(Math.Min(depth - 1, 1), 1 + _random.Next(2));
+        if (_random.Next(6) == 0)
+        {
+            Condition(end);
+        }
+
+        _il.Emit(OpCodes.Ldloc, counter);
+        _il.Emit(OpCodes.Ldc_I4, down ? -step : step);
+        _il.Emit(OpCodes.Add);
+        _il.Emit(OpCodes.Stloc, counter);
+        _il.MarkLabel(test);
+        _il.Emit(OpCodes.Ldloc, counter);
+        if (bound >= 0)
+        {
+            _il.Emit(OpCodes.Ldloc, bound);
+        }
+        else
+        {
+            _il.Emit(OpCodes.Ldc_I4, down ? first : first + (rounds * step));
+        }
+
+        _il.Emit(down ? OpCodes.Bgt : _random.Next(2) == 0 ? OpCodes.Blt : OpCodes.Blt_Un, head);
+        _il.MarkLabel(end);
     }
 
     private void Call(MethodInfo method, int depth)
