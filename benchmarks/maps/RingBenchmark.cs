@@ -9,6 +9,7 @@ namespace Skep.Benchmarks.Maps;
 /// <summary>How fast one core drains a ring buffer of 16-byte records, and whether every record is read or counted as lost.</summary>
 internal static class RingBenchmark
 {
+    private const int WarmUp = 40; // the runtime compiles a method for good after some thirty calls
     private const int Rounds = 20;
     private const int PerRound = 100_000;
     private const int Concurrent = 20_000_000;
@@ -30,7 +31,11 @@ internal static class RingBenchmark
             var packet = new byte[64];
             ulong sum = 0;
             RecordVisitor<Record> visit = (in Record record) => sum += record.Number;
-            Drain(program, reader, packet, visit);
+            for (var round = 0; round < WarmUp; round++)
+            {
+                Drain(program, reader, packet, visit);
+            }
+
             var before = GC.GetAllocatedBytesForCurrentThread();
             for (var round = 0; round < Rounds; round++)
             {

@@ -17,6 +17,9 @@ internal sealed unsafe class KernelRingBufferSource : RingBufferSource
     private const uint Busy = 1u << 31, Discarded = 1u << 30;
     private const int HeaderSize = 8;
 
+    /// <summary>While it drains, the room of what was read is given back when it comes to this part of the ring: each time costs the programs a cache line.</summary>
+    private const int PartOfRing = 16;
+
     private readonly KernelHandle _map;
     private readonly ulong _mask;
     private readonly nuint _pageSize = (nuint)Environment.SystemPageSize;
@@ -28,6 +31,8 @@ internal sealed unsafe class KernelRingBufferSource : RingBufferSource
     private ulong _position;
     private ulong _next;
     private bool _disposed;
+    private bool _isDraining;
+    private long _visited;
 
     internal KernelRingBufferSource(KernelHandle map, uint bytes)
     {
@@ -53,6 +58,7 @@ internal sealed unsafe class KernelRingBufferSource : RingBufferSource
     public override bool TryPeek(out ReadOnlySpan<byte> record)
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
+        RefuseWhileDraining();
         while (_position < Volatile.Read(ref *_producer))
         {
             // SAFETY: the producer position says that a header is here, and a record that is not busy is complete; the second
@@ -85,6 +91,79 @@ internal sealed unsafe class KernelRingBufferSource : RingBufferSource
         Volatile.Write(ref *_consumer, _position);
     }
 
+    /// <summary>
+    /// Visits all records that are there, in place, and counts them; those shorter than <typeparamref name="T"/> go to <paramref name="decode"/>.
+    /// A record whose visit throws counts as read.
+    /// </summary>
+    internal void Drain<T>(RecordVisitor<T> visit, ShortRecord<T> decode, ref long records, CancellationToken cancellationToken)
+        where T : unmanaged
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        RefuseWhileDraining();
+        _isDraining = true;
+        _visited = 0;
+        try
+        {
+            VisitAll(visit, decode, cancellationToken);
+        }
+        finally
+        {
+            _isDraining = false;
+            records += _visited;
+            Release();
+        }
+    }
+
+    /// <summary>Apart from the handler, which would keep its variables in memory. What the handler needs is stored before each visit.</summary>
+    private void VisitAll<T>(RecordVisitor<T> visit, ShortRecord<T> decode, CancellationToken cancellationToken)
+        where T : unmanaged
+    {
+        var mask = _mask;
+        var data = _data;
+        var part = (mask + 1) / PartOfRing;
+        var position = _position;
+        var (given, end, count) = (position, position, 0L);
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            if (position >= end || position - given >= part)
+            {
+                Volatile.Write(ref *_consumer, position);
+                given = position;
+                end = Volatile.Read(ref *_producer);
+                if (position >= end)
+                {
+                    break;
+                }
+            }
+
+            // SAFETY: as in TryPeek; the pages stay, and the room is not given back, until after the visit.
+            var header = data + (position & mask);
+            var length = Volatile.Read(ref *(uint*)header);
+            if ((length & Busy) != 0)
+            {
+                break;
+            }
+
+            position += ((length & ~Discarded) + HeaderSize + 7UL) & ~7UL;
+            _next = position;
+            if ((length & Discarded) != 0)
+            {
+                continue;
+            }
+
+            _visited = ++count;
+            if (length >= (uint)sizeof(T))
+            {
+                // Records begin at multiples of eight bytes.
+                visit(in *(T*)(header + HeaderSize));
+            }
+            else
+            {
+                visit(decode(new ReadOnlySpan<byte>(header + HeaderSize, (int)length)));
+            }
+        }
+    }
+
     public override ValueTask WaitAsync(CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -104,6 +183,7 @@ internal sealed unsafe class KernelRingBufferSource : RingBufferSource
             return;
         }
 
+        RefuseWhileDraining();
         _disposed = true;
         try
         {
@@ -116,6 +196,14 @@ internal sealed unsafe class KernelRingBufferSource : RingBufferSource
         }
     }
 
+    private void RefuseWhileDraining()
+    {
+        if (_isDraining)
+        {
+            throw new InvalidOperationException("The ring is being drained: the visitor must not read from it, or dispose of the reader.");
+        }
+    }
+
     private static void* Map(int descriptor, nuint length, int protection, nint offset)
     {
         var memory = LibC.mmap(null, length, protection, LibC.MAP_SHARED, descriptor, offset);
@@ -124,3 +212,6 @@ internal sealed unsafe class KernelRingBufferSource : RingBufferSource
             : throw new BpfException("Mapping a ring buffer failed", Marshal.GetLastPInvokeError());
     }
 }
+
+/// <summary>Makes a record of fewer bytes.</summary>
+internal delegate T ShortRecord<T>(ReadOnlySpan<byte> bytes);

@@ -20,6 +20,7 @@ public sealed class RingBufferReader<T> : IDisposable
     where T : unmanaged
 {
     private readonly RingBufferSource _source;
+    private readonly ShortRecord<T> _decode;
 
     /// <summary>Reads <paramref name="ring"/>, which has storage and is not disposed of before the reader.</summary>
     /// <exception cref="InvalidOperationException">The ring has no storage yet.</exception>
@@ -27,6 +28,7 @@ public sealed class RingBufferReader<T> : IDisposable
     {
         ArgumentNullException.ThrowIfNull(ring);
         _source = ring.Storage.OpenRingBuffer();
+        _decode = Decode;
     }
 
     /// <summary>Records read so far.</summary>
@@ -52,36 +54,31 @@ public sealed class RingBufferReader<T> : IDisposable
 
     /// <summary>
     /// Reads until the ring is empty, without copying and without waiting; returns the number of records. Programs that write as fast as
-    /// this reads keep it busy: <paramref name="cancellationToken"/> ends it between two records.
+    /// this reads keep it busy: <paramref name="cancellationToken"/> ends it between two records. Room in the ring is given back in parts of it, not record by record.
     /// </summary>
+    /// <exception cref="InvalidOperationException"><paramref name="visit"/> reads from the reader that calls it, or disposes of it.</exception>
     public int Drain(RecordVisitor<T> visit, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(visit);
-        var count = 0;
-        while (!cancellationToken.IsCancellationRequested && _source.TryPeek(out var bytes))
+        var before = Records;
+        if (_source is KernelRingBufferSource kernel)
         {
+            var records = before;
             try
             {
-                if (bytes.Length >= Unsafe.SizeOf<T>())
-                {
-                    // Records begin at multiples of eight bytes.
-                    visit(in Unsafe.As<byte, T>(ref MemoryMarshal.GetReference(bytes)));
-                }
-                else
-                {
-                    visit(Decode(bytes));
-                }
+                kernel.Drain(visit, _decode, ref records, cancellationToken);
             }
             finally
             {
-                _source.Release();
-                Records++;
+                Records = records;
             }
-
-            count++;
+        }
+        else
+        {
+            DrainOneByOne(visit, cancellationToken);
         }
 
-        return count;
+        return (int)(Records - before);
     }
 
     /// <summary>As <see cref="Drain"/>, for records of different sizes.</summary>
@@ -138,6 +135,22 @@ public sealed class RingBufferReader<T> : IDisposable
 
     /// <summary>Stops reading; the ring stays. Not while another thread is in a read: the pages go. End a waiting reader by its token first.</summary>
     public void Dispose() => _source.Dispose();
+
+    private void DrainOneByOne(RecordVisitor<T> visit, CancellationToken cancellationToken)
+    {
+        while (!cancellationToken.IsCancellationRequested && _source.TryPeek(out var bytes))
+        {
+            try
+            {
+                visit(Decode(bytes));
+            }
+            finally
+            {
+                _source.Release();
+                Records++;
+            }
+        }
+    }
 
     private T Decode(ReadOnlySpan<byte> bytes)
     {

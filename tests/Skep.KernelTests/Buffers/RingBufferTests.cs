@@ -128,6 +128,65 @@ public class RingBufferTests
     }
 
     [KernelFact]
+    public void A_record_whose_visit_throws_counts_as_read_and_the_next_one_follows()
+    {
+        using var ring = new RingBuffer<Event>(4096, "events");
+        using var sequence = new Global<ulong>("sequence");
+        using var program = ProgramLoader.Load(Emitter(ring, sequence));
+        using var reader = new RingBufferReader<Event>(ring);
+        program.TestRun(s_packet, new TestRunOptions { Repeat = 5 });
+
+        Assert.Throws<NotSupportedException>(() => reader.Drain((in Event record) =>
+        {
+            if (record.Sequence == 3)
+            {
+                throw new NotSupportedException();
+            }
+        }));
+
+        Assert.Equal(3, reader.Records);
+        Assert.True(reader.TryRead(out var next));
+        Assert.Equal(4ul, next.Sequence);
+
+        // The room of all five is the programs' again.
+        reader.Drain((in Event _) => { });
+        program.TestRun(s_packet, new TestRunOptions { Repeat = 100 });
+        Assert.Equal(100, reader.Drain((in Event _) => { }));
+    }
+
+    [KernelFact]
+    public void A_visitor_neither_reads_from_the_ring_nor_disposes_of_the_reader()
+    {
+        using var ring = new RingBuffer<Event>(4096, "events");
+        using var sequence = new Global<ulong>("sequence");
+        using var program = ProgramLoader.Load(Emitter(ring, sequence));
+        using var reader = new RingBufferReader<Event>(ring);
+        program.TestRun(s_packet, new TestRunOptions { Repeat = 4 });
+
+        Assert.Throws<InvalidOperationException>(() => reader.Drain((in Event _) => reader.TryRead(out Event _)));
+        Assert.Throws<InvalidOperationException>(() => reader.Drain((in Event _) => reader.Drain((in Event _) => { })));
+        Assert.Throws<InvalidOperationException>(() => reader.Drain((in Event _) => reader.Dispose()));
+
+        Assert.True(reader.TryRead(out var last));
+        Assert.Equal(4ul, last.Sequence);
+    }
+
+    [KernelFact]
+    public void Short_records_are_drained_too()
+    {
+        using var ring = new RingBuffer<Event>(4096, "events");
+        using var sequence = new Global<ulong>("sequence");
+        using var program = ProgramLoader.Load(Emitter(ring, sequence, size: 16));
+        using var reader = new RingBufferReader<Event>(ring);
+        program.TestRun(s_packet, new TestRunOptions { Repeat = 3 });
+        var seen = new List<Event>();
+
+        Assert.Equal(3, reader.Drain((in Event record) => seen.Add(record)));
+        Assert.Equal([new Event(1, 1, 0), new Event(2, 4, 0), new Event(3, 9, 0)], seen);
+        Assert.Equal(3, reader.ShortRecords);
+    }
+
+    [KernelFact]
     public void Discarded_records_are_passed_over()
     {
         using var ring = new RingBuffer<Event>(4096, "events");
