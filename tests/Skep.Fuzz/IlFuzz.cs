@@ -8,10 +8,16 @@ namespace Skep.Fuzz;
 /// <summary>Mutated method bodies through the compiler: a program or a <see cref="CompileException"/>, nothing else, in bounded time and memory.</summary>
 internal static class IlFuzz
 {
-    /// <summary>Allocated by one compilation in all, most of it for moments.</summary>
-    private const long MostBytes = 8L << 30;
+    /// <summary>
+    /// Allocated by one compilation in all, most of it for moments: what stands in for its time, and is the same on every machine. The compiler itself
+    /// ends a program that grows beyond what a kernel takes.
+    /// </summary>
+    private const long MostBytes = 1L << 30;
 
-    private const int MostInstructions = 5_000;
+    /// <summary>What a compilation may hold at once.</summary>
+    private const long MostHeld = 256L << 20;
+
+    private const long Large = 64L << 20; // allocated, from which on a collection has seen the compilation from inside
 
     /// <summary>A mutant takes milliseconds; whatever takes this long does not end.</summary>
     private static readonly TimeSpan s_hang = TimeSpan.FromMinutes(2);
@@ -22,8 +28,8 @@ internal static class IlFuzz
         var all = seeds.SelectMany(static s => s.Bodies.Values).ToList();
         var random = new SplitMix(options.Seed);
         var mutator = new IlMutator(options.Seed + 1, all);
-        var progress = new Progress("il", options.Count);
-        long compiled = 0, refused = 0, faults = 0;
+        var progress = new Progress("il", options.Count, "mutants");
+        long compiled = 0, refused = 0, faults = 0, most = 0;
         Action? describe = null;
         using var watch = new Timer(_ =>
         {
@@ -36,7 +42,7 @@ internal static class IlFuzz
             var (program, bodies) = seeds[random.Below(seeds.Count)];
             var method = bodies.Keys.ElementAt(random.Below(bodies.Count));
             var mutant = mutator.Mutate(bodies[method]);
-            var target = new CompileTarget { IsaLevel = 3 + (int)(number & 1), MostInstructions = MostInstructions, BodyOf = m => m == method ? mutant : null };
+            var target = new CompileTarget { IsaLevel = 3 + (int)(number & 1), BodyOf = m => m == method ? mutant : null };
             describe = () => Console.Error.WriteLine($"il: {program.Name} {method.DeclaringType}.{method.Name} mutant {number}: {Convert.ToHexString(mutant)}");
             if ((number & 0xff) == 0)
             {
@@ -61,9 +67,12 @@ internal static class IlFuzz
                 return false;
             }
 
-            if (GC.GetAllocatedBytesForCurrentThread() - before > MostBytes)
+            var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            var held = allocated > Large ? GC.GetGCMemoryInfo().HeapSizeBytes : 0;
+            most = Math.Max(most, allocated);
+            if (allocated > MostBytes || held > MostHeld)
             {
-                Console.Error.WriteLine($"il: more than {MostBytes} bytes for one mutant");
+                Console.Error.WriteLine($"il: {allocated} bytes allocated for one mutant, {held} held");
                 describe();
                 return false;
             }
@@ -74,7 +83,7 @@ internal static class IlFuzz
             }
         }
 
-        progress.Finish(options.Count, $"{compiled} compiled, {refused} refused, of these {faults} by the compiler's own checks");
+        progress.Finish(options.Count, $"{compiled} compiled, {refused} refused, of these {faults} by the compiler's own checks; at most {most >> 20} MB allocated for one");
         return true;
     }
 

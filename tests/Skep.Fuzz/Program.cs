@@ -18,6 +18,11 @@ if (options.Engine == "il")
 
 try
 {
+    if (options.Engine == "verify")
+    {
+        return VerifyFuzz.Run(options) ? 0 : 1;
+    }
+
     return options.Names.Where(n => options.Program is null || n == options.Program).All(Run) ? 0 : 1;
 }
 catch (Skep.Bpf.BpfException refused)

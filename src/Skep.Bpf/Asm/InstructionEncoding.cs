@@ -94,9 +94,16 @@ public static class InstructionEncoding
         _ => null,
     };
 
+    /// <summary>Whether any instruction has this code, whatever its other fields.</summary>
+    internal static bool IsKnown(byte code) => Array.Exists(s_immediates, immediate => Problem(new Instruction(code, 0, 0, 0, immediate)) is null);
+
+    // Each is taken by some instruction that takes few: ends and swaps, atomics.
+    private static readonly int[] s_immediates = [0, 16, AtomicLoadAcquire];
+
     private const string Unknown = "there is no such instruction";
 
-    private static bool Ends(Instruction i) =>
+    /// <summary>Whether execution cannot go on behind an instruction.</summary>
+    internal static bool Ends(Instruction i) =>
         i.Code is ExitInstruction or (ClassJmp | Ja) or (ClassJmp32 | Ja) or (ClassJmp | Ja | SourceRegister);
 
     private static string? Alu(Instruction i)
@@ -131,7 +138,7 @@ public static class InstructionEncoding
             (Ja, false, false) => Unused(i, dst: true, src: true, offset: true),
             (Call, true, false) when i.Src <= PseudoKfunc => Unused(i, dst: true, offset: i.Src != PseudoKfunc),
             (Call, true, true) => Unused(i, src: true, offset: true, immediate: true),
-            (Exit, true, false) => Unused(i, dst: true, src: true, offset: true, immediate: true),
+            (Exit, true, false) => Unused(i, dst: true, src: true, immediate: true), // the kernel does not look at the offset
             (Jcond, true, false) => Unused(i, dst: true, src: true, immediate: true),
             (Ja or Call or Exit or >= Jcond, _, _) => Unknown,
             _ => Unused(i, src: !register, immediate: register),

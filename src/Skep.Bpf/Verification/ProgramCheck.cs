@@ -41,8 +41,19 @@ public sealed record ProgramCheck(CheckFailure? Failure, int Walked, bool IsComp
         var code = spec.Instructions;
         foreach (var (slot, reason) in InstructionEncoding.Problems(code))
         {
+            // The kernel looks at the fields of what it walks, and at the codes of all.
+            if (reason == InstructionEncoding.Problem(code[slot]) && code[slot].Class != OpCodes.ClassLdx && InstructionEncoding.IsKnown(code[slot].Code))
+            {
+                continue;
+            }
+
             var leaves = InstructionEncoding.Problem(code[slot]) is null && !code[slot].IsWideLoad || reason.Contains("outside", StringComparison.Ordinal);
             return Describe(spec, leaves ? VerifierRule.Flow : VerifierRule.Encoding, reason, "", slot);
+        }
+
+        if (!InstructionEncoding.Ends(code[^1]))
+        {
+            return Describe(spec, VerifierRule.Flow, "execution goes on outside the program", "", code.Count - 1);
         }
 
         for (var slot = 0; slot < code.Count; slot++)

@@ -1,3 +1,4 @@
+using Skep.Bpf.Asm;
 using Skep.Bpf.Asm.Notation;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
@@ -73,6 +74,43 @@ public class ProgramCheckTests
             """;
         var check = ProgramCheck.Run(AsmReader.Read(text).Build("keeper", ProgramType.Tracepoint, _ => ring));
         Assert.True(check.Failure is null, check.Failure?.ToString());
+    }
+
+    [Fact]
+    public void Fields_that_are_not_used_count_only_where_the_code_is_reached()
+    {
+        // The kernel looks at them while it walks; the offset of an exit it never looks at.
+        Instruction[] code =
+        [
+            new(0xb7, 0, 0, 0, 2),
+            new(0x15, 0, 0, 1, 2), // if r0 == 2 goto +1
+            new(0x05, 3, 0, 0, 0), // goto +0 with a register
+            new(0x95, 0, 0, 5, 0),
+        ];
+        Assert.Null(ProgramCheck.Run(new ProgramSpec { Name = "dead", Type = ProgramType.Xdp, Instructions = code }).Failure);
+        code[1] = new(0x15, 0, 0, 1, 3);
+        Assert.Equal("SKEP1024", ProgramCheck.Run(new ProgramSpec { Name = "alive", Type = ProgramType.Xdp, Instructions = code }).Failure?.RuleId);
+        code[2] = new(0x8f, 0, 0, 0, 0); // no such code anywhere
+        code[1] = new(0x15, 0, 0, 1, 2);
+        Assert.Equal("SKEP1024", ProgramCheck.Run(new ProgramSpec { Name = "none", Type = ProgramType.Xdp, Instructions = code }).Failure?.RuleId);
+    }
+
+    [Fact]
+    public void A_loop_over_computed_numbers_is_left_to_the_kernel()
+    {
+        // Kernels that follow sums in 32 bits see that the second round is the last.
+        var text = "r0 = *(u32 *)(r1 + 16)\nagain:\nr2 = r0\nw2 += 3\nif r2 > 3 goto out\nw0 += 8\ngoto again\nout:\nr0 = 2\nexit";
+        Assert.Null(Check(text).Failure);
+    }
+
+    [Fact]
+    public void Nothing_is_said_of_a_way_that_only_the_kernel_can_judge()
+    {
+        // The constant of the frozen map is 0: what is wrong behind the jump is never reached.
+        var constants = new UntypedMap(MapKind.Array, 4, 8, 1, MapFlags.ReadOnlyForPrograms, "constants");
+        var spec = AsmReader.Read("r2 = map[constants][0]+0\nr2 = *(u64 *)(r2 + 0)\nif r2 == 0 goto out\nr0 = *(u8 *)(r2 + 0)\nout:\nr0 = 2\nexit", "probe.s")
+            .Build("probe", ProgramType.Xdp, name => name == "constants" ? constants : null);
+        Assert.Null(ProgramCheck.Run(spec).Failure);
     }
 
     [Fact]

@@ -28,9 +28,20 @@ internal sealed class CheckState
     /// <summary>What was acquired and not yet released.</summary>
     public List<int> References { get; private init; } = [];
 
+    /// <summary>Numbers computed on the way here that are not known exactly: the kernel may know more of them than we do.</summary>
+    public int Computed { get; set; }
+
+    /// <summary>Jumps on the way here that could have gone the other way.</summary>
+    public int Decided { get; set; }
+
+    /// <summary>
+    /// Whether a jump on the way here compared something that is not followed. The kernel may know that this way is never gone, so nothing is said of it.
+    /// </summary>
+    public bool IsDoubtful { get; set; }
+
     public CheckFrame Top => Frames[^1];
 
-    public CheckState Copy() => new() { Frames = [.. Frames.Select(f => f.Copy())], References = [.. References] };
+    public CheckState Copy() => new() { Frames = [.. Frames.Select(f => f.Copy())], References = [.. References], Computed = Computed, Decided = Decided, IsDoubtful = IsDoubtful };
 
     /// <summary>Replaces values wherever they are.</summary>
     public void Replace(Func<Value, Value> change)
@@ -67,7 +78,7 @@ internal sealed class CheckState
     /// <param name="loosely">Numbers are not compared: fewer paths are walked, and fewer mistakes found.</param>
     public bool Covers(CheckState later, bool loosely)
     {
-        if (Frames.Count != later.Frames.Count || References.Count != later.References.Count)
+        if ((IsDoubtful && !later.IsDoubtful) || Frames.Count != later.Frames.Count || References.Count != later.References.Count)
         {
             return false;
         }

@@ -54,6 +54,7 @@ internal sealed partial class ProgramWalk
                 result = result with { Id = target.Id, Delta = target.Delta + source.Number.Value };
             }
 
+            _state.Computed += result.Number.IsConst ? 0 : 1;
             Set(i.Dst, result);
         }
     }

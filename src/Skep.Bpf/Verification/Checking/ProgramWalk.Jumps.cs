@@ -30,6 +30,9 @@ internal sealed partial class ProgramWalk
         var isPassed = Learn(_state, operation, false, i, a, b);
         if (isTaken && isPassed)
         {
+            taken.Decided++;
+            _state.Decided++;
+            taken.IsDoubtful = _state.IsDoubtful |= a.Kind == ValueKind.Opaque || b.Kind == ValueKind.Opaque;
             Postpone(taken, target);
             return _slot + 1;
         }

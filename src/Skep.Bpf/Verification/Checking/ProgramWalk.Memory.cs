@@ -130,9 +130,10 @@ internal sealed partial class ProgramWalk
             return Value.Opaque;
         }
 
-        // Pointers that are kept in values, and constants of frozen maps, are the kernel's to know.
+        // Pointers that are kept in values, and constants of frozen maps, are the kernel's to know; not which of several is read.
         var isPlain = map.ValueType.IsPrimitive || size < 8;
-        return stored is null && isPlain && !map.Flags.HasFlag(MapFlags.ReadOnlyForPrograms) ? Value.Of(Number.OfSize(size)) : Value.Opaque;
+        var mayBeKnown = map.Flags.HasFlag(MapFlags.ReadOnlyForPrograms) && address.Number.IsConst;
+        return stored is null && isPlain && !mayBeKnown ? Value.Of(Number.OfSize(size)) : Value.Opaque;
     }
 
     private static void RequireInside(Value address, int register, long offset, long size, long length, string what)

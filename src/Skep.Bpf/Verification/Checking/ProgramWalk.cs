@@ -70,9 +70,16 @@ internal sealed partial class ProgramWalk
         while (_pending.TryPop(out var next))
         {
             (_state, _slot, _node) = next;
-            if (!Path())
+            try
             {
-                return false;
+                if (!Path())
+                {
+                    return false;
+                }
+            }
+            catch (Violation) when (_state.IsDoubtful)
+            {
+                // The path ends here, if there is one.
             }
 
             _node?.End();
@@ -123,7 +130,7 @@ internal sealed partial class ProgramWalk
         var ancestors = 0;
         for (var node = _node; node is not null && !_loopsMayEnd && ancestors++ < MostAncestors; node = node.Parent)
         {
-            if (node.Slot == slot && node.State.IsSame(_state))
+            if (node.Slot == slot && (node.State.Computed == _state.Computed || node.State.Decided == _state.Decided) && node.State.IsSame(_state))
             {
                 throw new Violation(VerifierRule.Loop, "the loop comes back to where it was with nothing changed");
             }
@@ -141,6 +148,11 @@ internal sealed partial class ProgramWalk
 
     private int Step(Instruction i)
     {
+        if (InstructionEncoding.Problem(i) is { } reason)
+        {
+            throw new Violation(VerifierRule.Encoding, reason);
+        }
+
         switch (i.Class)
         {
             case ClassAlu or ClassAlu64:
