@@ -138,7 +138,7 @@ public static class InstructionEncoding
             (Ja, false, false) => Unused(i, dst: true, src: true, offset: true),
             (Call, true, false) when i.Src <= PseudoKfunc => Unused(i, dst: true, offset: i.Src != PseudoKfunc),
             (Call, true, true) => Unused(i, src: true, offset: true, immediate: true),
-            (Exit, true, false) => Unused(i, dst: true, src: true, immediate: true), // the kernel does not look at the offset
+            (Exit, true, false) => Unused(i, dst: true, src: true, offset: true, immediate: true),
             (Jcond, true, false) => Unused(i, dst: true, src: true, immediate: true),
             (Ja or Call or Exit or >= Jcond, _, _) => Unknown,
             _ => Unused(i, src: !register, immediate: register),
