@@ -110,6 +110,25 @@ internal sealed partial class Platform
             d.Number, d.At, d.LoadBalancer, d.Service, EndpointText.Of(d.Decision.Address, d.Decision.Port), WordOf(d.Decision.Kind), d.Decision.Before, d.Decision.After, d.Decision.Reason)),
     ];
 
+    /// <summary>Where a connection goes, and why.</summary>
+    public ExplanationView Explain(System.Net.IPEndPoint client, System.Net.IPEndPoint service, IpProtocol protocol)
+    {
+        lock (_gate)
+        {
+            if (_edge.State is not { } edge)
+            {
+                return new ExplanationView(null, null, false, ["Nothing is balanced here: the packet passes to the network stack as it is."]);
+            }
+
+            var said = edge.Explainer.Explain(IpAddress.From(client.Address), (ushort)client.Port, IpAddress.From(service.Address), (ushort)service.Port, protocol);
+            return new ExplanationView(said.Service?.Name, said.Backend is { } b ? EndpointText.Of(b.Address, b.Port) : null, said.IsKnown, [.. said.Steps, .. Why(said)]);
+        }
+    }
+
+    private IEnumerable<string> Why(Explanation said) => _edge.Backends.Decisions.After(0)
+        .Where(d => said.Service?.Endpoint == d.Service && d.Decision.Address == said.Backend?.Address && d.Decision.Port == said.Backend.Port)
+        .TakeLast(1).Select(d => $"The last decision about it, at {d.At.ToLocalTime().ToString("HH:mm:ss", System.Globalization.CultureInfo.InvariantCulture)}: {WordOf(d.Decision.Kind)}, because {d.Decision.Reason}.");
+
     private static string WordOf(DecisionKind kind) => string.Concat(kind.ToString().Select((c, i) => char.IsUpper(c) && i > 0 ? $"-{c}" : c.ToString())).ToLowerInvariant();
 
     private BackendView BackendOf(ServiceState service, BackendState backend)

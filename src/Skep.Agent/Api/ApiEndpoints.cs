@@ -28,6 +28,7 @@ internal static class ApiEndpoints
         api.MapGet("/services", (Platform platform) => TypedResults.Ok(platform.Services()));
         api.MapGet("/backends", (Platform platform) => TypedResults.Ok(platform.Backends()));
         api.MapGet("/decisions", (Platform platform, long after = 0) => TypedResults.Ok(platform.Decisions(after)));
+        api.MapGet("/explain", Explain);
         api.MapGet("/blocks", (Platform platform) => TypedResults.Ok(platform.Blocks()));
         api.MapGet("/resources", (Platform platform) => TypedResults.Ok(platform.ResourcesStatus()));
         api.MapGet("/features", (Platform platform) => TypedResults.Ok(platform.Features()));
@@ -62,6 +63,17 @@ internal static class ApiEndpoints
         var view = platform.Flows(filter);
         context.Response.RegisterForDispose(view);
         return TypedResults.Ok(view);
+    }
+
+    private static IResult Explain(Platform platform, string? client = null, string? service = null, string protocol = "tcp")
+    {
+        static bool TryRead(string? text, out System.Net.IPEndPoint endpoint) =>
+            System.Net.IPEndPoint.TryParse(text ?? "", out endpoint!) && endpoint.Port != 0;
+
+        return !TryRead(client, out var from) ? Problem(StatusCodes.Status400BadRequest, "No client", "client: give address and port, as in ?client=203.0.113.7:40000")
+            : !TryRead(service, out var to) ? Problem(StatusCodes.Status400BadRequest, "No service", "service: give address and port, as in &service=192.0.2.10:80")
+            : protocol is not ("tcp" or "udp") ? Problem(StatusCodes.Status400BadRequest, "No such protocol", "protocol: tcp or udp")
+            : TypedResults.Ok(platform.Explain(from, to, protocol == "udp" ? Packets.IpProtocol.Udp : Packets.IpProtocol.Tcp));
     }
 
     private static IResult Block(BlockRequest request, Platform platform)

@@ -207,6 +207,13 @@ internal sealed record BackendView(
     public ulong SynRepeats { get; init; }
 }
 
+/// <summary>Where a connection goes: <c>GET /api/v1/explain?client=203.0.113.7:40000&amp;service=192.0.2.10:80&amp;protocol=tcp</c>.</summary>
+/// <param name="LoadBalancer">Name of the load balancer; absent when the destination is none's.</param>
+/// <param name="Backend">Address and port; absent when there is none.</param>
+/// <param name="IsKnown">Whether the connection exists; else it is what a new one would get now.</param>
+/// <param name="Steps">How it comes to that.</param>
+internal sealed record ExplanationView(string? LoadBalancer, string? Backend, bool IsKnown, IReadOnlyList<string> Steps);
+
 /// <summary>A decision about a backend: <c>GET /api/v1/decisions</c>.</summary>
 /// <param name="Number">Counts decisions from 1: ask for those after it.</param>
 /// <param name="At">When.</param>

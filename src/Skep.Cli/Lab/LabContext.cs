@@ -18,5 +18,7 @@ internal sealed record LabContext(LabTopology Network, LabServices Services, Lab
 
     internal static IPEndPoint EchoV4 { get; } = new(LabTopology.VirtualV4, LabConfiguration.EchoPort);
 
+    internal static IPEndPoint MoodyV4 { get; } = new(LabTopology.VirtualV4, LabConfiguration.MoodyPort);
+
     internal static IPEndPoint SinkV4 { get; } = new(LabTopology.VirtualV4, LabConfiguration.SinkPort);
 }

@@ -6,6 +6,9 @@ namespace Skep.Balancing;
 /// <summary>Where the rings of services lie, and how they come to be elsewhere.</summary>
 public sealed partial class Balancer
 {
+    /// <summary>Who has a slot of a ring; 0 for nobody.</summary>
+    internal uint IdAt(RingPlace ring, int slot) => _rings.IdAt(ring, slot);
+
     // In place when the ring is large enough; else a larger one is filled first and then put in the place of the old one in one step.
     private bool TryWriteRing(ServiceModel service, Served served, ReadOnlySpan<RingMember> members, Span<int> quotas, out int status)
     {

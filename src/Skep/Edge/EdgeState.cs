@@ -16,11 +16,15 @@ public sealed class EdgeState
         _maps = maps;
         Balancer = new Balancer(maps.Balancing);
         Connections = new ConnectionTable(maps.Balancing, timeouts);
+        Explainer = new Explainer(maps.Balancing, Balancer, Connections);
         BlockList = new BlockList(maps.BlockedAddresses, maps.BlockedPrefixes, time);
     }
 
     /// <summary>Services and backends.</summary>
     public Balancer Balancer { get; }
+
+    /// <summary>Says where a connection goes, and why.</summary>
+    public Explainer Explainer { get; }
 
     /// <summary>Balanced connections.</summary>
     public ConnectionTable Connections { get; }

@@ -107,6 +107,14 @@ internal sealed class LabAgent : IAsyncDisposable
     internal Task<IReadOnlyList<BackendView>> BackendsAsync(CancellationToken cancellation) =>
         GetAsync("/api/v1/backends", ApiJson.Default.IReadOnlyListBackendView, cancellation);
 
+    /// <summary>Decisions about backends after one of that number.</summary>
+    internal Task<IReadOnlyList<DecisionView>> DecisionsAsync(long after, CancellationToken cancellation) =>
+        GetAsync(string.Create(System.Globalization.CultureInfo.InvariantCulture, $"/api/v1/decisions?after={after}"), ApiJson.Default.IReadOnlyListDecisionView, cancellation);
+
+    /// <summary>Where a connection goes, and why.</summary>
+    internal Task<ExplanationView> ExplainAsync(IPEndPoint client, IPEndPoint service, CancellationToken cancellation) =>
+        GetAsync($"/api/v1/explain?client={client}&service={service}", ApiJson.Default.ExplanationView, cancellation);
+
     internal Task<IReadOnlyList<BlockView>> BlocksAsync(CancellationToken cancellation) =>
         GetAsync("/api/v1/blocks", ApiJson.Default.IReadOnlyListBlockView, cancellation);
 

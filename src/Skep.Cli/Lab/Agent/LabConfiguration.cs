@@ -11,9 +11,16 @@ internal sealed record LabConfiguration
     internal const int WebPort = 80;
     internal const int EchoPort = 53;
     internal const int SinkPort = 9000;
+    internal const int MoodyPort = 8000;
 
     /// <summary>Weights of svc1, svc2 and svc3. 0 drains a service, null takes it out of the file.</summary>
     internal IReadOnlyList<int?> Weights { get; init; } = [5, 3, 2];
+
+    /// <summary>More fields of the load balancer's spec, one a line.</summary>
+    internal IReadOnlyList<string> Spec { get; init; } = [];
+
+    /// <summary>More fields of the backends of svc1, svc2 and svc3.</summary>
+    internal IReadOnlyList<string> Backends { get; init; } = ["", "", ""];
 
     /// <summary>Packets per second and burst of every source that sends to the clients' or the attacker's side of the edge.</summary>
     internal (int PacketsPerSecond, int Burst)? RateLimit { get; init; }
@@ -32,13 +39,20 @@ internal sealed record LabConfiguration
                 - {port: {{WebPort}}, targetPort: {{WebService.Port}}}
                 - {port: {{EchoPort}}, protocol: UDP, targetPort: {{EchoService.Port}}}
                 - {port: {{SinkPort}}, targetPort: {{SinkService.Port}}}
-              backends:
+                - {port: {{MoodyPort}}, targetPort: {{MoodyService.Port}}}
             """);
-        foreach (var (service, weight) in network.Services.Zip(Weights).Where(s => s.Second is not null))
+        foreach (var field in Spec)
         {
+            yaml.AppendLine(CultureInfo.InvariantCulture, $"  {field}");
+        }
+
+        yaml.AppendLine("  backends:");
+        foreach (var (service, weight, more) in network.Services.Zip(Weights, Backends).Where(s => s.Second is not null))
+        {
+            var rest = more.Length > 0 ? $", {more}" : "";
             yaml.AppendLine(CultureInfo.InvariantCulture, $$"""
-                    - {address: "{{service.V4[0]}}", weight: {{weight}}}
-                    - {address: "{{service.V6[0]}}", weight: {{weight}}}
+                    - {address: "{{service.V4[0]}}", weight: {{weight}}{{rest}}}
+                    - {address: "{{service.V6[0]}}", weight: {{weight}}{{rest}}}
                 """);
         }
 

@@ -15,13 +15,16 @@ internal sealed class LabServices : IDisposable
 
     internal required IReadOnlyList<EchoService> Echo { get; init; }
 
+    internal required IReadOnlyList<MoodyService> Moody { get; init; }
+
     /// <summary>Starts them and returns when every web server accepts connections.</summary>
     internal static async Task<LabServices> StartAsync(LabJournal journal, LabTopology network, TimeProvider time, CancellationToken cancellation)
     {
         var web = network.Services.Select(s => WebService.Start(journal, s)).ToArray();
-        var services = new LabServices { Web = web, Echo = [.. network.Services.Select(s => new EchoService(s))] };
+        var services = new LabServices { Web = web, Echo = [.. network.Services.Select(s => new EchoService(s))], Moody = [.. network.Services.Select(s => new MoodyService(s, time))] };
         services._running.AddRange(web);
         services._running.AddRange(services.Echo);
+        services._running.AddRange(services.Moody);
         services._running.AddRange(network.Services.Select(s => new SinkService(s)));
         try
         {

@@ -1,0 +1,130 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>Which backend a connection has or would get.</summary>
+/// <param name="Service">The service; null when the destination is none's.</param>
+/// <param name="Backend">The backend; null when there is none.</param>
+/// <param name="IsKnown">Whether the connection exists; else it is what a new one would get now.</param>
+/// <param name="Steps">How it comes to that, a sentence each.</param>
+public sealed record Explanation(ServiceModel? Service, BackendModel? Backend, bool IsKnown, ImmutableArray<string> Steps);
+
+/// <summary>Follows a packet through the tables as the program does, and says what it found at every step. Only reads.</summary>
+public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTable connections)
+{
+    /// <summary>What happens to a packet of a client to a virtual endpoint.</summary>
+    public Explanation Explain(IpAddress client, ushort clientPort, IpAddress address, ushort port, IpProtocol protocol)
+    {
+        var steps = ImmutableArray.CreateBuilder<string>();
+        var key = new ConnectionKey
+        {
+            Source = client,
+            Destination = address,
+            RawPorts = NetworkUInt16.From(clientPort).Raw | ((uint)NetworkUInt16.From(port).Raw << 16),
+            Protocol = (uint)protocol,
+        };
+        var wanted = new ServiceKey { Address = address, RawPort = NetworkUInt16.From(port).Raw, Protocol = (uint)protocol };
+        var service = balancer.Services.FirstOrDefault(s => s.Model.Key == wanted);
+        if (maps.Connections.TryGet(in key, out var connection))
+        {
+            return Known(in key, in connection, service, steps);
+        }
+
+        steps.Add("The connection table does not know it: it is a new connection.");
+        if (service is null || !maps.Services.TryGet(in wanted, out var entry))
+        {
+            steps.Add($"{EndpointText.Of(address, port)}/{protocol.ToString().ToLowerInvariant()} is no service: the packet passes to the network stack as it is.");
+            return new Explanation(null, null, false, steps.DrainToImmutable());
+        }
+
+        steps.Add(string.Create(CultureInfo.InvariantCulture, $"{service.Model.Endpoint} is service '{service.Model.Name}' with {service.Backends.Length} backends and a ring of {entry.RingSlots} slots."));
+        var backend = Choose(service, in entry, BackendChoice.HashOf(in key), steps);
+        if (backend is null)
+        {
+            steps.Add("Nobody has the slot: no backend takes connections, and the packet is dropped.");
+        }
+        else
+        {
+            steps.Add(WeightOf(service, backend));
+        }
+
+        return new Explanation(service.Model, backend?.Model, false, steps.DrainToImmutable());
+    }
+
+    private Explanation Known(in ConnectionKey key, in Connection connection, ServiceState? service, ImmutableArray<string>.Builder steps)
+    {
+        var found = connection.Direction == ConnectionDirection.Forward
+            ? connections.FindRewritten(key.Source, key.SourcePort.Value, connection.NewAddress, connection.NewPort.Value, (IpProtocol)key.Protocol)
+            : null;
+        if (found is null)
+        {
+            steps.Add("The connection table knows it as the answer of a backend: it goes to the client with the service's address.");
+            return new Explanation(null, null, true, steps.DrainToImmutable());
+        }
+
+        var backend = service?.Backends.FirstOrDefault(b => b.Id == found.BackendId);
+        steps.Add(string.Create(
+            CultureInfo.InvariantCulture,
+            $"The connection table knows it: it belongs to {EndpointText.Of(found.Backend, found.BackendPort)}, was silent for {found.Idle.TotalSeconds:0} s and {(found.End == ConnectionEnd.None ? "is open" : $"has ended so far by {found.End}")}. It stays there whatever the ring says."));
+        if (backend is null)
+        {
+            steps.Add("That backend is no longer one of the service: a new SYN of the client goes to another.");
+        }
+        else if (!backend.Model.TakesConnections)
+        {
+            steps.Add(backend.Model.Drain ? "That backend is drained: it gets no new connections." : "That backend takes no new connections now.");
+        }
+
+        return new Explanation(service?.Model, backend?.Model, true, steps.DrainToImmutable());
+    }
+
+    private BackendState? Choose(ServiceState service, in ServiceEntry entry, ulong hash, ImmutableArray<string>.Builder steps)
+    {
+        var ring = new RingPlace(entry.RingStart, (int)entry.RingSlots);
+        var slot = BackendChoice.SlotOf(hash, entry.RingSlots);
+        var first = Find(service, balancer.IdAt(ring, (int)slot));
+        if (first is null)
+        {
+            return null;
+        }
+
+        steps.Add($"The client's addresses and ports hash to slot {slot}, which belongs to {NameOf(first)}.");
+        if ((entry.Flags & ServiceFlags.TwoChoices) == 0)
+        {
+            return first;
+        }
+
+        var otherSlot = BackendChoice.OtherSlotOf(hash, entry.RingSlots);
+        var second = Find(service, balancer.IdAt(ring, (int)otherSlot));
+        if (second is null || second.Id == first.Id)
+        {
+            steps.Add($"The second choice, slot {otherSlot}, is the same.");
+            return first;
+        }
+
+        if (second.Model.Canary != first.Model.Canary)
+        {
+            steps.Add($"The second choice, slot {otherSlot}, is {NameOf(second)}, but only one of the two is of the canary: the first one counts.");
+            return first;
+        }
+
+        var (a, b) = (connections.OpenOf(first.Id), connections.OpenOf(second.Id));
+        var takesSecond = b * first.Model.RingWeight < a * second.Model.RingWeight;
+        steps.Add($"The second choice, slot {otherSlot}, is {NameOf(second)}. Open connections are {a} and {b}; for their weights {NameOf(takesSecond ? second : first)} has fewer.");
+        return takesSecond ? second : first;
+    }
+
+    private static BackendState? Find(ServiceState service, uint id) => service.Backends.FirstOrDefault(b => b.Id == id);
+
+    private static string NameOf(BackendState backend) => EndpointText.Of(backend.Model.Address, backend.Model.Port);
+
+    private static string WeightOf(ServiceState service, BackendState backend)
+    {
+        var declared = service.Model.Backends.Sum(b => b.Drain ? 0 : b.Weight);
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{NameOf(backend)} has a declared weight of {backend.Model.Weight} of {declared} and holds {100 * backend.Share:0.##} % of the ring{(backend.Model.Adjusted is null ? "" : ", as traffic and health have it")}.");
+    }
+}
