@@ -11,6 +11,13 @@ if (args.Contains("--namespaces"))
 }
 
 ThreadClock.Pin();
+new DirectCases(rows, args).Measure();
+if (args.Contains("--first") || args.Contains("--case"))
+{
+    BenchmarkRow.Publish(rows, args);
+    return 0;
+}
+
 foreach (var measure in new Action<List<BenchmarkRow>>[]
 {
     RingShares.Measure,

@@ -1,3 +1,4 @@
+using Skep.Balancing;
 using Skep.Balancing.Health;
 using Skep.Balancing.Sockets;
 using Skep.Bpf.Programming;
@@ -5,6 +6,8 @@ using Skep.Edge;
 using Skep.Engine;
 using Skep.Filtering;
 using Skep.Flows;
+using Skep.Packets;
+using Skep.Resources;
 
 namespace Skep.Agent;
 
@@ -12,7 +15,7 @@ namespace Skep.Agent;
 /// Brings a plan into the maps and programs of the edge. The maps are made when something is to be enforced for the first time:
 /// observing costs none of their memory. Not for concurrent use.
 /// </summary>
-internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimeProvider wall, HealthMonitor? monitor)
+internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvider clock, TimeProvider wall, HealthMonitor? monitor)
 {
     private static readonly TimeSpan s_sweep = TimeSpan.FromSeconds(10);
 
@@ -22,6 +25,8 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
     private long _swept = clock.GetTimestamp();
     private EdgeMaps? _maps;
     private SocketBalancer? _sockets;
+    private IReadOnlyDictionary<IpAddress, BackendPath> _hops = new Dictionary<IpAddress, BackendPath>();
+    private DirectOptions? _direct;
 
     /// <summary>Weights that follow the traffic.</summary>
     public BackendControl Backends { get; } = new(clock, wall, monitor);
@@ -47,19 +52,16 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
         Open();
         var now = wall.GetUtcNow();
         var blocks = plan.Blocks.Values.Where(b => b.Until is null || b.Until > now).Select(b => new BlockRequest(b.Prefix, b.Until - now)).ToArray();
+        FindHops([.. plan.Services.Where(s => s.Forwarding != ForwardingMode.Nat).SelectMany(s => s.Backends).Select(b => b.Address).Distinct()]);
         List<string> problems =
         [
-            .. State!.Balancer.Apply(Backends.Adopt(plan.Services, State.Balancer)).Select(p => p.Message),
+            .. State!.Tunnels.Apply(plan.Tunnels),
+            .. State.Balancer.Apply(Backends.Adopt(plan.Services, State.Balancer)).Select(p => p.Message),
             .. State.BlockList.Apply(blocks).Select(p => p.Message),
             .. Sockets(plan)?.Apply(plan.HostServices) ?? [],
         ];
         Plan = plan;
-        foreach (var shape in _programs.Keys.Where(s => !plan.Interfaces.Values.Contains(s.Options)).ToArray())
-        {
-            datapath.Forget(_programs[shape]);
-            _programs.Remove(shape);
-        }
-
+        Specialise();
         return problems;
     }
 
@@ -68,10 +70,12 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
     /// <param name="name">Its name in the plan.</param>
     public (Hook Hook, BpfProgram Program)? HookFor(HostInterface device, string name)
     {
-        if (!Plan.Interfaces.TryGetValue(name, out var options))
+        if (!Plan.Interfaces.ContainsKey(name))
         {
             return null;
         }
+
+        var options = OptionsOf(name);
 
         // Interfaces with the same needs run the same program.
         var kind = ChoiceFor(device, name).Kind;
@@ -102,7 +106,7 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
 
     /// <summary>Where the edge of an interface runs, and why.</summary>
     public HookChoice ChoiceFor(HostInterface device, string name) =>
-        HookChoice.For(device, Plan.Hooks.GetValueOrDefault(name), _refusals.GetValueOrDefault(device));
+        HookChoice.For(device, NeedsXdp(name) ? EdgeHook.Xdp : Plan.Hooks.GetValueOrDefault(name), _refusals.GetValueOrDefault(device));
 
     /// <summary>
     /// Remembers where XDP was refused, so that traffic control takes its place; true when that is news. It is tried again when the interface changes: trying
@@ -149,6 +153,12 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
             State.Connections.Tick(seconds);
         }
 
+        if (seconds > 0 && State.Balancer.WantedHops is { Count: > 0 } wanted)
+        {
+            FindHops(wanted);
+            Specialise();
+        }
+
         // Reading the whole list every second is for lists in which something can end.
         if (Plan.Blocks.Values.Any(b => b.Until is not null))
         {
@@ -182,6 +192,29 @@ internal sealed class EdgeControl(IDatapath datapath, TimeProvider clock, TimePr
 
         return _sockets;
     }
+
+    private void FindHops(IReadOnlyCollection<IpAddress> backends)
+    {
+        _hops = hops.Find(backends);
+        State!.Balancer.SetNextHops(_hops);
+    }
+
+    // The services and ways in force say what programs need; those that nobody needs any more are let go.
+    private void Specialise()
+    {
+        _direct = DirectPlan.For(State!.Balancer.Services, _hops.Values, State.FlowSeed);
+        var needed = Plan.Interfaces.Keys.Select(OptionsOf).ToHashSet();
+        foreach (var shape in _programs.Keys.Where(s => !needed.Contains(s.Options)).ToArray())
+        {
+            datapath.Forget(_programs[shape]);
+            _programs.Remove(shape);
+        }
+    }
+
+    // Outer headers are put on and taken off at XDP only.
+    private bool NeedsXdp(string name) => Plan.DirectInterfaces.Contains(name) || (Plan.Interfaces.TryGetValue(name, out var options) && options.Decapsulate);
+
+    private EdgeOptions OptionsOf(string name) => Plan.Interfaces[name] with { Direct = Plan.DirectInterfaces.Contains(name) ? _direct : null };
 
     private void Open()
     {

@@ -11,12 +11,14 @@ namespace Skep.Agent;
 /// <param name="Clock">The monotonic clock programs read.</param>
 /// <param name="Interfaces">The interfaces there are.</param>
 /// <param name="Protected">Addresses that may not be blocked by accident.</param>
+/// <param name="Hops">Ways to backends.</param>
 /// <param name="Notices">What people should know.</param>
 internal sealed record OpenedDatapath(
     IDatapath Datapath,
     TimeProvider Clock,
     Func<IReadOnlyList<HostInterface>> Interfaces,
     Func<IReadOnlyList<ProtectedAddress>> Protected,
+    INextHops Hops,
     IReadOnlyList<string> Notices)
 {
     /// <summary>Name of the one interface of a twin.</summary>
@@ -41,7 +43,7 @@ internal sealed record OpenedDatapath(
         {
             try
             {
-                return new(new KernelDatapath(new KernelDatapathOptions(options.Paths.Pins, options.Recreate)), wall, HostInterfaces.List, Lockout.OfThisHost, []);
+                return new(new KernelDatapath(new KernelDatapathOptions(options.Paths.Pins, options.Recreate)), wall, HostInterfaces.List, Lockout.OfThisHost, new HostNextHops(), []);
             }
             catch (Exception e) when (e is BpfException or UnauthorizedAccessException or IOException)
             {
@@ -58,7 +60,7 @@ internal sealed record OpenedDatapath(
     {
         var datapath = new TwinDatapath(new TwinOptions { Cpus = 1 });
         // Nobody can be locked out of a capture.
-        return new(datapath, new TwinTime(datapath.Twin), () => [new HostInterface(1, CaptureInterface, false)], () => [], notices);
+        return new(datapath, new TwinTime(datapath.Twin), () => [new HostInterface(1, CaptureInterface, false)], () => [], new CaptureNextHops(), notices);
     }
 
     /// <summary>Why the kernel takes no program from this process; null when it does.</summary>

@@ -262,6 +262,9 @@ internal sealed partial class Platform
         EdgeVerdict.TableFull => "the connection table took no entry",
         EdgeVerdict.PortCollision => "the client uses the same port towards the backends through other services",
         EdgeVerdict.StrayFragment => "a later fragment whose first one was not seen",
+        EdgeVerdict.SourceRefused => "the source is not among those that may use the service",
+        EdgeVerdict.Undeliverable => "no way to the backend is known, or the frame had no room for the outer headers",
+        EdgeVerdict.TunnelRefused => "outer headers from elsewhere than a balancer, or around no packet for a virtual address",
         EdgeVerdict.Malformed => "truncated or contradictory packet",
         _ => "",
     };

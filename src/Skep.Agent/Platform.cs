@@ -60,7 +60,7 @@ internal sealed partial class Platform : IDisposable
         _hooks = new HookReconciler(opened.Datapath, wall, logger);
         // A recorded capture has no backends that could be asked.
         _monitor = opened.Datapath is KernelDatapath ? new HealthMonitor(wall, new Random(Environment.ProcessId)) : null;
-        _edge = new EdgeControl(opened.Datapath, opened.Clock, wall, _monitor);
+        _edge = new EdgeControl(opened.Datapath, opened.Hops, opened.Clock, wall, _monitor);
         _flows = new FlowControl(opened.Datapath, opened.Clock, wall, _edge.TranslationOf);
         Interfaces = opened.Interfaces;
     }

@@ -23,6 +23,9 @@ internal sealed unsafe class XdpView : PacketView
     {
         switch (helper)
         {
+            case 23:
+                result = (ulong)XdpContext.SendTo((uint)machine.Argument(1), machine.Argument(2));
+                return true;
             case 44:
                 machine.RequireContext(1);
                 result = (ulong)Context.AdjustHead((int)machine.Argument(2));

@@ -16,7 +16,8 @@ internal sealed class NetlinkMessage
     internal const int HeaderSize = 16;
 
     // RTM_*, linux/rtnetlink.h
-    internal const ushort NewLink = 16, DeleteLink = 17, GetLink = 18, SetLink = 19, NewAddress = 20, NewRoute = 24, DeleteRoute = 25, NewNeighbour = 28, NewQdisc = 36, DeleteQdisc = 37, NewFilter = 44,
+    internal const ushort NewLink = 16, DeleteLink = 17, GetLink = 18, SetLink = 19, NewAddress = 20, NewRoute = 24, DeleteRoute = 25, GetRoute = 26, NewNeighbour = 28,
+        GetNeighbour = 30, NewQdisc = 36, DeleteQdisc = 37, NewFilter = 44,
         DeleteFilter = 45, GetFilter = 46;
 
     // NLM_F_*, linux/netlink.h
@@ -29,7 +30,7 @@ internal sealed class NetlinkMessage
     internal NetlinkMessage(ushort type, ushort flags)
     {
         Type = type;
-        IsDump = (flags & Dump) == Dump && type is GetLink or GetFilter;
+        IsDump = (flags & Dump) == Dump && type is GetLink or GetFilter or GetNeighbour;
         Add(0);
         Add((uint)(type | ((flags | Request | (IsDump ? 0 : Acknowledge)) << 16)));
         Add(0);

@@ -81,4 +81,22 @@ public unsafe struct XdpContext
         _dataEnd = end;
         return 0;
     }
+
+    /// <summary>Sends the packet out of another interface when the program returns what this gives (<c>bpf_redirect</c>, kernel 4.14; in bulk since 5.6).</summary>
+    /// <param name="interfaceIndex">Index of the interface, in this network namespace. When there is none of it the packet is dropped later on.</param>
+    /// <returns><see cref="XdpAction.Redirect"/>.</returns>
+    public static XdpAction Redirect(uint interfaceIndex) => (XdpAction)SendTo(interfaceIndex, 0);
+
+    /// <summary>The helper itself: no flag is known to XDP, any aborts.</summary>
+    [KernelHelper(23)]
+    public static int SendTo(uint interfaceIndex, ulong flags)
+    {
+        if (flags != 0)
+        {
+            return (int)XdpAction.Aborted;
+        }
+
+        KernelEnvironment.Current.Target = new PacketTarget(PacketTargetKind.Egress, interfaceIndex);
+        return (int)XdpAction.Redirect;
+    }
 }

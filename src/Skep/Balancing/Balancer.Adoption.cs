@@ -36,6 +36,8 @@ public sealed partial class Balancer
             }
         });
 
+        AdoptDirect(byId);
+
         // An agent that died between two steps leaves backends whose service was never entered, or is gone.
         foreach (var orphan in byId.Values.SelectMany(m => m))
         {
@@ -88,6 +90,12 @@ public sealed partial class Balancer
 
         /// <summary>What was applied last; null before that.</summary>
         public ServiceState? State { get; set; }
+
+        /// <summary>What is being applied; null before that.</summary>
+        public ServiceModel? Wanted { get; set; }
+
+        /// <summary>What is in the tables of direct return; null when it is not there.</summary>
+        public DirectState? Direct { get; set; }
 
         /// <summary>What was wrong with it.</summary>
         public ImmutableArray<BalancerProblem> Problems { get; set; } = [];

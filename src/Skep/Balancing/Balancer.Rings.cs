@@ -17,6 +17,7 @@ public sealed partial class Balancer
         var flags = service is { Policy.Adaptive: not null, Protocol: IpProtocol.Tcp } ? ServiceFlags.TwoChoices : ServiceFlags.None;
         var hadFlags = served.Flags;
         served.Flags = flags;
+        served.Wanted = service;
         if (_rings.Sizes.For(members.Length) > served.Ring.Slots && TryTakeRows(members.Length, served, out var fresh))
         {
             _rings.Copy(served.Ring, fresh);
@@ -32,12 +33,8 @@ public sealed partial class Balancer
         if (served.Ring.Slots > 0)
         {
             _rings.Write(served.Ring, members, quotas);
-            if (flags != hadFlags)
-            {
-                _maps.Services.Set(in key, EntryOf(served, served.Ring));
-            }
-
-            return true;
+            status = flags != hadFlags || !IsAsBefore(service, served) ? WriteEntry(key, served, served.Ring) : 0;
+            return status == 0;
         }
 
         return false;
@@ -88,7 +85,7 @@ public sealed partial class Balancer
         var status = isFirst ? _maps.Services.TrySet(in address, new ServiceEntry { Id = ServiceEntry.AddressOnly }) : 0;
         if (status == 0)
         {
-            status = _maps.Services.TrySet(in key, EntryOf(served, fresh));
+            status = WriteEntry(key, served, fresh);
             if (status < 0 && isFirst)
             {
                 _maps.Services.Remove(in address);

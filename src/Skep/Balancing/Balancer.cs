@@ -29,6 +29,7 @@ public sealed partial class Balancer
         _rings = new RingTable(maps);
         _serviceIds = new(0, maps.MaxServices - 1);
         _backendIds = new(1, maps.Backends.MaxEntries - 1);
+        _vips = new VipTable(maps.Direct.Vips);
         Adopt();
     }
 
@@ -169,6 +170,11 @@ public sealed partial class Balancer
             (entry.Weight, entry.Group) = ((uint)model.RingWeight, model.Canary ? 1u : 0u);
         }
 
+        if (service.Forwarding != ForwardingMode.Nat)
+        {
+            WriteTunnels(service, served.Id, members, Report);
+        }
+
         var ringMembers = MembersOf(members.Select(m => (m.Member.Id, m.Model)));
         var quotas = new int[ringMembers.Length];
         if (!TryWriteRing(service, served, ringMembers, quotas, out var status))
@@ -208,7 +214,7 @@ public sealed partial class Balancer
         foreach (var backend in service.Backends)
         {
             var place = (backend.Address, backend.Port);
-            if (backend.Address.IsIPv4 != service.Address.IsIPv4)
+            if (backend.Address.IsIPv4 != service.Address.IsIPv4 && service.Forwarding is ForwardingMode.Nat or ForwardingMode.L2)
             {
                 report(BalancerProblemKind.FamilyMismatch,
                     $"backend {EndpointText.Of(backend.Address, backend.Port)} is not of the family of {service.Address}; it is left out.");
@@ -265,6 +271,7 @@ public sealed partial class Balancer
     private void Remove(ServiceKey key, Served served)
     {
         _maps.Services.Remove(in key);
+        RemoveDirect(key, served);
         if (--CollectionsMarshal.GetValueRefOrAddDefault(_servicesOfAddress, key.Address, out _) == 0)
         {
             _servicesOfAddress.Remove(key.Address);
@@ -282,6 +289,7 @@ public sealed partial class Balancer
         foreach (ref readonly var member in members)
         {
             _maps.Backends.Entries[(int)member.Id] = default;
+            RemoveTunnel(member.Id);
             _backendIds.Release(member.Id);
             if (protocol == IpProtocol.Udp)
             {

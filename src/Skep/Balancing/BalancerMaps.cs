@@ -5,7 +5,7 @@ namespace Skep.Balancing;
 /// <summary>The maps of the balancer.</summary>
 public sealed class BalancerMaps
 {
-    internal BalancerMaps(uint maxServices, uint maxBackends, int ringSize, uint ringRows, uint maxConnections, bool measure)
+    internal BalancerMaps(uint maxServices, uint maxBackends, int ringSize, uint ringRows, uint maxConnections, bool measure, uint maxFlows)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(maxBackends, 1u << 24);
         ArgumentOutOfRangeException.ThrowIfLessThan(ringSize, 3);
@@ -25,6 +25,7 @@ public sealed class BalancerMaps
         Connections = new(maxConnections * 2, "edge_conns");
         Fragments = new(4096, "edge_fragments");
         Clock = new("edge_clock");
+        Direct = new DirectMaps(maxServices, maxBackends, maxFlows);
     }
 
     /// <summary>Services at most.</summary>
@@ -72,6 +73,9 @@ public sealed class BalancerMaps
     /// </summary>
     public Global<uint> Clock { get; }
 
+    /// <summary>What direct return needs besides.</summary>
+    public DirectMaps Direct { get; }
+
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Connections, Fragments, Clock];
+    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Connections, Fragments, Clock, .. Direct.All];
 }

@@ -17,6 +17,12 @@ public enum BalancerProblemKind
     TooManyBackends,
     /// <summary>The rows of the ring map are taken; the service is left out.</summary>
     TooManySlots,
+    /// <summary>There is no route to a backend with direct return; packets for it are dropped.</summary>
+    NoRoute,
+    /// <summary>An address and protocol has more ranges of ports than fit; the service is left out.</summary>
+    TooManyRanges,
+    /// <summary>There are more source ranges than fit; the service is left out.</summary>
+    TooManySources,
     /// <summary>The kernel refused to write; the service stays as it was.</summary>
     WriteFailed,
 }

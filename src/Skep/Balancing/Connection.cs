@@ -125,7 +125,7 @@ public struct FragmentKey
     public uint Protocol;
 }
 
-/// <summary>What is done to the later fragments of a packet. Layout: new address 16, checksum difference 2, direction 2, zero 4.</summary>
+/// <summary>What is done to the later fragments of a packet. Layout: new address 16, checksum difference 2, direction 2, backend 4.</summary>
 public struct FragmentRoute
 {
     /// <summary>Address that replaces the destination (forward) or the source (reply).</summary>
@@ -134,12 +134,15 @@ public struct FragmentRoute
     /// <summary><see cref="ChecksumDelta"/> of the change, for the IPv4 header.</summary>
     public ushort AddressDelta;
 
-    /// <summary><see cref="ConnectionDirection"/>, or <see cref="Unchanged"/>.</summary>
+    /// <summary><see cref="ConnectionDirection"/>, <see cref="Unchanged"/> or <see cref="Tunnelled"/>.</summary>
     public ushort Direction;
 
-    /// <summary>Zero.</summary>
-    public uint Reserved;
+    /// <summary>Id of the backend of tunnelled fragments, else 0.</summary>
+    public uint Backend;
 
     /// <summary>The packet is not balanced: its fragments pass as they are.</summary>
     public const ushort Unchanged = 2;
+
+    /// <summary>The packet goes to the backend in outer headers, and its fragments likewise.</summary>
+    public const ushort Tunnelled = 3;
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
 using Skep.Edge;
 using Skep.Packets;
 
@@ -24,7 +25,7 @@ internal sealed class FragmentStage(BalancerMaps maps)
         route.NewAddress = connection.NewAddress;
         route.AddressDelta = connection.AddressDelta;
         route.Direction = (ushort)connection.Direction;
-        route.Reserved = 0;
+        route.Backend = 0;
         // A full table makes strays of the later fragments, which are counted as such.
         _routes.Update(in key, in route, UpdateMode.Any);
     }
@@ -41,6 +42,30 @@ internal sealed class FragmentStage(BalancerMaps maps)
         var route = default(FragmentRoute);
         route.Direction = FragmentRoute.Unchanged;
         _routes.Update(in key, in route, UpdateMode.Any);
+    }
+
+    /// <summary>Notes the backend to which a first fragment goes unchanged.</summary>
+    internal void Remember(in IpPacket packet, uint backend)
+    {
+        var key = KeyOf(in packet);
+        RememberBackend(in key, backend);
+    }
+
+    [GlobalFunction]
+    private int RememberBackend(in FragmentKey key, uint backend)
+    {
+        var route = default(FragmentRoute);
+        route.Direction = FragmentRoute.Tunnelled;
+        route.Backend = backend;
+        return _routes.Update(in key, in route, UpdateMode.Any);
+    }
+
+    /// <summary>Backend to which the first fragment of a later one went unchanged; 0 when it did not, or is not known.</summary>
+    internal uint FindBackend(in IpPacket packet)
+    {
+        var key = KeyOf(in packet);
+        ref var route = ref _routes.Find(in key);
+        return !Unsafe.IsNullRef(ref route) && route.Direction == FragmentRoute.Tunnelled ? route.Backend : 0;
     }
 
     /// <summary>Sends a later fragment after its first one.</summary>

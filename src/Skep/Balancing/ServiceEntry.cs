@@ -2,7 +2,9 @@ using Skep.Packets;
 
 namespace Skep.Balancing;
 
-/// <summary>A virtual address. Layout: address 16, port in network order 4 (upper half zero), protocol 4. Port and protocol 0 stand for any.</summary>
+/// <summary>
+/// A virtual address. Layout: address 16, port in network order 4 (upper half zero in the map; the last port of a range), protocol 4. Port and protocol 0 stand for any.
+/// </summary>
 public record struct ServiceKey
 {
     /// <summary>Virtual address.</summary>

@@ -10,7 +10,7 @@ namespace Skep.Balancing;
 /// <param name="Address">Virtual address.</param>
 /// <param name="Port">Virtual port.</param>
 /// <param name="Protocol">TCP or UDP.</param>
-/// <param name="Backends">Backends, of the same family as the address.</param>
+/// <param name="Backends">Backends; of the same family as the address unless packets travel in outer IP headers.</param>
 public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, IpProtocol Protocol, ImmutableArray<BackendModel> Backends)
 {
     /// <summary>How weights follow the traffic.</summary>
@@ -19,11 +19,31 @@ public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, I
     /// <summary>How its backends are checked; null for not.</summary>
     public HealthCheck? Health { get; init; }
 
-    /// <summary>The key in the service map.</summary>
-    public ServiceKey Key => new() { Address = Address, RawPort = NetworkUInt16.From(Port).Raw, Protocol = (uint)Protocol };
+    /// <summary>How packets reach the backends.</summary>
+    public ForwardingMode Forwarding { get; init; }
 
-    /// <summary>Address, port and protocol: <c>192.0.2.1:80/tcp</c>.</summary>
-    public string Endpoint => $"{EndpointText.Of(Address, Port)}/{Protocol.ToString().ToLowerInvariant()}";
+    /// <summary>Last port of a range that begins with <see cref="Port"/>; null for one port. Direct return only.</summary>
+    public ushort? LastPort { get; init; }
+
+    /// <summary>Bits of a client's address by which all its connections go to one backend, counted within the family; null for affinity of connections. Direct return only.</summary>
+    public int? ClientPrefix { get; init; }
+
+    /// <summary>Whether flows are remembered; without it the ring alone decides. Direct return only.</summary>
+    public bool Tracking { get; init; } = true;
+
+    /// <summary>Sources that may begin connections; all when there are none. Direct return only.</summary>
+    public ImmutableArray<IpPrefix> SourceRanges { get; init; } = [];
+
+    /// <summary>The key in the service map; of a range, its last port is in the upper half of the port.</summary>
+    public ServiceKey Key => new()
+    {
+        Address = Address,
+        RawPort = NetworkUInt16.From(Port).Raw | (LastPort is { } last ? (uint)NetworkUInt16.From(last).Raw << 16 : 0),
+        Protocol = (uint)Protocol,
+    };
+
+    /// <summary>Address, port and protocol: <c>192.0.2.1:80/tcp</c>, <c>192.0.2.1:5000-5999/udp</c>.</summary>
+    public string Endpoint => $"{EndpointText.Of(Address, Port)}{(LastPort is { } last ? "-" + last : "")}/{Protocol.ToString().ToLowerInvariant()}";
 }
 
 /// <summary>A backend as it is wanted.</summary>

@@ -18,7 +18,8 @@ public sealed class EdgeMaps
         BlockedAddresses = new(options.MaxBlockedAddresses, "edge_blocked");
         BlockedPrefixes = new(options.MaxBlockedPrefixes, "edge_prefixes");
         Sources = new(options.MaxSources, "edge_sources");
-        Balancing = new BalancerMaps(options.MaxServices, options.MaxBackends, options.RingSize, options.RingRows, options.MaxConnections, options.Measure);
+        Tunnels = new TunnelEndMaps();
+        Balancing = new BalancerMaps(options.MaxServices, options.MaxBackends, options.RingSize, options.RingRows, options.MaxConnections, options.Measure, options.MaxFlows);
     }
 
     /// <summary>Packets and bytes per <see cref="EdgeVerdict"/>.</summary>
@@ -36,6 +37,9 @@ public sealed class EdgeMaps
     /// <summary>Services, backends and connections.</summary>
     public BalancerMaps Balancing { get; }
 
+    /// <summary>Addresses at which outer headers are taken off.</summary>
+    public TunnelEndMaps Tunnels { get; }
+
     /// <summary>All maps, for pinning and for binding to a twin.</summary>
-    public IReadOnlyList<BpfMap> All => [Counters, BlockedAddresses, BlockedPrefixes, Sources, .. Balancing.All];
+    public IReadOnlyList<BpfMap> All => [Counters, BlockedAddresses, BlockedPrefixes, Sources, .. Tunnels.All, .. Balancing.All];
 }

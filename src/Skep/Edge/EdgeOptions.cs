@@ -1,3 +1,4 @@
+using Skep.Balancing;
 using Skep.Filtering;
 
 namespace Skep.Edge;
@@ -14,11 +15,17 @@ public sealed record EdgeOptions
     /// <summary>Limit of every source, or null.</summary>
     public SourceRate? RateLimit { get; init; }
 
-    /// <summary>Whether services are balanced.</summary>
+    /// <summary>Whether services are balanced by rewriting addresses.</summary>
     public bool Balance { get; init; } = true;
 
     /// <summary>Whether backends are measured by the packets of their connections; costs four readings of the clock a connection, and 600 bytes a backend.</summary>
     public bool Measure { get; init; } = true;
+
+    /// <summary>What services with direct return need, or null when there are none.</summary>
+    public DirectOptions? Direct { get; init; }
+
+    /// <summary>Whether outer headers are taken off packets for this host's virtual addresses.</summary>
+    public bool Decapsulate { get; init; }
 
     /// <summary>What happens to truncated and contradictory packets. <see cref="PacketPolicy.Drop"/> also checks lengths of IP and transport headers.</summary>
     public PacketPolicy Malformed { get; init; } = PacketPolicy.Pass;
@@ -43,6 +50,9 @@ public sealed record EdgeOptions
 
     /// <summary>Balanced connections that are remembered; each takes two entries of the table.</summary>
     public uint MaxConnections { get; init; } = 131072;
+
+    /// <summary>Flows with direct return that are remembered; 8 bytes each, rounded up to a power of two.</summary>
+    public uint MaxFlows { get; init; } = 524288;
 
     /// <summary>Blocked single addresses.</summary>
     public uint MaxBlockedAddresses { get; init; } = 65536;

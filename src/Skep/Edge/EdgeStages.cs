@@ -32,6 +32,9 @@ internal sealed class EdgeStages
         _dropped = DroppedBy(options);
     }
 
+    /// <summary>Limit of sources, or null.</summary>
+    internal RateLimitStage? RateLimit => _rateLimit;
+
     /// <summary>Whether lengths of headers are compared with what is there.</summary>
     internal bool ChecksLengths => _checksLengths;
 
@@ -40,7 +43,8 @@ internal sealed class EdgeStages
     {
         ArgumentNullException.ThrowIfNull(options);
         var dropped = Bit(EdgeVerdict.Blocked) | Bit(EdgeVerdict.RateLimited) | Bit(EdgeVerdict.NoBackend)
-            | Bit(EdgeVerdict.TableFull) | Bit(EdgeVerdict.PortCollision);
+            | Bit(EdgeVerdict.TableFull) | Bit(EdgeVerdict.PortCollision) | Bit(EdgeVerdict.SourceRefused) | Bit(EdgeVerdict.Undeliverable)
+            | Bit(EdgeVerdict.TunnelRefused);
         if (options.Malformed == PacketPolicy.Drop)
         {
             dropped |= Bit(EdgeVerdict.Malformed);
@@ -60,6 +64,13 @@ internal sealed class EdgeStages
     /// <summary>Decides about an IP packet and rewrites it.</summary>
     internal EdgeVerdict Decide(in IpPacket packet, ref EdgePacket edge)
     {
+        var verdict = Admit(in packet, ref edge);
+        return verdict == EdgeVerdict.Passed ? Balance(in packet, ref edge) : verdict;
+    }
+
+    /// <summary>Decides whether a packet may come in; <see cref="EdgeVerdict.Passed"/> when it may.</summary>
+    internal EdgeVerdict Admit(in IpPacket packet, ref EdgePacket edge)
+    {
         if (_checksLengths && !PacketCheck.IsConsistent(in packet, in edge))
         {
             return EdgeVerdict.Malformed;
@@ -70,6 +81,12 @@ internal sealed class EdgeStages
             return EdgeVerdict.Blocked;
         }
 
+        return EdgeVerdict.Passed;
+    }
+
+    /// <summary>Decides about a packet that may come in, and rewrites it.</summary>
+    internal EdgeVerdict Balance(in IpPacket packet, ref EdgePacket edge)
+    {
         if (_balancer is not null)
         {
             return _balancer.Run(in packet, ref edge);

@@ -17,6 +17,7 @@ public sealed class EdgeState
         Balancer = new Balancer(maps.Balancing);
         Connections = new ConnectionTable(maps.Balancing, timeouts);
         Explainer = new Explainer(maps.Balancing, Balancer, Connections);
+        Tunnels = new TunnelEnds(maps.Tunnels);
         BlockList = new BlockList(maps.BlockedAddresses, maps.BlockedPrefixes, time);
     }
 
@@ -28,6 +29,24 @@ public sealed class EdgeState
 
     /// <summary>Balanced connections.</summary>
     public ConnectionTable Connections { get; }
+
+    /// <summary>Addresses at which outer headers are taken off.</summary>
+    public TunnelEnds Tunnels { get; }
+
+    /// <summary>Secret of the flow table, the same as long as the table lives; drawn when the table is new.</summary>
+    public ulong FlowSeed
+    {
+        get
+        {
+            ref var seed = ref _maps.Balancing.Direct.Seed.Value;
+            while (seed == 0)
+            {
+                System.Security.Cryptography.RandomNumberGenerator.Fill(System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<ulong>(ref seed)));
+            }
+
+            return seed;
+        }
+    }
 
     /// <summary>Blocked addresses and prefixes.</summary>
     public BlockList BlockList { get; }

@@ -29,6 +29,16 @@ public enum EdgeVerdict : uint
     StrayFragment,
     /// <summary>An ICMP error about a balanced connection, sent to the end it concerns.</summary>
     IcmpForwarded,
+    /// <summary>Too large for the path to its backend with the outer headers: answered with the size that fits.</summary>
+    TooBig,
+    /// <summary>The source is not among those that may use the service: dropped.</summary>
+    SourceRefused,
+    /// <summary>There was no room for the outer headers, or no way to the backend on its link is known: dropped.</summary>
+    Undeliverable,
+    /// <summary>The outer headers were taken off, and the packet goes on to the network stack.</summary>
+    Decapsulated,
+    /// <summary>Outer headers from elsewhere than a balancer, or around anything but a packet for a virtual address: dropped.</summary>
+    TunnelRefused,
 }
 
 /// <summary>Packets and bytes of one verdict on one CPU. Layout: packets 8, bytes 8.</summary>

@@ -33,6 +33,12 @@ public sealed record EdgePlan
     /// <summary>Those of <see cref="Services"/> that sockets of this host are balanced to.</summary>
     public ImmutableArray<ServiceModel> HostServices { get; init; } = [];
 
+    /// <summary>Interfaces on which services with direct return are served; what their programs need shows when backends and ways are known.</summary>
+    public ImmutableHashSet<string> DirectInterfaces { get; init; } = [];
+
+    /// <summary>Addresses at which outer headers are taken off.</summary>
+    public TunnelEndpointModel Tunnels { get; init; } = TunnelEndpointModel.None;
+
     /// <summary>Virtual endpoints: one per address, port and protocol.</summary>
     public ImmutableArray<ServiceModel> Services { get; init; } = [];
 
@@ -49,24 +55,30 @@ public sealed record EdgePlan
         var blocking = set.BlockLists.SelectMany(l => l.Interfaces).Concat(commands.Count > 0 ? commandInterfaces : []).ToHashSet(StringComparer.Ordinal);
         // An answer comes back by another interface than the request: all of them know all services.
         var balancing = set.LoadBalancers.SelectMany(b => b.Interfaces).ToHashSet(StringComparer.Ordinal);
+        var rewriting = set.LoadBalancers.Any(b => b.Forwarding == ForwardingMode.Nat);
+        var direct = set.LoadBalancers.Any(b => b.Forwarding != ForwardingMode.Nat);
+        var ends = set.TunnelEndpoints.SelectMany(t => t.Interfaces).ToHashSet(StringComparer.Ordinal);
         var limits = set.RateLimits.SelectMany(r => r.Interfaces.Select(i => (i, r))).ToDictionary(p => p.i, p => p.r, StringComparer.Ordinal);
         var services = set.LoadBalancers.Select(b => (Balancer: b, Services: ServicesOf(b).ToImmutableArray())).ToArray();
         return new EdgePlan
         {
             Cgroup = set.LoadBalancers.FirstOrDefault(b => b.FromThisHost)?.Cgroup,
             HostServices = [.. services.Where(s => s.Balancer.FromThisHost).SelectMany(s => s.Services)],
-            Interfaces = blocking.Union(balancing).Union(limits.Keys).ToImmutableSortedDictionary(
+            Interfaces = blocking.Union(balancing).Union(limits.Keys).Union(ends).ToImmutableSortedDictionary(
                 name => name,
                 name => new EdgeOptions
                 {
                     BlockAddresses = blocking.Contains(name),
                     BlockPrefixes = blocking.Contains(name) && hasPrefixes,
-                    Balance = balancing.Contains(name),
+                    Balance = rewriting && balancing.Contains(name),
+                    Decapsulate = ends.Contains(name),
                     RateLimit = limits.TryGetValue(name, out var limit) ? new SourceRate(limit.PacketsPerSecond, limit.Burst) : null,
                 },
                 StringComparer.Ordinal),
             Hooks = set.All.Where(r => r.Hook != EdgeHook.Auto).SelectMany(r => r.Interfaces.Select(i => (i, r.Hook))).DistinctBy(p => p.i)
                 .ToImmutableSortedDictionary(p => p.i, p => p.Hook, StringComparer.Ordinal),
+            DirectInterfaces = direct ? [.. balancing] : [],
+            Tunnels = TunnelEndpointModel.Of(set.TunnelEndpoints),
             Services = [.. services.SelectMany(s => s.Services)],
             Blocks = blocks,
         };
@@ -131,11 +143,12 @@ public sealed record EdgePlan
         from address in balancer.Addresses
         from port in balancer.Ports
         let vip = IpAddress.From(address)
+        let range = port.Range
         select new ServiceModel(
-            balancer.Name, vip, port.Port, (IpProtocol)port.Protocol,
+            balancer.Name, vip, range.First, (IpProtocol)port.Protocol,
             [
                 .. from backend in balancer.Backends
-                   where backend.Address.AddressFamily == address.AddressFamily
+                   where backend.Address.AddressFamily == address.AddressFamily || balancer.Forwarding is not (ForwardingMode.Nat or ForwardingMode.L2)
                    select new BackendModel(IpAddress.From(backend.Address), backend.Port ?? port.TargetPort, backend.Weight, backend.Drain)
                    {
                        Zone = backend.Zone,
@@ -146,5 +159,14 @@ public sealed record EdgePlan
         {
             Policy = balancer.Policy,
             Health = balancer.HealthCheck,
+            Forwarding = balancer.Forwarding,
+            LastPort = range.Last != range.First ? range.Last : null,
+            ClientPrefix = balancer.Affinity is { } affinity ? vip.IsIPv4 ? affinity.IPv4Prefix : affinity.IPv6Prefix : null,
+            Tracking = balancer.Tracking,
+            SourceRanges =
+            [
+                .. balancer.SourceRanges.Where(r => r.BaseAddress.AddressFamily == address.AddressFamily)
+                    .Select(r => new IpPrefix(IpAddress.From(r.BaseAddress), r.PrefixLength)),
+            ],
         };
 }

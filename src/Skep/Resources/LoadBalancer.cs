@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using Skep.Balancing.Adaptive;
 using Skep.Balancing.Health;
+using Skep.Balancing;
 
 namespace Skep.Resources;
 
@@ -11,7 +12,9 @@ public sealed record LoadBalancer : Resource
     /// <inheritdoc/>
     public override string Kind => "LoadBalancer";
 
-    /// <summary>Virtual addresses, IPv4 and IPv6; each is balanced over the backends of its own family.</summary>
+    /// <summary>
+    /// Virtual addresses, IPv4 and IPv6; each is balanced over the backends of its own family, or over all when packets travel in outer IP headers.
+    /// </summary>
     public required ImmutableArray<IPAddress> Addresses { get; init; }
 
     /// <summary>Ports that are served on every address.</summary>
@@ -31,7 +34,24 @@ public sealed record LoadBalancer : Resource
 
     /// <summary>How weights follow traffic and health.</summary>
     public ServicePolicy Policy { get; init; } = ServicePolicy.Static;
+
+    /// <summary>How packets reach the backends.</summary>
+    public ForwardingMode Forwarding { get; init; }
+
+    /// <summary>Which part of a client's address keeps all its connections on one backend; null for affinity of connections.</summary>
+    public ClientAffinity? Affinity { get; init; }
+
+    /// <summary>Whether flows are remembered.</summary>
+    public bool Tracking { get; init; } = true;
+
+    /// <summary>Sources that may begin connections; all when there are none.</summary>
+    public ImmutableArray<IPNetwork> SourceRanges { get; init; } = [];
 }
+
+/// <summary>Affinity by client.</summary>
+/// <param name="IPv4Prefix">Bits of an IPv4 address that count, 1 to 32.</param>
+/// <param name="IPv6Prefix">Bits of an IPv6 address that count, 1 to 128.</param>
+public sealed record ClientAffinity(int IPv4Prefix = 32, int IPv6Prefix = 128);
 
 /// <summary>Transport protocol of a balanced port.</summary>
 public enum TransportProtocol : byte
@@ -43,10 +63,15 @@ public enum TransportProtocol : byte
 }
 
 /// <summary>A port of a load balancer.</summary>
-/// <param name="Port">Port clients use.</param>
+/// <param name="Port">Port clients use; 0 for all ports.</param>
 /// <param name="Protocol">Protocol.</param>
 /// <param name="TargetPort">Port of the backends, unless a backend has its own.</param>
-public readonly record struct LoadBalancerPort(ushort Port, TransportProtocol Protocol, ushort TargetPort);
+/// <param name="EndPort">Last port of a range; null for one port.</param>
+public readonly record struct LoadBalancerPort(ushort Port, TransportProtocol Protocol, ushort TargetPort, ushort? EndPort = null)
+{
+    /// <summary>First and last port.</summary>
+    public (ushort First, ushort Last) Range => Port == 0 ? ((ushort)0, ushort.MaxValue) : (Port, EndPort ?? Port);
+}
 
 /// <summary>A backend of a load balancer.</summary>
 /// <param name="Address">Address.</param>

@@ -52,6 +52,7 @@ public static class ResourceLoader
             LoadBalancers = [.. resources.OfType<LoadBalancer>()],
             BlockLists = [.. resources.OfType<BlockList>()],
             RateLimits = [.. resources.OfType<RateLimit>()],
+            TunnelEndpoints = [.. resources.OfType<TunnelEndpoint>()],
         };
         return new LoadedResources(set, [.. problems.InOrder], all);
     }

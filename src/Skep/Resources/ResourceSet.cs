@@ -17,11 +17,14 @@ public sealed record ResourceSet
     /// <summary>Rate limits.</summary>
     public ImmutableArray<RateLimit> RateLimits { get; init; } = [];
 
+    /// <summary>Ends of tunnels on this host.</summary>
+    public ImmutableArray<TunnelEndpoint> TunnelEndpoints { get; init; } = [];
+
     /// <summary>All resources.</summary>
-    public IEnumerable<Resource> All => [.. LoadBalancers, .. BlockLists, .. RateLimits];
+    public IEnumerable<Resource> All => [.. LoadBalancers, .. BlockLists, .. RateLimits, .. TunnelEndpoints];
 
     /// <summary>Number of resources.</summary>
-    public int Count => LoadBalancers.Length + BlockLists.Length + RateLimits.Length;
+    public int Count => LoadBalancers.Length + BlockLists.Length + RateLimits.Length + TunnelEndpoints.Length;
 }
 
 /// <summary>What all kinds of resources have.</summary>

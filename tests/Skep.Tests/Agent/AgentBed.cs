@@ -57,7 +57,7 @@ internal sealed class AgentBed : IDisposable
     public Platform Start(IDatapath datapath, Func<IReadOnlyList<HostInterface>> interfaces)
     {
         var platform = new Platform(
-            Options, new OpenedDatapath(datapath, TimeProvider.System, interfaces, () => [], []), TimeProvider.System, NullLogger<Platform>.Instance);
+            Options, new OpenedDatapath(datapath, TimeProvider.System, interfaces, () => [], new CaptureNextHops(), []), TimeProvider.System, NullLogger<Platform>.Instance);
         platform.Start();
         return platform;
     }

@@ -23,6 +23,11 @@ public sealed unsafe class EdgeLayoutTests
         Assert.Equal(96, sizeof(BackendSignals));
         Assert.Equal(40, sizeof(FragmentKey));
         Assert.Equal(24, sizeof(FragmentRoute));
+        Assert.Equal(64, sizeof(Tunnel));
+        Assert.Equal(32, sizeof(VipSlot));
+        Assert.Equal(24, sizeof(DirectService));
+        Assert.Equal(24, sizeof(SourceKey));
+        Assert.Equal(64, sizeof(FlowSet));
     }
 
     [Theory]
@@ -36,6 +41,15 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.RawPorts), 32)]
     [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.Protocol), 36)]
     [InlineData(typeof(Connection), nameof(Connection.FullDelta), 20)]
+    [InlineData(typeof(FragmentRoute), nameof(FragmentRoute.Backend), 20)]
+    [InlineData(typeof(Tunnel), nameof(Tunnel.RawVlan), 14)]
+    [InlineData(typeof(Tunnel), nameof(Tunnel.Owner), 20)]
+    [InlineData(typeof(Tunnel), nameof(Tunnel.Mode), 30)]
+    [InlineData(typeof(Tunnel), nameof(Tunnel.Destination), 48)]
+    [InlineData(typeof(VipSlot), nameof(VipSlot.Flags), 22)]
+    [InlineData(typeof(VipSlot), nameof(VipSlot.LastPort), 26)]
+    [InlineData(typeof(DirectService), nameof(DirectService.ClientMaskLower), 16)]
+    [InlineData(typeof(FlowSet), nameof(FlowSet.Way7), 56)]
     [InlineData(typeof(Connection), nameof(Connection.End), 23)]
     [InlineData(typeof(Connection), nameof(Connection.LastSeen), 28)]
     [InlineData(typeof(Connection), nameof(Connection.PendingSince), 32)]

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Skep.Balancing;
 using Skep.Balancing.Health;
 
 namespace Skep.Resources.Reading;
@@ -15,8 +16,10 @@ internal static class CrossChecks
         {
             Backends(balancer, problems);
             Following(balancer, problems);
+            DirectReturn.Check(balancer, problems);
         }
 
+        DirectReturn.Ranges([.. resources.OfType<LoadBalancer>()], problems);
         Hosts([.. resources.OfType<LoadBalancer>()], problems);
         BlockEntries([.. resources.OfType<BlockList>()], problems);
         BlockInterfaces([.. resources.OfType<BlockList>()], problems);
@@ -102,7 +105,7 @@ internal static class CrossChecks
                 problems.Error(backend.Source, "bad-backend", $"backend {backend.Address} cannot be reached from the network", "name an address that the interfaces can reach");
             }
 
-            if (!balancer.Addresses.Any(a => a.AddressFamily == backend.Address.AddressFamily))
+            if (KeepsFamily(balancer) && !balancer.Addresses.Any(a => a.AddressFamily == backend.Address.AddressFamily))
             {
                 problems.Error(
                     backend.Source, "family-mismatch",
@@ -113,7 +116,7 @@ internal static class CrossChecks
 
         foreach (var family in balancer.Addresses.DistinctBy(a => a.AddressFamily))
         {
-            if (!balancer.Backends.Any(b => b.Weight > 0 && b.Address.AddressFamily == family.AddressFamily))
+            if (!balancer.Backends.Any(b => b.Weight > 0 && (!KeepsFamily(balancer) || b.Address.AddressFamily == family.AddressFamily)))
             {
                 problems.Warning(
                     balancer.Source, "no-live-backend", $"LoadBalancer '{balancer.Name}' has no {Family(family)} backend with a weight above 0",
@@ -171,6 +174,9 @@ internal static class CrossChecks
                 balancer.Source, "nowhere", $"LoadBalancer '{balancer.Name}' serves nobody", "name the interfaces that clients come by, or set fromThisHost: true");
         }
     }
+
+    // Outer headers may be of the other family.
+    private static bool KeepsFamily(LoadBalancer balancer) => balancer.Forwarding is ForwardingMode.Nat or ForwardingMode.L2;
 
     private static void BlockEntries(IReadOnlyList<BlockList> lists, ProblemList problems)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using Skep.Balancing;
 
 namespace Skep.Resources.Reading;
 
@@ -37,7 +38,8 @@ internal static class Kinds
 
     private static readonly ObjectShape s_port = new(
         "A port that is served.",
-        new Field("port", Scalars.Port, "Port clients use.", Required: true),
+        new Field("port", Scalars.PortOrAll, "Port clients use; 0 for all ports, with direct return.", Required: true),
+        new Field("endPort", Scalars.Port, "Last port of a range that begins with port, with direct return."),
         new Field("protocol", Scalars.Protocol, "TCP (default) or UDP."),
         new Field("targetPort", Scalars.Port, "Port of the backends; the same port unless given."));
 
@@ -53,6 +55,11 @@ internal static class Kinds
         new Field("zone", Scalars.ResourceName, "Zone it stands in, for preferZone."),
         new Field("canary", Scalars.Flag, "It belongs to the canary, whose share 'canary' of the balancer says."),
         new Field("drain", new EitherShape(Scalars.Flag, s_drain), "It keeps its connections and gets no new ones."));
+
+    private static readonly ObjectShape s_affinityPrefix = new(
+        "Bits of a client's address that count with affinity by client.",
+        new Field("ipv4", Scalars.IPv4Prefix, "Of IPv4 addresses; all 32 unless given."),
+        new Field("ipv6", Scalars.IPv6Prefix, "Of IPv6 addresses; all 128 unless given."));
 
     private static readonly ObjectShape s_blockEntry = new(
         "A blocked source.",
@@ -78,7 +85,13 @@ internal static class Kinds
             new Field("canary", BalancingShapes.Canary, "Share of new connections that backends with 'canary: true' get together."),
             new Field("preferZone", Scalars.ResourceName, "Zone whose backends get everything while enough of them are healthy."),
             new Field("panicPercent", Scalars.Percent, "With a smaller part of the weight alive, dead backends are used like living ones; 0 unless given: never."),
-            new Field("whenAllDead", Scalars.WhenAllDead, "With no backend alive: refuse (default) new connections, or give them to all.")), BuildLoadBalancer),
+            new Field("whenAllDead", Scalars.WhenAllDead, "With no backend alive: refuse (default) new connections, or give them to all."),
+            new Field("forwarding", Scalars.Forwarding,
+                "How packets reach the backends: nat (default) rewrites addresses, and answers come back through this host; ipip, gue, geneve and l2 leave the packet as it is, and backends answer clients directly."),
+            new Field("affinity", Scalars.Affinity, "What stays on one backend: a connection (default), or all of a client's."),
+            new Field("affinityPrefix", s_affinityPrefix, "How much of a client's address counts with affinity by client."),
+            new Field("tracking", Scalars.Flag, "Whether flows are remembered, so that they survive changes of the backends; true unless given."),
+            new Field("sourceRanges", new ListShape(Scalars.Prefix, 1, 256), "Sources that may begin connections; all unless given.")), BuildLoadBalancer),
         new("BlockList", new ObjectShape(
             "Sources whose packets are dropped.",
             s_interfaces,
@@ -91,6 +104,12 @@ internal static class Kinds
             s_hook,
             new Field("packetsPerSecond", Scalars.PacketsPerSecond, "Sustained packets per second and source.", Required: true),
             new Field("burst", Scalars.Burst, "Packets at once after a pause; as many as in a second unless given.")), BuildRateLimit),
+        new("TunnelEndpoint", new ObjectShape(
+            "This host is a backend with direct return: outer headers are taken off what balancers send.",
+            s_interfaces,
+            new Field("tunnelAddresses", new ListShape(Scalars.Address, 1, 64), "Addresses of this host that balancers send to.", Required: true),
+            new Field("addresses", new ListShape(Scalars.Address, 1, 1024), "Virtual addresses, which this host has on its loopback device.", Required: true),
+            new Field("balancers", new ListShape(Scalars.Prefix, 1, 256), "Where the balancers are; outer headers from elsewhere are refused.", Required: true)), BuildTunnelEndpoint),
     ];
 
     private static LoadBalancer BuildLoadBalancer(ResourceHead head, ObjectValue spec) => new()
@@ -105,14 +124,35 @@ internal static class Kinds
         Addresses = [.. spec.List<IPAddress>("addresses").Select(a => a.Value)],
         Ports = [.. spec.List<ObjectValue>("ports").Select(p => BuildPort(p.Value))],
         Backends = [.. spec.List<ObjectValue>("backends").Select(b => BuildBackend(b.Value))],
+        Forwarding = spec.Get("forwarding", ForwardingMode.Nat),
+        Affinity = spec.Get("affinity", false) ? BuildAffinity(spec) : null,
+        Tracking = spec.Get("tracking", true),
+        SourceRanges = [.. spec.List<IPNetwork>("sourceRanges").Select(r => r.Value)],
         HealthCheck = spec.Has("healthCheck") ? BalancingShapes.BuildHealthCheck(spec.Get<ObjectValue>("healthCheck")) : null,
         Policy = BalancingShapes.BuildPolicy(spec),
+    };
+
+    private static ClientAffinity BuildAffinity(ObjectValue spec) => spec.Has("affinityPrefix") && spec.Get<ObjectValue>("affinityPrefix") is { } prefix
+        ? new((int)prefix.Get("ipv4", 32u), (int)prefix.Get("ipv6", 128u))
+        : new();
+
+    private static TunnelEndpoint BuildTunnelEndpoint(ResourceHead head, ObjectValue spec) => new()
+    {
+        Name = head.Name,
+        Labels = head.Labels,
+        Source = head.Source,
+        Interfaces = head.Interfaces,
+        TunnelAddresses = [.. spec.List<IPAddress>("tunnelAddresses").Select(a => a.Value)],
+        Addresses = [.. spec.List<IPAddress>("addresses").Select(a => a.Value)],
+        Balancers = [.. spec.List<IPNetwork>("balancers").Select(b => b.Value)],
     };
 
     private static LoadBalancerPort BuildPort(ObjectValue port)
     {
         var number = port.Get<uint>("port");
-        return new((ushort)number, port.Get("protocol", TransportProtocol.TCP), (ushort)port.Get("targetPort", number));
+        return new(
+            (ushort)number, port.Get("protocol", TransportProtocol.TCP), (ushort)port.Get("targetPort", number),
+            port.Has("endPort") ? (ushort)port.Get<uint>("endPort") : null);
     }
 
     private static Backend BuildBackend(ObjectValue backend) => new(

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using Skep.Balancing;
 
 namespace Skep.Resources.Reading;
 
@@ -35,6 +36,18 @@ internal static partial class Scalars
         () => new JsonObject { ["type"] = "string", ["pattern"] = @"^[0-9a-fA-F:.]+(/[0-9]{1,3})?$" });
 
     public static readonly ScalarShape Port = Whole("bad-port", "a port", 1, 65535);
+
+    public static readonly ScalarShape PortOrAll = Whole("bad-port", "a port, or 0 for all ports", 0, 65535);
+
+    public static readonly ScalarShape IPv4Prefix = Whole("bad-prefix", "a prefix length", 1, 32);
+
+    public static readonly ScalarShape IPv6Prefix = Whole("bad-prefix", "a prefix length", 1, 128);
+
+    public static readonly ScalarShape Forwarding = Choice(
+        "bad-forwarding", "a way of forwarding", ("nat", ForwardingMode.Nat), ("ipip", ForwardingMode.IpIp), ("gue", ForwardingMode.Gue),
+        ("geneve", ForwardingMode.Geneve), ("l2", ForwardingMode.L2));
+
+    public static readonly ScalarShape Affinity = Choice("bad-affinity", "an affinity", ("connection", false), ("client", true));
 
     public static readonly ScalarShape Weight = Whole("bad-weight", "a weight", 0, 1000);
 
@@ -95,6 +108,12 @@ internal static partial class Scalars
     private static ScalarShape Word(string id, string what, params string[] words) => new(
         id, what, $"write one of {string.Join(", ", words)}", text => words.Contains(text, StringComparer.Ordinal) ? text : null,
         () => new JsonObject { ["type"] = "string", ["enum"] = new JsonArray([.. words.Select(w => (JsonNode)w)]) });
+
+    /// <summary>One of a few words.</summary>
+    public static ScalarShape Choice<T>(string id, string what, params (string Word, T Value)[] choices) => new(
+        id, what, $"write {string.Join(", ", choices[..^1].Select(c => c.Word))} or {choices[^1].Word}",
+        text => choices.Where(c => c.Word == text).Select(c => (object?)c.Value).FirstOrDefault(),
+        () => new JsonObject { ["type"] = "string", ["enum"] = new JsonArray([.. choices.Select(c => (JsonNode)c.Word)]) });
 
     /// <summary>Whether the kernel would take a name for an interface; JSON may bring null.</summary>
     public static bool IsInterfaceName(string? name) => name is not null and not "." and not ".." && InterfacePattern().IsMatch(name);

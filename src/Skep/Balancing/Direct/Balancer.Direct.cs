@@ -1,0 +1,299 @@
+using System.Runtime.InteropServices;
+using Skep.Bpf;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>Services with direct return.</summary>
+public sealed partial class Balancer
+{
+    private readonly VipTable _vips;
+    private readonly Dictionary<uint, (ForwardingMode Mode, BackendModel Model, Tunnel Written)> _tunnels = [];
+    private IReadOnlyDictionary<IpAddress, BackendPath> _hops = new Dictionary<IpAddress, BackendPath>();
+
+    /// <summary>Addresses of backends with direct return, for which next hops are wanted.</summary>
+    public IReadOnlyCollection<IpAddress> WantedHops => [.. _tunnels.Values.Select(t => t.Model.Address).Distinct()];
+
+    /// <summary>Takes over the ways to backends; entries whose way changed are written at once.</summary>
+    /// <returns>Backends of which the way changed.</returns>
+    /// <exception cref="BpfException">The kernel refused to write.</exception>
+    public int SetNextHops(IReadOnlyDictionary<IpAddress, BackendPath> hops)
+    {
+        ArgumentNullException.ThrowIfNull(hops);
+        _hops = hops;
+        var changed = 0;
+        foreach (var (id, tunnel) in _tunnels.ToArray())
+        {
+            changed += WriteTunnel(id, tunnel.Written.Owner - 1, tunnel.Mode, tunnel.Model) ? 1 : 0;
+        }
+
+        return changed;
+    }
+
+    private void WriteTunnels(
+        ServiceModel service, uint serviceId, IEnumerable<(Member Member, BackendModel Model)> members, Action<BalancerProblemKind, string> report)
+    {
+        foreach (var (member, model) in members)
+        {
+            if (member.Id >= _maps.Direct.Tunnels.MaxEntries)
+            {
+                report(BalancerProblemKind.TooManyBackends, $"backend {model.Address} finds no room among {_maps.Direct.Tunnels.MaxEntries - 1} with direct return; packets for it are dropped.");
+                continue;
+            }
+
+            WriteTunnel(member.Id, serviceId, service.Forwarding, model);
+            if (!_hops.ContainsKey(model.Address))
+            {
+                report(BalancerProblemKind.NoRoute, $"there is no route to backend {model.Address}; packets for it are dropped.");
+            }
+        }
+    }
+
+    private void RemoveTunnel(uint id)
+    {
+        if (_tunnels.Remove(id) || (id < _maps.Direct.Tunnels.MaxEntries && _maps.Direct.Tunnels.TryGet(id, out var tunnel) && tunnel.Owner != 0))
+        {
+            _maps.Direct.Tunnels.Set(id, default);
+        }
+    }
+
+    private bool WriteTunnel(uint id, uint serviceId, ForwardingMode mode, BackendModel backend)
+    {
+        var tunnel = Tunnel.Of(serviceId, mode, backend, _hops.TryGetValue(backend.Address, out var hop) ? hop : null);
+        if (_tunnels.TryGetValue(id, out var before) && IsSame(in before.Written, in tunnel))
+        {
+            _tunnels[id] = (mode, backend, tunnel);
+            return false;
+        }
+
+        _maps.Direct.Tunnels.Set(id, in tunnel);
+        _tunnels[id] = (mode, backend, tunnel);
+        return true;
+    }
+
+    private void AdoptDirect(Dictionary<uint, List<Member>> byId)
+    {
+        var sources = new Dictionary<uint, HashSet<SourceKey>>();
+        _maps.Direct.Sources.ReadAll((source, _) =>
+        {
+            if (!sources.TryGetValue(source.Service, out var known))
+            {
+                sources.Add(source.Service, known = []);
+            }
+
+            known.Add(source);
+        });
+        foreach (var slot in _vips.Entries.ToArray())
+        {
+            var isRange = slot.FirstPort != slot.LastPort;
+            var key = new ServiceKey
+            {
+                Address = slot.Address,
+                RawPort = NetworkUInt16.From(slot.FirstPort).Raw | (isRange ? (uint)NetworkUInt16.From(slot.LastPort).Raw << 16 : 0),
+                Protocol = (slot.Key >> 16) & 0xFF,
+            };
+            var state = new DirectState(slot.Key, slot.Flags, sources.GetValueOrDefault(slot.Service) ?? []);
+            if (_served.TryGetValue(key, out var both))
+            {
+                // An agent that died while the service changed its way.
+                both.Direct = state;
+            }
+            else if (_serviceIds.Adopt(slot.Service) && _maps.Direct.Services.TryGet(slot.Service, out var row))
+            {
+                var ring = new RingPlace(row.RingStart, (int)row.RingSlots);
+                byId.Remove(slot.Service, out var members);
+                _served.Add(key, new Served { Id = slot.Service, Ring = ring, Direct = state, Members = [.. members ?? []] });
+                _servicesOfAddress[key.Address] = _servicesOfAddress.GetValueOrDefault(key.Address) + 1;
+                _rings.Adopt(ring);
+            }
+        }
+    }
+
+    /// <summary>Whether what stands beside the ring needs no writing.</summary>
+    private static bool IsAsBefore(ServiceModel service, Served served) => service.Forwarding == ForwardingMode.Nat ? served.Direct is null
+        : served.Direct?.Model is { } model
+            && (model.LastPort, model.ClientPrefix, model.Tracking) == (service.LastPort, service.ClientPrefix, service.Tracking)
+            && model.SourceRanges.AsSpan().SequenceEqual(service.SourceRanges.AsSpan());
+
+    /// <summary>Says where a service's ring is, in the table of its way. 0 or a negative errno.</summary>
+    private int WriteEntry(ServiceKey key, Served served, RingPlace ring)
+    {
+        if (served.Wanted is { Forwarding: not ForwardingMode.Nat } direct)
+        {
+            var status = WriteDirect(direct, served, ring);
+            if (status == 0)
+            {
+                _maps.Services.Remove(in key);
+            }
+
+            return status;
+        }
+
+        if (served is { Wanted: null, Direct: { } adopted })
+        {
+            // Only its ring moves: what it is asked to be is not known yet.
+            _ = adopted;
+            _maps.Direct.Services.TryGet(served.Id, out var row);
+            (row.RingStart, row.RingSlots) = (ring.Start, (uint)ring.Slots);
+            return _maps.Direct.Services.TrySet(served.Id, in row);
+        }
+
+        var written = _maps.Services.TrySet(in key, EntryOf(served, ring));
+        if (written == 0)
+        {
+            RemoveDirect(key, served);
+        }
+
+        return written;
+    }
+
+    private int WriteDirect(ServiceModel service, Served served, RingPlace ring)
+    {
+        if (served.Id > ushort.MaxValue)
+        {
+            return -Errno.TooBig;
+        }
+
+        var (upper, lower) = MaskOf(service);
+        var row = new DirectService { RingStart = ring.Start, RingSlots = (uint)ring.Slots, ClientMaskUpper = upper, ClientMaskLower = lower };
+        var sources = service.SourceRanges.Select(p => SourceKey.Of(served.Id, p)).ToHashSet();
+        foreach (var source in sources.Where(s => served.Direct is null || !served.Direct.Sources.Contains(s)))
+        {
+            if (_maps.Direct.Sources.TrySet(in source, 1) is var written and < 0)
+            {
+                return written;
+            }
+        }
+
+        var status = _maps.Direct.Services.TrySet(served.Id, in row);
+        return status < 0 ? status : WriteVip(service, served, sources);
+    }
+
+    private int WriteVip(ServiceModel service, Served served, HashSet<SourceKey> sources)
+    {
+        var before = served.Direct;
+        var flags = FlagsOf(service);
+        var rank = 0;
+        if (service.LastPort is not null)
+        {
+            rank = before is { } known ? (int)(known.SlotKey >> 24) : FreeRank(service);
+            if (rank < 0)
+            {
+                return -Errno.TooBig;
+            }
+
+            flags |= HasRange(service, rank + 1) ? VipFlags.MoreRanges : VipFlags.None;
+        }
+
+        var key = VipSlot.KeyOf(service.LastPort is null ? NetworkUInt16.From(service.Port).Raw : (ushort)0, service.Protocol, rank);
+        var slot = new VipSlot
+        {
+            Address = service.Address,
+            Key = key,
+            Service = (ushort)served.Id,
+            Flags = flags,
+            FirstPort = service.Port,
+            LastPort = service.LastPort ?? service.Port,
+        };
+        var status = _vips.Set(in slot);
+        if (status < 0)
+        {
+            return status;
+        }
+
+        if (rank > 0)
+        {
+            Link(service.Address, VipSlot.KeyOf(0, service.Protocol, rank - 1), more: true);
+        }
+
+        foreach (var source in before?.Sources.Where(s => !sources.Contains(s)) ?? [])
+        {
+            _maps.Direct.Sources.Remove(in source);
+        }
+
+        served.Direct = new DirectState(key, flags, sources) { Model = service };
+        return 0;
+    }
+
+    private void RemoveDirect(ServiceKey key, Served served)
+    {
+        if (served.Direct is not { } state)
+        {
+            return;
+        }
+
+        served.Direct = null;
+
+        // Ranges of one address stand in a row: the last one takes the place of the one that goes.
+        var rank = (int)(state.SlotKey >> 24);
+        var isRange = (state.SlotKey & 0xFFFF) == 0;
+        var others = isRange ? Ranges(key.Address, key.Protocol).OrderBy(s => s.Key >> 24).ToArray() : [];
+        if (isRange && others.Length > 0 && (int)(others[^1].Key >> 24) > rank)
+        {
+            var last = others[^1];
+            var owner = _served.First(s => s.Key.Address == key.Address && s.Value.Direct is { } own && own.SlotKey == last.Key).Value;
+            var takes = last with { Key = state.SlotKey, Flags = last.Flags | (state.Flags & VipFlags.MoreRanges) };
+            _vips.Set(in takes);
+            owner.Direct = owner.Direct! with { SlotKey = takes.Key, Flags = takes.Flags };
+            rank = (int)(last.Key >> 24);
+            _vips.Remove(key.Address, last.Key);
+        }
+        else
+        {
+            _vips.Remove(key.Address, state.SlotKey);
+        }
+
+        if (isRange && rank > 0)
+        {
+            Link(key.Address, VipSlot.KeyOf(0, (IpProtocol)key.Protocol, rank - 1), more: false);
+        }
+
+        foreach (var source in state.Sources)
+        {
+            _maps.Direct.Sources.Remove(in source);
+        }
+    }
+
+    private IEnumerable<VipSlot> Ranges(IpAddress address, uint protocol) =>
+        _vips.Entries.Where(s => s.Address == address && (s.Key & 0xFFFF) == 0 && ((s.Key >> 16) & 0xFF) == protocol);
+
+    private int FreeRank(ServiceModel service)
+    {
+        var taken = Ranges(service.Address, (uint)service.Protocol).Count();
+        return taken < VipSlot.MaxRanges ? taken : -1;
+    }
+
+    private bool HasRange(ServiceModel service, int rank) => Ranges(service.Address, (uint)service.Protocol).Any(s => s.Key >> 24 == (uint)rank);
+
+    private void Link(IpAddress address, uint key, bool more)
+    {
+        foreach (var slot in _vips.Entries.Where(s => s.Address == address && s.Key == key).ToArray())
+        {
+            var linked = slot with { Flags = more ? slot.Flags | VipFlags.MoreRanges : slot.Flags & ~VipFlags.MoreRanges };
+            _vips.Set(in linked);
+        }
+    }
+
+    internal static VipFlags FlagsOf(ServiceModel service) =>
+        (service.Tracking ? VipFlags.None : VipFlags.Untracked)
+        | (service.ClientPrefix is null ? VipFlags.None : VipFlags.ByClient)
+        | (service.SourceRanges.IsEmpty ? VipFlags.None : VipFlags.Restricted);
+
+    private static (ulong Upper, ulong Lower) MaskOf(ServiceModel service)
+    {
+        var bits = service.ClientPrefix is { } prefix ? service.Address.IsIPv4 ? prefix + 96 : prefix : 128;
+        return (Half(Math.Min(bits, 64)), Half(Math.Max(0, bits - 64)));
+
+        // The first bits of the wire are the lowest bytes as the processor loads them.
+        static ulong Half(int count) => System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(count == 0 ? 0 : ulong.MaxValue << (64 - count));
+    }
+
+    private static bool IsSame(in Tunnel one, in Tunnel other) =>
+        MemoryMarshal.AsBytes(new ReadOnlySpan<Tunnel>(in one)).SequenceEqual(MemoryMarshal.AsBytes(new ReadOnlySpan<Tunnel>(in other)));
+
+    /// <summary>A service as the tables of direct return have it.</summary>
+    internal sealed record DirectState(uint SlotKey, VipFlags Flags, HashSet<SourceKey> Sources)
+    {
+        public ServiceModel? Model { get; init; }
+    }
+}

@@ -1,0 +1,50 @@
+using System.Numerics;
+using Skep.Bpf.Maps;
+
+namespace Skep.Balancing;
+
+/// <summary>
+/// The maps of direct return, beside the ring and the counters of <see cref="BalancerMaps"/>. The arrays are mapped to pages, so that entries of 64 bytes are
+/// lines of the processor's cache.
+/// </summary>
+public sealed class DirectMaps
+{
+    internal DirectMaps(uint maxServices, uint maxBackends, uint maxFlows)
+    {
+        // Entries name services by 16 bits.
+        maxServices = Math.Min(maxServices, ushort.MaxValue);
+
+        // A third full at most: then two places for each key are always enough.
+        Vips = new(BitOperations.RoundUpToPowerOf2(Math.Max(4, maxServices * 3)), "edge_vips", MapFlags.Mmapable);
+        Services = new(maxServices, "edge_direct");
+        // Flows name backends by 16 bits; id 0 means none.
+        Tunnels = new(Math.Min(maxBackends, ushort.MaxValue) + 1, "edge_tunnels", MapFlags.Mmapable);
+        Flows = new(BitOperations.RoundUpToPowerOf2(Math.Max(1, maxFlows / FlowSet.Ways)), "edge_flows", MapFlags.Mmapable);
+        Sources = new(MaxSources, "edge_allowed");
+        Seed = new("edge_seed");
+    }
+
+    /// <summary>Source prefixes of all services.</summary>
+    public const uint MaxSources = 16384;
+
+    /// <summary>Virtual endpoints; see <see cref="VipSlot"/>.</summary>
+    public ArrayMap<VipSlot> Vips { get; }
+
+    /// <summary>Services by id.</summary>
+    public ArrayMap<DirectService> Services { get; }
+
+    /// <summary>Ways to the backends by id.</summary>
+    public ArrayMap<Tunnel> Tunnels { get; }
+
+    /// <summary>Flows that were given a backend.</summary>
+    public ArrayMap<FlowSet> Flows { get; }
+
+    /// <summary>Sources that may use restricted services.</summary>
+    public LpmTrie<SourceKey, byte> Sources { get; }
+
+    /// <summary>Secret of the flow table's hash; 0 until it is drawn.</summary>
+    public Global<ulong> Seed { get; }
+
+    /// <summary>All maps.</summary>
+    public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, Seed];
+}

@@ -1,0 +1,40 @@
+namespace Skep.Balancing;
+
+/// <summary>What a program has to do for the services in force, and no more: the same services give the same options.</summary>
+public static class DirectPlan
+{
+    /// <summary>The options, or null when no service has direct return.</summary>
+    /// <param name="services">Services in force.</param>
+    /// <param name="hops">Ways to the backends.</param>
+    /// <param name="seed">Secret of the flow table.</param>
+    /// <param name="mostVips">Endpoints that may become code.</param>
+    public static DirectOptions? For(IReadOnlyList<ServiceState> services, IEnumerable<BackendPath> hops, ulong seed, int mostVips = VipList.Most)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentNullException.ThrowIfNull(hops);
+        ServiceState[] direct = [.. services.Where(s => s.Model.Forwarding != ForwardingMode.Nat)];
+        if (direct.Length == 0)
+        {
+            return null;
+        }
+
+        var modes = direct.Aggregate(DirectModes.None, (all, s) => all | (DirectModes)(1 << (int)s.Model.Forwarding));
+        var backends = direct.SelectMany(s => s.Backends).Select(b => b.Model.Address).ToArray();
+        var hasIPv6 = backends.Any(b => !b.IsIPv4);
+        return new DirectOptions
+        {
+            Modes = modes,
+            IPv4Backends = backends.Any(b => b.IsIPv4) || !hasIPv6,
+            IPv6Backends = hasIPv6,
+            Vlans = hops.Any(h => h.VlanId != 0),
+            Features = direct.Aggregate(VipFlags.None, (all, s) => all | Balancer.FlagsOf(s.Model)),
+            Ranges = direct.Any(s => s.Model.LastPort is not null),
+            Seed = seed,
+            Vips = direct.Length <= mostVips ? new VipList([.. direct.OrderBy(s => s.Model.LastPort is not null).ThenBy(s => s.Id).Select(Entry)]) : null,
+        };
+    }
+
+    private static VipEntry Entry(ServiceState service) => new(
+        service.Model.Address, service.Model.Protocol, service.Model.Port, service.Model.LastPort ?? service.Model.Port, (ushort)service.Id,
+        Balancer.FlagsOf(service.Model));
+}

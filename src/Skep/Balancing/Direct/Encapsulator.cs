@@ -1,0 +1,132 @@
+using Skep.Bpf.Programming;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>What outer headers say of a packet beyond what the backend's entry holds.</summary>
+internal struct Delivery
+{
+    /// <summary>Addresses and ports by which the service was found: the virtual address and port travel with Geneve.</summary>
+    internal ConnectionKey Key;
+
+    /// <summary>Hash of the flow: ports and labels of outer headers vary with it, so that routers and receive queues tell flows apart.</summary>
+    internal ulong Hash;
+}
+
+/// <summary>What of a backend's entry decides how packets to it are written.</summary>
+internal struct Way
+{
+    /// <summary><see cref="Tunnel.Interface"/>.</summary>
+    internal uint Interface;
+
+    /// <summary><see cref="Tunnel.Mode"/>.</summary>
+    internal ForwardingMode Mode;
+
+    /// <summary>Whether the outer header is IPv6.</summary>
+    internal bool IsIPv6;
+
+    /// <summary><see cref="Tunnel.RawVlan"/>; 0 in a program without VLANs.</summary>
+    internal ushort RawVlan;
+}
+
+/// <summary>
+/// Kernel half: puts the outer headers in front of a packet and says where the frame goes. The packet itself is not changed.
+/// </summary>
+internal sealed unsafe partial class Encapsulator(DirectOptions options)
+{
+    private readonly DirectModes _modes = options.Modes;
+    private readonly bool _ipv4 = options.IPv4Backends;
+    private readonly bool _ipv6 = options.IPv6Backends;
+    private readonly bool _vlans = options.Vlans;
+
+    /// <summary>What decides how a packet is written, read once: the verifier would take each reading of the entry for another value.</summary>
+    internal Way WayOf(ref Tunnel tunnel)
+    {
+        Way way;
+        way.Interface = tunnel.Interface;
+        way.Mode = tunnel.Mode;
+        way.IsIPv6 = _ipv6 && (!_ipv4 || (tunnel.Flags & TunnelFlags.IPv6) != 0);
+        way.RawVlan = _vlans ? tunnel.RawVlan : (ushort)0;
+        return way;
+    }
+
+    /// <summary>Bytes that the outer headers take.</summary>
+    internal uint OverheadOf(in Way way)
+    {
+        if (Is(DirectModes.L2, way.Mode))
+        {
+            return 0;
+        }
+
+        var ip = way.IsIPv6 ? (uint)sizeof(IPv6Header) : (uint)sizeof(IPv4Header);
+        if (Is(DirectModes.Gue, way.Mode))
+        {
+            return ip + (uint)sizeof(UdpHeader);
+        }
+
+        return Is(DirectModes.Geneve, way.Mode)
+            ? ip + (uint)sizeof(UdpHeader) + GeneveLength
+            : ip;
+    }
+
+    /// <summary>Sends the packet to a backend. <paramref name="packet"/> and <paramref name="end"/> are dead afterwards.</summary>
+    /// <returns>False when there is no room for the headers or no way to the backend.</returns>
+    internal bool Send(
+        ref XdpContext context, ref Tunnel tunnel, in Way way, in IpPacket packet, in InnerPacket inner, byte* end, in Delivery delivery, ref XdpAction action)
+    {
+        action = way.Interface == 0 ? XdpAction.Pass
+            : way.Interface == context.IngressInterface ? XdpAction.Tx
+            : XdpContext.Redirect(way.Interface);
+        if (Is(DirectModes.L2, way.Mode))
+        {
+            return SendOnLink(ref context, ref tunnel, in way, in inner);
+        }
+
+        if (Is(DirectModes.Gue, way.Mode))
+        {
+            return SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: false);
+        }
+
+        if (Is(DirectModes.Geneve, way.Mode))
+        {
+            return SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: true);
+        }
+
+        return SendInIp(ref context, ref tunnel, in way, inner.IsIPv6 ? IpProtocol.IPv6 : IpProtocol.IPv4, in inner, in delivery);
+    }
+
+    private bool SendInIp(ref XdpContext context, ref Tunnel tunnel, in Way way, IpProtocol protocol, in InnerPacket inner, in Delivery delivery)
+    {
+        if (way.IsIPv6)
+        {
+            if (!TryOpen(ref context, ref tunnel, in way, in inner, (uint)sizeof(IPv6Header), out var outer))
+            {
+                return false;
+            }
+
+            WriteIPv6(outer, ref tunnel, in inner, inner.Length, protocol, delivery.Hash);
+        }
+        else
+        {
+            if (!TryOpen(ref context, ref tunnel, in way, in inner, (uint)sizeof(IPv4Header), out var outer))
+            {
+                return false;
+            }
+
+            WriteIPv4(outer, ref tunnel, in inner, inner.Length + (uint)sizeof(IPv4Header), protocol);
+        }
+
+        return true;
+    }
+
+    // A mode that is the only one needs no test.
+    private bool Is(DirectModes mode, ForwardingMode actual) => (_modes & mode) != 0 && (_modes == mode || actual == ModeOf(mode));
+
+    private static ForwardingMode ModeOf(DirectModes mode) => mode switch
+    {
+        DirectModes.L2 => ForwardingMode.L2,
+        DirectModes.Gue => ForwardingMode.Gue,
+        DirectModes.Geneve => ForwardingMode.Geneve,
+        _ => ForwardingMode.IpIp,
+    };
+}

@@ -1,0 +1,195 @@
+using System.Runtime.CompilerServices;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>
+/// Kernel half: which backend a flow was given. A plain array of sets: no hash map, no lock, no call on the way, 8 bytes a flow. Two flows are taken for one
+/// when 47 bits of their hashes agree besides the set, about once in 10^13 lookups; the backend's owner is compared after that.
+/// </summary>
+internal sealed class FlowCache(DirectMaps maps, ulong seed)
+{
+    // The key of the hash is known to this host only: nobody can choose flows that share a set.
+    private readonly ArrayMap<FlowSet> _sets = maps.Flows;
+    private readonly uint _mask = maps.Flows.MaxEntries - 1;
+    private readonly ulong _seedLower = seed;
+    private readonly ulong _seedUpper = (seed * 0xD6E8FEB86659FD93) ^ (seed >> 29);
+
+    /// <summary>Number of a flow of a service: sets come from its lowest bits, tags from its upper ones.</summary>
+    internal ulong HashOf(in IpAddress client, uint rawPorts, uint service)
+    {
+        var lower = (client.RawLower ^ _seedLower) * 0x9E3779B97F4A7C15;
+        var upper = (client.RawUpper ^ _seedUpper) * 0xC2B2AE3D27D4EB4F;
+        var hash = (lower ^ (lower >> 32)) + (upper ^ (upper >> 29));
+        hash = (hash ^ (rawPorts | ((ulong)service << 32))) * 0x165667B19E3779F9;
+        hash ^= hash >> 32;
+        return hash;
+    }
+
+    /// <summary>Backend of a flow, 0 when it is not known. With <paramref name="again"/> the flow leaves probation.</summary>
+    internal uint Find(ulong hash, bool again)
+    {
+        ref var set = ref _sets.Find((uint)hash & _mask);
+        if (Unsafe.IsNullRef(ref set))
+        {
+            return 0;
+        }
+
+        if (Holds(set.Way2, hash))
+        {
+            return Touch(ref set.Way2);
+        }
+
+        if (Holds(set.Way3, hash))
+        {
+            return Touch(ref set.Way3);
+        }
+
+        if (Holds(set.Way4, hash))
+        {
+            return Touch(ref set.Way4);
+        }
+
+        if (Holds(set.Way5, hash))
+        {
+            return Touch(ref set.Way5);
+        }
+
+        if (Holds(set.Way6, hash))
+        {
+            return Touch(ref set.Way6);
+        }
+
+        if (Holds(set.Way7, hash))
+        {
+            return Touch(ref set.Way7);
+        }
+
+        var way = set.Way0;
+        if (Holds(way, hash))
+        {
+            if (again && (way & FlowSet.Seen) == 0)
+            {
+                Promote(hash);
+            }
+
+            return (uint)way & 0xFFFF;
+        }
+
+        way = set.Way1;
+        if (Holds(way, hash))
+        {
+            if (again && (way & FlowSet.Seen) == 0)
+            {
+                Promote(hash);
+            }
+
+            return (uint)way & 0xFFFF;
+        }
+
+        return 0;
+    }
+
+    /// <summary>Enters a flow on probation; the flow that was on probation longest makes room.</summary>
+    internal void Add(ulong hash, uint backend)
+    {
+        ref var set = ref _sets.Find((uint)hash & _mask);
+        if (!Unsafe.IsNullRef(ref set))
+        {
+            set.Way1 = set.Way0;
+            set.Way0 = (hash & ~((1UL << FlowSet.TagShift) - 1)) | backend;
+        }
+    }
+
+    /// <summary>
+    /// Forgets a flow. With <paramref name="demote"/> not 0 it goes back on probation for good, because a few packets may still come. Happens once a
+    /// connection: a function of its own.
+    /// </summary>
+    [GlobalFunction]
+    internal int Remove(ulong hash, uint demote)
+    {
+        ref var set = ref _sets.Find((uint)hash & _mask);
+        if (Unsafe.IsNullRef(ref set))
+        {
+            return 0;
+        }
+
+        var found = 0UL;
+        for (var i = 0; i < FlowSet.Ways; i++)
+        {
+            ref var way = ref Unsafe.Add(ref set.Way0, i);
+            if (Holds(way, hash))
+            {
+                found = way;
+                way = 0;
+            }
+        }
+
+        if (demote != 0 && found != 0)
+        {
+            set.Way1 = set.Way0;
+            set.Way0 = found | FlowSet.Seen;
+        }
+
+        return 0;
+    }
+
+    /// <summary>
+    /// Takes a flow out of probation, into the first way whose flow was not seen since the last sweep. When all were, the sweep begins anew and the flow stays
+    /// on probation until its next packet: by then the flows that are alive have shown it.
+    /// </summary>
+    [GlobalFunction]
+    internal int Promote(ulong hash)
+    {
+        ref var set = ref _sets.Find((uint)hash & _mask);
+        if (Unsafe.IsNullRef(ref set))
+        {
+            return 0;
+        }
+
+        var isFirst = Holds(set.Way0, hash);
+        var entry = isFirst ? set.Way0 : set.Way1;
+        for (var i = 2; i < FlowSet.Ways; i++)
+        {
+            ref var way = ref Unsafe.Add(ref set.Way0, i);
+            if ((way & FlowSet.Seen) == 0)
+            {
+                way = entry | FlowSet.Seen;
+                if (isFirst)
+                {
+                    set.Way0 = 0;
+                }
+                else
+                {
+                    set.Way1 = 0;
+                }
+
+                return 1;
+            }
+        }
+
+        for (var i = 2; i < FlowSet.Ways; i++)
+        {
+            ref var way = ref Unsafe.Add(ref set.Way0, i);
+            way &= ~FlowSet.Seen;
+        }
+
+        return 0;
+    }
+
+    private static bool Holds(ulong way, ulong hash) => (way ^ hash) >> FlowSet.TagShift == 0;
+
+    // Written once between two sweeps, not with every packet: the line stays shared between CPUs.
+    private static uint Touch(ref ulong way)
+    {
+        var value = way;
+        if ((value & FlowSet.Seen) == 0)
+        {
+            way = value | FlowSet.Seen;
+        }
+
+        return (uint)value & 0xFFFF;
+    }
+}

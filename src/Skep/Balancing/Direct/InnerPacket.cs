@@ -1,0 +1,119 @@
+using System.Runtime.CompilerServices;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>Kernel half: what the outer headers need to know of a packet, read before it moves.</summary>
+internal unsafe struct InnerPacket
+{
+    /// <summary>Bytes from its IP header on, as the header says.</summary>
+    internal uint Length;
+
+    /// <summary>DSCP 6 bits and ECN 2 bits (RFC 6040: copied both).</summary>
+    internal uint TrafficClass;
+
+    /// <summary>
+    /// Identification and the don't-fragment bit, as they lie in an IPv4 header: a packet that may be fragmented stays so (RFC 2003 section 3.1). For IPv6 the
+    /// bit alone.
+    /// </summary>
+    internal uint RawFragmentWord;
+
+    /// <summary>Bytes of Ethernet header and tags before it.</summary>
+    internal uint LinkLength;
+
+    private const uint DontFragment = 0x0040_0000;
+
+    /// <summary>Whether it is IPv6.</summary>
+    internal bool IsIPv6;
+
+    /// <summary>Reads it; false when its length is not that of the frame.</summary>
+    internal static bool TryRead(byte* network, bool isIPv6, byte* data, byte* end, out InnerPacket inner)
+    {
+        inner = default;
+        inner.IsIPv6 = isIPv6;
+        inner.LinkLength = (uint)(network - data);
+        var available = (ulong)(end - network);
+        if (isIPv6)
+        {
+            var header = (IPv6Header*)network;
+            if (network + sizeof(IPv6Header) > end)
+            {
+                return false;
+            }
+
+            inner.Length = (uint)header->PayloadLength.Value + (uint)sizeof(IPv6Header);
+            inner.TrafficClass = ((header->VersionClassFlow.Raw << 4) | ((header->VersionClassFlow.Raw >> 12) & 15)) & 0xFF;
+            inner.RawFragmentWord = DontFragment;
+        }
+        else
+        {
+            var header = (IPv4Header*)network;
+            if (network + sizeof(IPv4Header) > end)
+            {
+                return false;
+            }
+
+            inner.Length = header->TotalLength.Value;
+            inner.TrafficClass = header->TypeOfService;
+            inner.RawFragmentWord = Unsafe.ReadUnaligned<uint>(&header->Identification) & (DontFragment | 0xFFFF);
+            if (inner.Length < header->HeaderLength)
+            {
+                return false;
+            }
+        }
+
+        return inner.Length <= available;
+    }
+
+    /// <summary>Whether the packet may be cut into fragments on its way.</summary>
+    internal readonly bool MayBeFragmented => (RawFragmentWord & DontFragment) == 0;
+
+    /// <summary>
+    /// The sum of the packet as 16-bit words, from its checksums alone: what is right sums up to the complement of its pseudo header. No pass over the payload.
+    /// False where no checksum covers the packet: fragments, UDP without one, other protocols, extension headers.
+    /// </summary>
+    internal static bool TrySum(in IpPacket packet, byte* end, in InnerPacket inner, out ulong sum)
+    {
+        sum = 0;
+        if (packet.Fragment != FragmentKind.None)
+        {
+            return false;
+        }
+
+        var header = (uint)(packet.Transport - packet.Network);
+        if (packet.IsIPv6 && header != sizeof(IPv6Header))
+        {
+            return false;
+        }
+
+        var segment = inner.Length - header;
+        if (packet.Protocol == IpProtocol.Udp)
+        {
+            var udp = (UdpHeader*)packet.Transport;
+            if (packet.Transport + sizeof(UdpHeader) > end || udp->Checksum.Raw == 0 || udp->Length.Value != segment)
+            {
+                return false;
+            }
+        }
+        else if (packet.Protocol != IpProtocol.Tcp)
+        {
+            return false;
+        }
+
+        if (packet.IsIPv6)
+        {
+            // Addresses and length stand in the header and in the pseudo header with opposite signs.
+            var ip = (IPv6Header*)packet.Network;
+            sum = (ip->VersionClassFlow.Raw & 0xFFFF) + (ip->VersionClassFlow.Raw >> 16) + ((uint)packet.Protocol | ((uint)ip->HopLimit << 8))
+                + (ushort)~((uint)packet.Protocol << 8);
+        }
+        else
+        {
+            // The header with its checksum sums up to nothing.
+            sum = (ushort)~InternetChecksum.Fold(
+                (ulong)packet.Source.RawIPv4 + packet.Destination.RawIPv4 + ((uint)packet.Protocol << 8) + NetworkUInt16.From((ushort)segment).Raw);
+        }
+
+        return true;
+    }
+}

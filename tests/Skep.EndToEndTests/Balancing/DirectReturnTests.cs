@@ -1,0 +1,85 @@
+using System.Text.Json;
+using Skep.EndToEndTests.Surroundings;
+
+namespace Skep.EndToEndTests.Balancing;
+
+/// <summary>Real TCP through a balancer that tunnels to two backends, whose answers go to the client past the balancer.</summary>
+public sealed class DirectReturnTests
+{
+    private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
+
+    [KernelTheory]
+    [InlineData("ipip")]
+    [InlineData("gue")]
+    [InlineData("geneve")]
+    public async Task Connections_reach_both_backends_and_answers_come_back_past_the_balancer(string forwarding)
+    {
+        using var hosts = new DirectReturnHosts();
+        await hosts.BuildAsync();
+        foreach (var x in new[] { 1, 2 })
+        {
+            hosts.Serve($"b{x}");
+            await hosts.StartAgentAsync($"b{x}", Endpoint(x));
+        }
+
+        var balancer = await hosts.StartAgentAsync(hosts.Balancer, Service(forwarding, [1, 2]));
+
+        // The first connection waits for the neighbours of the balancer to answer.
+        await Eventually.HoldsAsync(async () => (await hosts.AskAsync(1)).Length == 2, s_limit, () => balancer.Output);
+        var names = new HashSet<string>();
+        for (var i = 0; i < 40; i++)
+        {
+            names.Add(await hosts.AskAsync(100));
+        }
+
+        Assert.Equal(["b1", "b2"], names.Order());
+
+        // More than fits with the outer headers: the client is told, and sends smaller packets.
+        using var kept = await hosts.ConnectAsync();
+        var owner = await DirectReturnHosts.AskAsync(kept, 300_000);
+        Assert.Contains(owner, names);
+
+        // A connection outlives the agent, however it ends, and a change of the backends.
+        balancer.Kill();
+        await balancer.EndsAsync(s_limit);
+        Assert.Equal(owner, await DirectReturnHosts.AskAsync(kept, 100));
+        var next = await hosts.StartAgentAsync(hosts.Balancer, Service(forwarding, [1, 2]));
+        Assert.Equal(owner, await DirectReturnHosts.AskAsync(kept, 100));
+        await hosts.WriteAsync(hosts.Balancer, Service(forwarding, [1, 2], drained: int.Parse(owner[1..], System.Globalization.CultureInfo.InvariantCulture)));
+        await Eventually.HoldsAsync(async () => await hosts.AskAsync(1) != owner && await hosts.AskAsync(1) != owner && await hosts.AskAsync(1) != owner, s_limit, () => next.Output);
+        Assert.Equal(owner, await DirectReturnHosts.AskAsync(kept, 100));
+
+        using var backends = JsonDocument.Parse((await hosts.SkepAsync(hosts.Balancer, "backends", "--json")).Output);
+        var text = backends.RootElement.ToString();
+        Assert.DoesNotContain("\"replyPackets\": 1", text, StringComparison.Ordinal);
+        var status = (await hosts.SkepAsync(hosts.Balancer, "metrics")).Output;
+        Assert.Contains("verdict=\"too_big\"", status, StringComparison.Ordinal);
+    }
+
+    private static string Service(string forwarding, int[] backends, int drained = 0) => $"""
+        apiVersion: skep.dev/v1
+        kind: LoadBalancer
+        metadata:
+          name: web
+        spec:
+          interfaces: [client, b1, b2]
+          addresses: [{DirectReturnHosts.Vip}]
+          forwarding: {forwarding}
+          ports:
+            - port: {DirectReturnHosts.Port}
+          backends:
+        {string.Join('\n', backends.Select(x => $"    - {{address: 198.18.8{x}.2, weight: {(x == drained ? 0 : 1)}}}"))}
+        """;
+
+    private static string Endpoint(int x) => $"""
+        apiVersion: skep.dev/v1
+        kind: TunnelEndpoint
+        metadata:
+          name: backend
+        spec:
+          interfaces: [eth0]
+          tunnelAddresses: [198.18.8{x}.2]
+          addresses: [{DirectReturnHosts.Vip}]
+          balancers: [198.18.8{x}.1]
+        """;
+}

@@ -1,0 +1,100 @@
+using System.Collections.Immutable;
+using Skep.Bpf.Programming;
+using Skep.Bpf.Twin;
+using Skep.Corpus;
+using Skep.Edge;
+using Skep.Fuzz;
+using Skep.KernelTests.Surroundings;
+using Skep.Packets;
+
+namespace Skep.KernelTests.Balancing;
+
+/// <summary>Direct return in the kernel, the bytecode interpreter and the twin: the bytes of the table, and agreement on mutated packets.</summary>
+public sealed class DirectTableTests
+{
+    [KernelTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Every_packet_comes_out_as_the_table_says(bool specialised)
+    {
+        var maps = new EdgeMaps(DirectCorpus.Options);
+        using var storage = new KernelStorage(maps.All);
+        var state = new EdgeState(maps, TimeProvider.System);
+        DirectCorpus.Prepare(state);
+        var options = specialised ? DirectCorpus.Specialised(state) : DirectCorpus.Options;
+        using var program = Bpf.Programs.ProgramLoader.Load(Bpf.Compiler.ProgramCompiler.Compile(new EdgeProgram(maps, options)));
+        foreach (var packet in DirectCorpus.Cases)
+        {
+            var before = state.ReadCounters();
+            var result = program.TestRun(packet.Frame);
+            var after = state.ReadCounters();
+            Assert.Equal((packet.Name, packet.Action), (packet.Name, (XdpAction)result.ReturnValue));
+            Assert.Equal((packet.Name, packet.Verdict), (packet.Name, Assert.Single(after.Keys, v => after[v].Packets != before[v].Packets)));
+            Assert.Equal($"{packet.Name}: {Convert.ToHexStringLower(packet.Output)}", $"{packet.Name}: {Convert.ToHexStringLower(result.Output)}");
+        }
+    }
+
+    [KernelTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Mutated_packets_come_out_the_same_in_every_engine(bool specialised)
+    {
+        using var engines = new EnginePair(bind =>
+        {
+            var maps = new EdgeMaps(DirectCorpus.Options);
+            foreach (var map in maps.All)
+            {
+                bind(map);
+            }
+
+            var state = new EdgeState(maps, TimeProvider.System);
+            DirectCorpus.Prepare(state);
+            return ([new EdgeProgram(maps, specialised ? DirectCorpus.Specialised(state) : DirectCorpus.Options)], maps.All);
+        });
+        var packets = DirectCorpus.Cases.Select(c => new NamedPacket(c.Name, c.Frame)).ToArray();
+        var mutator = new PacketMutator(packets, seed: 4);
+        for (var i = 0; i < 3000; i++)
+        {
+            var difference = engines.Run(mutator.Next());
+            Assert.True(difference is null, $"mutated packet {i}: {difference}");
+        }
+
+        Assert.Empty(engines.CompareMaps());
+    }
+
+    [KernelFact]
+    public void What_comes_in_outer_headers_comes_out_the_same_in_every_engine()
+    {
+        var ends = new Skep.Balancing.TunnelEndpointModel(
+            DirectCorpus.Services.SelectMany(s => s.Backends).Select(b => (b.Address, Role: Skep.Balancing.TunnelAddress.Outer))
+                .Concat(DirectCorpus.Services.Select(s => (s.Address, Role: Skep.Balancing.TunnelAddress.Virtual))).Distinct()
+                .ToImmutableDictionary(p => p.Address, p => p.Role),
+            [IpPrefix.Parse("10.0.0.1"), IpPrefix.Parse("fd00::1")]);
+        using var engines = new EnginePair(bind =>
+        {
+            var options = DirectCorpus.Options with { Direct = null, Decapsulate = true };
+            var maps = new EdgeMaps(options);
+            foreach (var map in maps.All)
+            {
+                bind(map);
+            }
+
+            new EdgeState(maps, TimeProvider.System).Tunnels.Apply(ends);
+            return ([new EdgeProgram(maps, options)], maps.All);
+        });
+        var packets = DirectCorpus.Cases.Select(c => new NamedPacket(c.Name, c.Output)).ToArray();
+        foreach (var packet in packets)
+        {
+            Assert.Null(engines.Run(packet.Bytes));
+        }
+
+        var mutator = new PacketMutator(packets, seed: 5);
+        for (var i = 0; i < 3000; i++)
+        {
+            var difference = engines.Run(mutator.Next());
+            Assert.True(difference is null, $"mutated packet {i}: {difference}");
+        }
+
+        Assert.Empty(engines.CompareMaps());
+    }
+}
