@@ -24,6 +24,7 @@ foreach (var measure in new Action<List<BenchmarkRow>>[]
     RingMoves.Measure,
     RingTimes.Measure,
     RingScale.Measure,
+    AdaptiveQueues.Measure,
 })
 {
     measure(rows);

@@ -73,7 +73,11 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
         if (!_services.TryGetValue(service.Key, out var entry))
         {
             _services.Add(service.Key, entry = new Entry(service));
-            entry.Controller.Seed(service, balancer.SharesOf(service.Key));
+            if (balancer.Services.IsEmpty)
+            {
+                // An agent starts: the ring holds what the one before had come to. Later it is only what was declared before.
+                entry.Controller.Seed(service, balancer.SharesOf(service.Key));
+            }
         }
 
         entry.Declared = service;

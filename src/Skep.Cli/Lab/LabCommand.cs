@@ -16,7 +16,7 @@ internal static class LabCommand
         var keep = new Option<bool>("--keep") { Description = "Leave the network and the agent running until Ctrl-C" };
         var list = new Option<bool>("--list") { Description = "List the rows and exit" };
         only.AcceptOnlyFromAmong([.. LabRows.All.Select(r => r.Name)]);
-        var command = new Command("lab", "Show every capability on real traffic in a small network of namespaces (root, nginx; about 45 s)")
+        var command = new Command("lab", "Show every capability on real traffic in a small network of namespaces (root, nginx; about 50 s)")
         {
             only, report, keep, list,
         };

@@ -60,11 +60,20 @@ public sealed partial class Balancer
             Remove(key, served);
         }
 
-        _rings.Sizes.Fit([.. wanted.Values.Select(s => s.Backends.Length)]);
-        var states = ImmutableArray.CreateBuilder<ServiceState>(wanted.Count);
-        foreach (var service in wanted.Values)
+        if (wanted.Any(w => !_served.TryGetValue(w.Key, out var served) || served.Members.Length != w.Value.Backends.Length))
         {
-            if (ApplyService(service, problems) is { } state)
+            _rings.Sizes.Fit([.. wanted.Values.Select(s => s.Backends.Length)]);
+        }
+
+        var states = ImmutableArray.CreateBuilder<ServiceState>(wanted.Count);
+        foreach (var (key, service) in wanted)
+        {
+            if (_served.TryGetValue(key, out var served) && ReferenceEquals(served.State?.Model, service))
+            {
+                problems.AddRange(served.Problems);
+                states.Add(served.State);
+            }
+            else if (ApplyService(service, problems) is { } state)
             {
                 states.Add(state);
             }
@@ -150,12 +159,6 @@ public sealed partial class Balancer
 
             served = new Served { Id = id };
         }
-        else if (ReferenceEquals(served.State?.Model, service))
-        {
-            problems.AddRange(served.Problems);
-            return served.State;
-        }
-
         var before = problems.Count;
         var (members, removed) = TakeBackends(service, served, Report);
         ZeroCounters();

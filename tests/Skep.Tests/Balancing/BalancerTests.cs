@@ -123,6 +123,10 @@ public sealed class BalancerTests
         }
 
         Assert.All(bed.State.Balancer.Services, s => Assert.Equal(0.5, s.Backends[0].Share, 0.003));
+        var sizes = bed.State.Balancer.Services.Select(s => s.Slots).ToArray();
+        var restarted = new Balancer(bed.Maps.Balancing);
+        restarted.Apply([.. all[..40].Select(s => s with { Name = "again" })]);
+        Assert.Equal(sizes, restarted.Services.Select(s => s.Slots));
         Assert.All(Enumerable.Range(1, 40), i => Assert.Equal(EdgeVerdict.Forwarded, Syn(bed, (ushort)(1000 + i), (ushort)i)));
         var problems = bed.State.Balancer.Apply(all);
         Assert.NotEmpty(problems);
