@@ -9,7 +9,7 @@ namespace Skep.Cli.Verbs;
 /// <summary><c>skep lb</c>: questions to the balancer.</summary>
 internal static class LbVerb
 {
-    public static Command Build() => new("lb", "Ask the balancer about one connection.") { BuildExplain() };
+    public static Command Build() => new VerbCommand("lb", "Ask the balancer about one connection.", "skep lb explain 203.0.113.7:40000 192.0.2.10:80") { BuildExplain() };
 
     private static VerbCommand BuildExplain()
     {

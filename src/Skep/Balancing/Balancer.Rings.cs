@@ -6,6 +6,18 @@ namespace Skep.Balancing;
 /// <summary>Where the rings of services lie, and how they come to be elsewhere.</summary>
 public sealed partial class Balancer
 {
+    private bool _hasShrunk;
+
+    // What was in effect before a ring shrank is told as it is now.
+    private void Refresh()
+    {
+        if (_hasShrunk)
+        {
+            _hasShrunk = false;
+            Services = [.. Services.Select(s => _served[s.Model.Key].State ?? s)];
+        }
+    }
+
     /// <summary>Who has a slot of a ring; 0 for nobody.</summary>
     internal uint IdAt(RingPlace ring, int slot) => _rings.IdAt(ring, slot);
 
@@ -71,6 +83,14 @@ public sealed partial class Balancer
             var members = MembersOf(state.Backends.Select(b => (b.Id, b.Model)));
             var quotas = new int[members.Length];
             _rings.Write(fresh, members, quotas);
+            if (Publish(key, served, fresh) == 0)
+            {
+                var slots = members.Select((m, i) => (m.Id, quotas[i])).ToDictionary();
+                served.State = state with { Slots = fresh.Slots, Backends = [.. state.Backends.Select(b => b with { Share = slots[b.Id] / (double)fresh.Slots })] };
+                _hasShrunk = true;
+            }
+
+            return;
         }
 
         Publish(key, served, fresh);

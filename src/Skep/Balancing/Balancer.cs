@@ -81,6 +81,7 @@ public sealed partial class Balancer
 
         Finish();
         Services = states.DrainToImmutable();
+        Refresh();
         return problems.ToImmutable();
     }
 
@@ -107,6 +108,8 @@ public sealed partial class Balancer
         {
             Services = Services.SetItem(at, state);
         }
+
+        Refresh();
 
         Finish();
         return problems.ToImmutable();
