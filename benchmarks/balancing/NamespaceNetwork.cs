@@ -9,12 +9,12 @@ namespace Skep.Benchmarks.Balancing;
 /// A client, three servers and one namespace for each way between them, so that what one way brings along (connection tracking) costs the others nothing. All
 /// cables are veth pairs with every offload on, as the kernel makes them.
 /// <code>
-/// client 10.90.M.2 --- middle M 10.90.M.1, 10.90.(10 + 10M + S).1 --- server S 10.90.(10 + 10M + S).2     M: 0 direct and proxies, 1 nft, 2 ours
+/// client 10.90.M.2 --- middle M 10.90.M.1, 10.90.(10 + 10M + S).1 --- server S 10.90.(10 + 10M + S).2     M: 0 direct and proxies, 1 nft, 2 and 3 ours
 /// </code>
 /// </summary>
 internal sealed partial class NamespaceNetwork : IDisposable
 {
-    internal const int Servers = 3, Middles = 3;
+    internal const int Servers = 3, Middles = 4;
 
     private readonly string _prefix = $"skb{Environment.ProcessId % 10000}";
     private readonly List<Process> _processes = [];

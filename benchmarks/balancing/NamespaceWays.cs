@@ -43,6 +43,7 @@ internal sealed class NamespaceWays : IDisposable
             Way("haproxy TCP", 3, "10.90.0.1"),
             Way("nginx stream", 4, "10.90.0.1"),
             Way("nft DNAT", 5, NamespaceNetwork.Virtual(1)),
+            Way("skep, past the stack", 6, NamespaceNetwork.Virtual(3)),
         ];
         try
         {
@@ -50,7 +51,7 @@ internal sealed class NamespaceWays : IDisposable
             StartHaproxy(All[3]);
             StartStream(All[4]);
             AddNft(All[5]);
-            Balance(All[1], All[2]);
+            Balance(All[1], All[2], All[6]);
         }
         catch
         {
@@ -143,7 +144,7 @@ internal sealed class NamespaceWays : IDisposable
 
         """));
 
-    private void Balance(NamespaceWay atTc, NamespaceWay atSocket)
+    private void Balance(NamespaceWay atTc, NamespaceWay atSocket, NamespaceWay past)
     {
         var options = new EdgeOptions { BlockAddresses = false, BlockPrefixes = false };
         var maps = new EdgeMaps(options);
@@ -156,15 +157,19 @@ internal sealed class NamespaceWays : IDisposable
 
         ServiceModel[] hosts = [.. Services(atSocket, 0)];
         var balancer = new Balancer(maps.Balancing);
-        balancer.Apply([.. Services(atTc, 2), .. hosts]);
+        balancer.Apply([.. Services(atTc, 2), .. Services(past, 3), .. hosts]);
         var socketBalancer = new SocketBalancer(maps.Balancing, sockets);
         socketBalancer.Apply(hosts);
 
-        var edge = ProgramLoader.Load(ProgramCompiler.Compile(new TcEdgeProgram(maps, options), KernelTarget.Running));
-        _attached.Insert(0, edge);
-        foreach (var device in NamespaceNetwork.Inside(_network.Middle(2), NetworkDevice.List).Where(d => !d.IsLoopback))
+        // Two programs over the same maps, each in a middle of its own.
+        foreach (var (middle, bypass) in new[] { (2, false), (3, true) })
         {
-            _attached.Insert(0, NamespaceNetwork.Inside(_network.Middle(2), () => TcxLink.Attach(edge, device.Index, TcDirection.Ingress)));
+            var edge = ProgramLoader.Load(ProgramCompiler.Compile(new TcEdgeProgram(maps, options with { BypassStack = bypass }), KernelTarget.Running));
+            _attached.Insert(0, edge);
+            foreach (var device in NamespaceNetwork.Inside(_network.Middle(middle), NetworkDevice.List).Where(d => !d.IsLoopback))
+            {
+                _attached.Insert(0, NamespaceNetwork.Inside(_network.Middle(middle), () => TcxLink.Attach(edge, device.Index, TcDirection.Ingress)));
+            }
         }
 
         foreach (var program in socketBalancer.Programs)

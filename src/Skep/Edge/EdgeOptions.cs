@@ -27,6 +27,11 @@ public sealed record EdgeOptions
     /// <summary>Whether outer headers are taken off packets for this host's virtual addresses.</summary>
     public bool Decapsulate { get; init; }
 
+    /// <summary>
+    /// At traffic control: whether balanced packets are sent on by the routing table at once, past the network stack and its firewall rules (kernel 5.10).
+    /// </summary>
+    public bool BypassStack { get; init; }
+
     /// <summary>What happens to truncated and contradictory packets. <see cref="PacketPolicy.Drop"/> also checks lengths of IP and transport headers.</summary>
     public PacketPolicy Malformed { get; init; } = PacketPolicy.Pass;
 

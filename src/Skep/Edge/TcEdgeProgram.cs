@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Skep.Balancing;
+using Skep.Bpf.Features;
 using Skep.Bpf.Programming;
 using Skep.Packets;
 
@@ -21,8 +22,11 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     // Offsets of the checksum in the headers.
     private const uint TcpChecksum = 16, UdpChecksum = 6;
 
+    private static readonly Version s_skipsNeighbour = new(6, 3);
+
     private readonly EdgeStages _stages;
     private readonly bool _hasEthernetHeader;
+    private readonly RouteStage? _routes;
 
     /// <summary>The shortest program that does what <paramref name="options"/> ask for, over maps that outlive it.</summary>
     /// <param name="maps">The maps.</param>
@@ -32,6 +36,7 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     {
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: true));
         _hasEthernetHeader = hasEthernetHeader;
+        _routes = options.BypassStack && hasEthernetHeader ? new RouteStage(FeatureProbe.RunningKernel >= s_skipsNeighbour) : null;
     }
 
     /// <inheritdoc/>
@@ -118,6 +123,14 @@ public sealed unsafe class TcEdgeProgram : TcProgram
         if (_stages.Finish(verdict, edge.Packets, edge.Bytes))
         {
             return TcAction.Shot;
+        }
+
+        // The way first: the helpers that mend checksums make the pointers void. A tag that was taken out would go out again with the packet.
+        if (_routes is not null && verdict is (EdgeVerdict.Forwarded or EdgeVerdict.Replied) && context.VlanPresent == 0
+            && _routes.TryTake(ref context, in packet, out var device, out var nextHop))
+        {
+            Mend(ref context, in packet, in edge.Mend, transport);
+            return (TcAction)TcContext.RedirectNeigh(device, &nextHop, sizeof(NextHop), 0);
         }
 
         if (edge.Mend.IsNeeded)

@@ -72,6 +72,7 @@ public sealed record EdgePlan
                     BlockPrefixes = blocking.Contains(name) && hasPrefixes,
                     Balance = rewriting && balancing.Contains(name),
                     Decapsulate = ends.Contains(name),
+                    BypassStack = balancing.Contains(name) && set.LoadBalancers.Where(b => b.Interfaces.Contains(name)).All(b => b.BypassStack),
                     RateLimit = limits.TryGetValue(name, out var limit) ? new SourceRate(limit.PacketsPerSecond, limit.Burst) : null,
                 },
                 StringComparer.Ordinal),

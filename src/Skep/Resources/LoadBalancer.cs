@@ -20,6 +20,12 @@ public sealed record LoadBalancer : Resource
     /// <summary>Ports that are served on every address.</summary>
     public required ImmutableArray<LoadBalancerPort> Ports { get; init; }
 
+    /// <summary>
+    /// Whether, at traffic control, balanced packets go on by the routing table at once, past this host's firewall rules for forwarded packets. An interface does so when
+    /// all balancers that name it do.
+    /// </summary>
+    public bool BypassStack { get; init; }
+
     /// <summary>Whether connections that processes of this host open are balanced too, at the socket.</summary>
     public bool FromThisHost { get; init; }
 

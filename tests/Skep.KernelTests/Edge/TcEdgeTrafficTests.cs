@@ -15,20 +15,18 @@ public sealed class TcEdgeTrafficTests : IDisposable
 
     private readonly EdgeMaps _maps;
     private readonly EdgeState _state;
-    private readonly TcEdgeProgram _program;
+    private readonly EdgeOptions _options = new() { RingSize = 251, MaxServices = 8, MaxBackends = 16, MaxConnections = 1024, BlockAddresses = false, BlockPrefixes = false };
 
     public TcEdgeTrafficTests()
     {
         Kernel.Require();
-        var options = new EdgeOptions { RingSize = 251, MaxServices = 8, MaxBackends = 16, MaxConnections = 1024, BlockAddresses = false, BlockPrefixes = false };
-        _maps = new EdgeMaps(options);
+        _maps = new EdgeMaps(_options);
         foreach (var map in _maps.All)
         {
             map.Bind(KernelMapStorage.Create(map));
         }
 
         _state = new EdgeState(_maps, TimeProvider.System);
-        _program = new TcEdgeProgram(_maps, options);
         Assert.Empty(_state.Balancer.Apply([.. from isIPv6 in new[] { false, true }
                                                from protocol in new[] { IpProtocol.Tcp, IpProtocol.Udp }
                                                select new ServiceModel(
@@ -45,12 +43,14 @@ public sealed class TcEdgeTrafficTests : IDisposable
     }
 
     [KernelTheory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Bulk_in_both_directions_arrives_whole_and_is_counted_as_on_the_wire(bool isIPv6)
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void Bulk_in_both_directions_arrives_whole_and_is_counted_as_on_the_wire(bool isIPv6, bool bypassStack)
     {
         const int size = 24 << 20;
-        using var path = new BalancedPath(_program);
+        using var path = new BalancedPath(new TcEdgeProgram(_maps, _options with { BypassStack = bypassStack }));
         using var listener = path.Server.Run(() =>
         {
             var socket = new Socket(Family(isIPv6), SocketType.Stream, ProtocolType.Tcp);
@@ -103,11 +103,13 @@ public sealed class TcEdgeTrafficTests : IDisposable
     }
 
     [KernelTheory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Datagrams_and_their_fragments_arrive(bool isIPv6)
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public void Datagrams_and_their_fragments_arrive(bool isIPv6, bool bypassStack)
     {
-        using var path = new BalancedPath(_program);
+        using var path = new BalancedPath(new TcEdgeProgram(_maps, _options with { BypassStack = bypassStack }));
         using var server = path.Server.Run(() => new Socket(Family(isIPv6), SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 10_000 });
         server.Bind(new IPEndPoint(BalancedPath.ServerAddress(isIPv6), ServerPort));
         using var client = path.Client.Run(() => new Socket(Family(isIPv6), SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 10_000 });

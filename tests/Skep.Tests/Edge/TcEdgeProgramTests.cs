@@ -114,6 +114,41 @@ public sealed class TcEdgeProgramTests
         Assert.Equal(TcAction.Unspec, Send(0));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Past_the_stack_a_packet_goes_to_the_next_hop_with_one_hop_less(bool isIPv6)
+    {
+        using var bed = Balancing();
+        var program = new TcEdgeProgram(bed.Maps, bed.Options with { BypassStack = true });
+        var asked = new List<FibRoute>();
+        bed.Twin.Environment.Routes = (ref FibRoute route, FibFlags _) =>
+        {
+            asked.Add(route);
+            route.Interface = 9;
+            return FibResult.Success;
+        };
+        byte[] Frame(byte hops) => (isIPv6
+            ? PacketBuilder.Ethernet().IPv6("2001:db8:c::1", "2001:db8:f::1", hops)
+            : PacketBuilder.Ethernet().IPv4(Client, Vip, timeToLive: hops)).Tcp(1000, 80).Payload(5).Build();
+
+        var result = bed.Twin.Run(program, Frame(64), new TcRunOptions(Interface: 4));
+        Assert.Equal((TcAction.Redirect, new PacketTarget(PacketTargetKind.Neighbour, 9)), (result.Action, result.Target));
+        Assert.Equal(63, result.Packet[isIPv6 ? 14 + 7 : 14 + 8]);
+        WireCheck.Of(result.Packet.ToArray()).AssertIs(isIPv6 ? "2001:db8:c::1" : Client, 1000, isIPv6 ? "2001:db8:b::1" : Backend, 8080);
+        var route = Assert.Single(asked);
+        Assert.Equal((4u, (byte)6, isIPv6 ? (byte)10 : (byte)2), (route.Interface, route.Protocol, route.Family));
+        Assert.Equal(isIPv6 ? BitConverter.ToUInt32([0, 0, 0, 1]) : BitConverter.ToUInt32([10, 1, 0, 1]), isIPv6 ? route.Destination3 : route.Destination0);
+
+        // The last hop, a tag that is not in the packet, and what the table does not forward are for the stack.
+        Assert.Equal(TcAction.Unspec, bed.Twin.Run(program, Frame(1)).Action);
+        Assert.Equal(TcAction.Unspec, bed.Twin.Run(program, Frame(64), new TcRunOptions(VlanPresent: true)).Action);
+        bed.Twin.Environment.Routes = (ref FibRoute _, FibFlags _) => FibResult.FragmentationNeeded;
+        result = bed.Twin.Run(program, Frame(64));
+        Assert.Equal((TcAction.Unspec, 64), (result.Action, (int)result.Packet[isIPv6 ? 14 + 7 : 14 + 8]));
+        WireCheck.Of(result.Packet.ToArray()).AssertIs(isIPv6 ? "2001:db8:c::1" : Client, 1000, isIPv6 ? "2001:db8:b::1" : Backend, 8080);
+    }
+
     private static EdgeBed Balancing() => new(prepare: s => Assert.Empty(s.Balancer.Apply(
     [
         EdgeBed.Service("tcp", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend(Backend, 8080)),

@@ -36,6 +36,15 @@ public class EdgePlanTests
     }
 
     [Fact]
+    public void The_stack_is_bypassed_only_where_all_balancers_of_an_interface_say_so()
+    {
+        string Balancer(string name, string spec) => Doc("LoadBalancer", name, $"{{{spec}, addresses: [192.0.2.{name.Length}], ports: [{{port: 80}}], backends: [{{address: 10.0.0.1}}]}}");
+        var plan = EdgePlan.For(
+            Parse(Balancer("a", "interfaces: [eth1, eth2], bypassStack: true") + Balancer("bb", "interfaces: [eth2]")), [], []);
+        Assert.Equal((true, false), (plan.Interfaces["eth1"].BypassStack, plan.Interfaces["eth2"].BypassStack));
+    }
+
+    [Fact]
     public void Sockets_of_this_host_are_balanced_to_the_services_that_ask_for_it()
     {
         var plan = EdgePlan.For(
