@@ -10,6 +10,7 @@ namespace Skep.Cli.Lab.Kernel;
 internal static class Offload
 {
     private const nuint SIOCETHTOOL = 0x8946;
+    private const uint ETHTOOL_STXCSUM = 0x17;
     private const uint ETHTOOL_STSO = 0x1f;
     private const uint ETHTOOL_SGSO = 0x24;
     private const uint ETHTOOL_SGRO = 0x2c;
@@ -23,6 +24,9 @@ internal static class Offload
 
     /// <summary>Received packets stay as they were on the wire, so that packets and bytes can be compared exactly.</summary>
     internal static void DisableReceiveCoalescing(string device) => Set(device, ETHTOOL_SGRO, 0);
+
+    /// <summary>The sender computes checksums. A veth hands packets over with partial ones, which outer headers would cover at XDP.</summary>
+    internal static void DisableTransmitChecksum(string device) => Set(device, ETHTOOL_STXCSUM, 0);
 
     private static unsafe void Set(string device, uint command, uint value)
     {
