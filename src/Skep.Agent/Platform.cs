@@ -29,6 +29,7 @@ internal sealed partial class Platform : IDisposable
     private readonly HookReconciler _hooks;
     private readonly EdgeControl _edge;
     private readonly HealthMonitor? _monitor;
+    private bool _isDisposed;
     private readonly FlowControl _flows;
     private readonly DateTimeOffset _startedAt;
     private readonly List<string> _notices;
@@ -123,6 +124,7 @@ internal sealed partial class Platform : IDisposable
         _monitor?.Dispose();
         lock (_gate)
         {
+            _isDisposed = true;
             if (_options.Detach)
             {
                 _datapath.RemoveAll();
@@ -158,7 +160,10 @@ internal sealed partial class Platform : IDisposable
     {
         lock (_gate)
         {
-            Guarded("adapting weights", _edge.Adapt);
+            if (!_isDisposed)
+            {
+                Guarded("adapting weights", _edge.Adapt);
+            }
         }
     }
 

@@ -20,6 +20,9 @@ public class ApiTests
             var applied = await client.PostAsync("/api/v1/resources?file=web.yaml", new StringContent(AgentBed.LoadBalancer()));
             Assert.Equal(HttpStatusCode.OK, applied.StatusCode);
             Assert.Contains("\"10.0.0.1\"", await client.GetStringAsync("/api/v1/backends"));
+            var said = JsonSerializer.Deserialize(await client.GetStringAsync("/api/v1/explain?client=203.0.113.7:40000&service=192.0.2.10:80"), ClientJson.Default.ExplanationView)!;
+            Assert.Equal(("web", "10.0.0.1:80", false), (said.LoadBalancer, said.Backend, said.IsKnown));
+            Assert.Equal("[]", await client.GetStringAsync("/api/v1/decisions?after=0"));
             Assert.Equal(HttpStatusCode.NoContent, (await client.DeleteAsync("/api/v1/resources")).StatusCode);
             Assert.Equal("[]", await client.GetStringAsync("/api/v1/backends"));
             foreach (var path in new[] { "flows", "drops", "services", "blocks", "resources", "features" })
@@ -36,6 +39,10 @@ public class ApiTests
     [InlineData("GET", "/api/v1/flows?host=%1b%5b31m", null, 400)]
     [InlineData("GET", "/api/v1/flows?order=0", null, 400)]
     [InlineData("GET", "/api/v1/flows?protocol=tpc", null, 400)]
+    [InlineData("GET", "/api/v1/decisions?after=yesterday", null, 400)]
+    [InlineData("GET", "/api/v1/explain", null, 400)]
+    [InlineData("GET", "/api/v1/explain?client=1.2.3.4:5&service=1.2.3.4", null, 400)]
+    [InlineData("GET", "/api/v1/explain?client=1.2.3.4:5&service=1.2.3.4:80&protocol=icmp", null, 400)]
     [InlineData("POST", "/api/v1/blocks", "{bad", 400)]
     [InlineData("POST", "/api/v1/blocks", "{\"prefix\":\"1.2.3.4\",\"zork\":1}", 400)]
     [InlineData("POST", "/api/v1/blocks", "{\"prefix\":\"1.2.3.4/8\"}", 400)]
