@@ -18,6 +18,9 @@ public sealed partial class Balancer
         }
     }
 
+    /// <summary>Where the ring of a service in effect lies, and how it chooses.</summary>
+    internal (RingPlace Ring, ServiceFlags Flags) RingOf(ServiceKey key) => (_served[key].Ring, _served[key].Flags);
+
     /// <summary>Who has a slot of a ring; 0 for nobody.</summary>
     internal uint IdAt(RingPlace ring, int slot) => _rings.IdAt(ring, slot);
 

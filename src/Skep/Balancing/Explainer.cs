@@ -26,21 +26,36 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
             Protocol = (uint)protocol,
         };
         var wanted = new ServiceKey { Address = address, RawPort = NetworkUInt16.From(port).Raw, Protocol = (uint)protocol };
-        var service = balancer.Services.FirstOrDefault(s => s.Model.Key == wanted);
+        // A single port goes before a range that has it.
+        var service = balancer.Services.FirstOrDefault(s => s.Model.Key == wanted)
+            ?? balancer.Services.FirstOrDefault(s => s.Model.LastPort is { } last && s.Model.Address == address && s.Model.Protocol == protocol && port >= s.Model.Port && port <= last);
         if (maps.Connections.TryGet(in key, out var connection))
         {
             return Known(in key, in connection, service, steps);
         }
 
         steps.Add("The connection table does not know it: it is a new connection.");
-        if (service is null || !maps.Services.TryGet(in wanted, out var entry))
+        if (service is null)
         {
             steps.Add($"{EndpointText.Of(address, port)}/{protocol.ToString().ToLowerInvariant()} is no service: the packet passes to the network stack as it is.");
             return new Explanation(null, null, false, steps.DrainToImmutable());
         }
 
-        steps.Add(string.Create(CultureInfo.InvariantCulture, $"{service.Model.Endpoint} is service '{service.Model.Name}' with {service.Backends.Length} backends and a ring of {entry.RingSlots} slots."));
-        var backend = Choose(service, in entry, BackendChoice.HashOf(in key), steps);
+        var (ring, flags) = balancer.RingOf(service.Model.Key);
+        steps.Add(string.Create(CultureInfo.InvariantCulture, $"{service.Model.Endpoint} is service '{service.Model.Name}' with {service.Backends.Length} backends and a ring of {ring.Slots} slots."));
+        if (service.Model.Forwarding != ForwardingMode.Nat)
+        {
+            steps[0] = "Answers return directly: a flow that the flow table remembers stays with its backend. A new one goes by the ring.";
+            flags = ServiceFlags.None;
+            if (service.Model.ClientPrefix is { } bits)
+            {
+                steps.Add($"All connections of a client belong together, by {bits} bits of its address.");
+                key.Source = Masked(client, bits);
+                key.RawPorts = 0;
+            }
+        }
+
+        var backend = Choose(service, ring, flags, BackendChoice.HashOf(in key), steps);
         if (backend is null)
         {
             steps.Add("Nobody has the slot: no backend takes connections, and the packet is dropped.");
@@ -80,10 +95,9 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         return new Explanation(service?.Model, backend?.Model, true, steps.DrainToImmutable());
     }
 
-    private BackendState? Choose(ServiceState service, in ServiceEntry entry, ulong hash, ImmutableArray<string>.Builder steps)
+    private BackendState? Choose(ServiceState service, RingPlace ring, ServiceFlags flags, ulong hash, ImmutableArray<string>.Builder steps)
     {
-        var ring = new RingPlace(entry.RingStart, (int)entry.RingSlots);
-        var slot = BackendChoice.SlotOf(hash, entry.RingSlots);
+        var slot = BackendChoice.SlotOf(hash, (uint)ring.Slots);
         var first = Find(service, balancer.IdAt(ring, (int)slot));
         if (first is null)
         {
@@ -91,12 +105,12 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         }
 
         steps.Add($"The client's addresses and ports hash to slot {slot}, which belongs to {NameOf(first)}.");
-        if ((entry.Flags & ServiceFlags.TwoChoices) == 0)
+        if ((flags & ServiceFlags.TwoChoices) == 0)
         {
             return first;
         }
 
-        var otherSlot = BackendChoice.OtherSlotOf(hash, entry.RingSlots);
+        var otherSlot = BackendChoice.OtherSlotOf(hash, (uint)ring.Slots);
         var second = Find(service, balancer.IdAt(ring, (int)otherSlot));
         if (second is null || second.Id == first.Id)
         {
@@ -114,6 +128,18 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         var takesSecond = b * first.Model.RingWeight < a * second.Model.RingWeight;
         steps.Add($"The second choice, slot {otherSlot}, is {NameOf(second)}. Open connections are {a} and {b}; for their weights {NameOf(takesSecond ? second : first)} has fewer.");
         return takesSecond ? second : first;
+    }
+
+    private static IpAddress Masked(IpAddress address, int bits)
+    {
+        Span<byte> bytes = stackalloc byte[IpAddress.Size];
+        address.WriteBytes(bytes);
+        for (var bit = bits + (address.IsIPv4 ? 96 : 0); bit < 8 * IpAddress.Size; bit++)
+        {
+            bytes[bit / 8] &= (byte)~(0x80 >> (bit % 8));
+        }
+
+        return IpAddress.FromBytes(bytes);
     }
 
     private static BackendState? Find(ServiceState service, uint id) => service.Backends.FirstOrDefault(b => b.Id == id);

@@ -57,6 +57,24 @@ public sealed class ExplainerTests : IDisposable
         Assert.Contains("answer of a backend", Assert.Single(said.Steps), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Direct_return_is_explained_by_its_ring_and_clients_stay_together()
+    {
+        using var bed = new EdgeBed(EdgeBed.Small with { RingSize = 4093 });
+        var service = EdgeBed.Service("direct", Vip, 8000, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 8000), EdgeBed.Backend("10.1.0.2", 8000)) with
+        {
+            Forwarding = ForwardingMode.IpIp,
+            LastPort = 8999,
+            ClientPrefix = 24,
+        };
+        bed.State.Balancer.Apply([service]);
+        string? Of(string client, ushort port) =>
+            bed.State.Explainer.Explain(IpAddress.Parse(client), port, IpAddress.Parse(Vip), 8500, IpProtocol.Tcp).Backend?.Address.ToString();
+        Assert.Single(Enumerable.Range(1, 50).Select(i => Of($"192.0.2.{i}", (ushort)(1000 + i))).Distinct());
+        Assert.Equal(2, Enumerable.Range(1, 50).Select(i => Of($"192.0.{i}.1", 1000)).Distinct().Count());
+        Assert.Null(bed.State.Explainer.Explain(IpAddress.Parse("192.0.2.1"), 1, IpAddress.Parse(Vip), 9000, IpProtocol.Tcp).Service);
+    }
+
     private void Serve(bool adaptive, params BackendModel[] backends) => _bed.State.Balancer.Apply(
         [EdgeBed.Service("web", Vip, 80, IpProtocol.Tcp, backends) with { Policy = adaptive ? new() { Adaptive = new() } : new() }]);
 

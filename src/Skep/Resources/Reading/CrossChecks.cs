@@ -143,6 +143,13 @@ internal static class CrossChecks
             }
         }
 
+        if (balancer.Forwarding != ForwardingMode.Nat && (balancer.Policy.Adaptive is not null || balancer.Policy.Outliers is not null))
+        {
+            problems.Warning(
+                balancer.Source, "not-measured", $"'{balancer.Name}' returns answers directly, past the balancer, which then has nothing to measure its backends by",
+                "use healthCheck; adaptive and outlierDetection work with 'forwarding: nat'");
+        }
+
         if (balancer.Policy.CanaryShare is null != !balancer.Backends.Any(b => b.Canary))
         {
             problems.Error(
