@@ -39,6 +39,13 @@ internal static partial class RtNetlink
         socket.Require(new NetlinkMessage(NetlinkMessage.NewLink, 0).AddLinkHeader(index, Up, Up), $"Setting interface {index} up failed");
     }
 
+    public static void SetMtu(int index, int bytes)
+    {
+        const ushort mtu = 4;
+        using var socket = new NetlinkSocket();
+        socket.Require(new NetlinkMessage(NetlinkMessage.NewLink, 0).AddLinkHeader(index).Attribute(mtu, (uint)bytes), $"Setting the MTU of interface {index} failed");
+    }
+
     public static void AddAddress(int index, IPAddress address, int prefixLength)
     {
         using var socket = new NetlinkSocket();
