@@ -1,4 +1,5 @@
 using Skep.Bpf.Compiler;
+using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
 using Skep.Bpf.Twin;
 using Skep.Corpus;
@@ -24,6 +25,12 @@ public class EdgeCorpusTests
         var options = EdgeCorpus.Options;
         var maps = new EdgeMaps(options);
         using var loaded = ProgramLoader.Load(ProgramCompiler.Compile(new EdgeProgram(maps, options), target));
+        foreach (var map in maps.All.Where(m => !m.IsBound))
+        {
+            // Not used by a program of these options.
+            map.Bind(KernelMapStorage.Create(map));
+        }
+
         var state = new EdgeState(maps, TimeProvider.System);
         EdgeCorpus.Prepare(state);
 
