@@ -99,7 +99,7 @@ internal sealed partial class Platform
                 return (null, $"{problem.Message}.");
             }
 
-            if (_hooks.Refusals.FirstOrDefault(r => r.Key.Kind == HookKind.Xdp && _enforcedOn.TryGetValue(r.Key.InterfaceIndex, out var name) && where.Contains(name)) is { Value: { } message } refused)
+            if (_hooks.Refusals.FirstOrDefault(r => r.Key.IsEdge && _enforcedOn.TryGetValue(r.Key.InterfaceIndex, out var name) && where.Contains(name)) is { Value: { } message } refused)
             {
                 TakeBack(prefix, before);
                 return (null, $"{Shown(prefix)} is not blocked: no program can be attached to {refused.Key.Target}: {message}");
@@ -162,7 +162,7 @@ internal sealed partial class Platform
         {
             Enforce(lastGood);
         }
-        else if (_datapath.Attached.All(a => a.Hook.Kind != HookKind.Xdp))
+        else if (!_datapath.Attached.Any(a => a.Hook.IsEdge))
         {
             // Nothing of an earlier agent is there to be spared. What was blocked by command does not depend on the files.
             _holdEdge = false;

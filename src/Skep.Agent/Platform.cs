@@ -86,7 +86,7 @@ internal sealed partial class Platform : IDisposable
                 LogNotice(_logger, damage);
             }
 
-            foreach (var hook in _datapath.Attached.Select(a => a.Hook).Where(h => h.Kind == HookKind.Xdp))
+            foreach (var hook in _datapath.Attached.Select(a => a.Hook).Where(h => h.IsEdge))
             {
                 _named.Remember(hook.Target, hook.InterfaceIndex);
             }
@@ -220,7 +220,7 @@ internal sealed partial class Platform : IDisposable
 
             _edge.AddSocketHooks(wanted);
             _flows.AddEvents(wanted);
-            _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && hook.Kind is HookKind.Xdp or HookKind.TcEdge or HookKind.Cgroup);
+            _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && (hook.IsEdge || hook.Kind == HookKind.Cgroup));
         }
         while (_edge.NoteRefusals(_hooks.Refusals, present));
     }

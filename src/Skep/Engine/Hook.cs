@@ -23,6 +23,9 @@ public enum HookKind
 /// <param name="InterfaceIndex">Number of the interface, which tells it from a later one of the same name; 0 for tracepoints and control groups.</param>
 public readonly record struct Hook(HookKind Kind, string Target, int InterfaceIndex = 0)
 {
+    /// <summary>Whether it is where the edge of an interface runs.</summary>
+    public bool IsEdge => Kind is HookKind.Xdp or HookKind.TcEdge;
+
     /// <summary>The kind as people write it.</summary>
     public string Word => Kind switch
     {
