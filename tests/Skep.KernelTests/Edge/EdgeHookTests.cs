@@ -44,11 +44,12 @@ public sealed class EdgeHookTests : IDisposable
             Assert.Null(state.BlockList.Block(new(IpPrefix.Parse("10.77.0.1"))));
             path.Send(1);
             Eventually.True(() => state.ReadCounters()[EdgeVerdict.Blocked].Packets == 1, "the datagram was blocked");
-            Assert.Empty(_flows.Table.Keys);
+            // The stack's own IPv6 messages pass and are seen.
+            Assert.DoesNotContain(_flows.Table.Keys, k => k.Remote.ToString() == "10.77.0.1");
 
             Assert.True(state.BlockList.Unblock(IpPrefix.Parse("10.77.0.1")));
             Assert.Equal(2, path.SendAndReceive(2));
-            Assert.Equal("10.77.0.1", Assert.Single(_flows.Table.Keys).Remote.ToString());
+            Assert.Single(_flows.Table.Keys, k => k.Remote.ToString() == "10.77.0.1");
             datapath.RemoveAll();
         });
     }
