@@ -19,7 +19,7 @@ public sealed record DirectOptions
     public bool Vlans { get; init; } = true;
 
     /// <summary>What services ask for beyond affinity of connections, over all of them.</summary>
-    public VipFlags Features { get; init; } = VipFlags.Untracked | VipFlags.ByClient | VipFlags.Restricted | VipFlags.Quic | VipFlags.MoreRanges;
+    public VipFlags Features { get; init; } = VipFlags.Untracked | VipFlags.ByClient | VipFlags.Restricted | VipFlags.MoreRanges;
 
     /// <summary>Whether services may have ranges of ports.</summary>
     public bool Ranges { get; init; } = true;

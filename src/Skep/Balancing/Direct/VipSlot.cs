@@ -67,10 +67,8 @@ public enum VipFlags : ushort
     ByClient = 2,
     /// <summary>Only listed sources may begin connections.</summary>
     Restricted = 4,
-    /// <summary>QUIC: the server id in the connection id decides.</summary>
-    Quic = 8,
     /// <summary>Range only: there is a range of the next rank.</summary>
-    MoreRanges = 16,
+    MoreRanges = 8,
 }
 
 /// <summary>
