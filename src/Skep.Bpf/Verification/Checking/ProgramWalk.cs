@@ -12,7 +12,7 @@ namespace Skep.Bpf.Verification.Checking;
 /// </summary>
 internal sealed partial class ProgramWalk
 {
-    private const int MostSteps = 100_000;
+    private const int MostSteps = 1_000_000; // as many as the kernel (BPF_COMPLEXITY_LIMIT_INSNS)
     private const int StatesKept = 12; // of one instruction; beyond that numbers are not told apart
     private const int MostAncestors = 64; // jump targets on the way, for a loop to be seen
     private const int StackSize = 512;
@@ -22,7 +22,7 @@ internal sealed partial class ProgramWalk
     private readonly IReadOnlyList<Instruction> _code;
     private readonly Dictionary<int, MapReference> _maps;
     private readonly bool[] _isTarget;
-    private readonly Dictionary<int, List<PathNode>> _seen = [];
+    private readonly Dictionary<(int Slot, bool IsDoubtful), List<PathNode>> _seen = [];
     private readonly Stack<(CheckState State, int Slot, PathNode? Node)> _pending = [];
     private readonly bool _loopsMayEnd;
     private CheckState _state = new();
@@ -113,18 +113,11 @@ internal sealed partial class ProgramWalk
     /// <summary>True when this path need not be followed any further.</summary>
     private bool Visit(int slot)
     {
-        if (!_seen.TryGetValue(slot, out var nodes))
+        // Apart, so that ways which may not be gone do not take the room of those that are: they say nothing for these.
+        var nodes = Seen(slot, _state.IsDoubtful);
+        if (IsCovered(nodes) || (_state.IsDoubtful && IsCovered(Seen(slot, isDoubtful: false))))
         {
-            _seen[slot] = nodes = [];
-        }
-
-        var loosely = nodes.Count >= StatesKept;
-        for (var n = nodes.Count - 1; n >= 0; n--)
-        {
-            if (nodes[n].IsDone && nodes[n].State.Covers(_state, loosely))
-            {
-                return true;
-            }
+            return true;
         }
 
         var ancestors = 0;
@@ -143,6 +136,30 @@ internal sealed partial class ProgramWalk
         }
 
         _node = visit;
+        return false;
+    }
+
+    private List<PathNode> Seen(int slot, bool isDoubtful)
+    {
+        if (!_seen.TryGetValue((slot, isDoubtful), out var nodes))
+        {
+            _seen.Add((slot, isDoubtful), nodes = []);
+        }
+
+        return nodes;
+    }
+
+    private bool IsCovered(List<PathNode> nodes)
+    {
+        var loosely = nodes.Count >= StatesKept;
+        for (var n = nodes.Count - 1; n >= 0; n--)
+        {
+            if (nodes[n].IsDone && nodes[n].State.Covers(_state, loosely))
+            {
+                return true;
+            }
+        }
+
         return false;
     }
 
