@@ -18,7 +18,8 @@ internal sealed class Counting : IDisposable
 
     internal Counting(SourceRate? rate)
     {
-        var options = new EdgeOptions { RateLimit = rate };
+        // As in Setting.
+        var options = new EdgeOptions { RateLimit = rate, Measure = false };
         _ours = new Side(options, (program, _) => ProgramCompiler.Compile(program));
         _clang = new Side(options, (_, maps) => Setting.CompileClang(options).Program("xdp/alone", "clang_alone", maps));
     }

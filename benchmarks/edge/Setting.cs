@@ -37,6 +37,12 @@ internal sealed class Setting : IDisposable
         var maps = _maps.All.Append(Template).ToDictionary(m => m.Name);
         var clang = CompileClang(options);
         Clang = new Contender(clang.Program("xdp/edge", "clang_edge", maps), clang.Program("xdp/null", "clang_null", maps), clang.Program("xdp/alone", "clang_alone", maps));
+        foreach (var map in _maps.All.Where(m => !m.IsBound))
+        {
+            // Not used by a program of these options.
+            map.Bind(KernelMapStorage.Create(map));
+        }
+
         Fill(_maps, TimeProvider.System);
     }
 
