@@ -42,10 +42,10 @@ internal sealed class AdaptiveRow : LabRow
 
             slow.Pause = TimeSpan.FromMilliseconds(4);
             var least = await ShareAsync();
-            var regained = await Waiting.UntilAsync(async () => await ShareAsync() > 1.5 * least, TimeSpan.FromSeconds(8), lab.Time, cancellation);
+            var regained = await Waiting.UntilAsync(async () => await ShareAsync() > 1.5 * least, TimeSpan.FromSeconds(15), lab.Time, cancellation);
             left = 100 * await ShareAsync();
             checks.That(
-                "as fast as the others again, it regains its share step by step", regained, string.Create(CultureInfo.InvariantCulture, $"> {150 * least:0.#} % in 8 s"),
+                "as fast as the others again, it regains its share step by step", regained, string.Create(CultureInfo.InvariantCulture, $"> {150 * least:0.#} % in 15 s"),
                 string.Create(CultureInfo.InvariantCulture, $"{left:0.#} %"));
         }
         finally
