@@ -22,7 +22,7 @@ internal static class Page
           rounds of 60,000 runs, of which the shorter counts. All are loaded anew 48 times, since where code lies in memory counts, by chance: the medians are shown, the range
           is that of the ratio over the loadings without the tenth at each end, and each half of the loadings decides for the other which clang is the better one.
           The last metric is the same without what an empty program costs, measured in every loading too. That is ten times what the shortest programs take:
-          where a row shows less than ten nanoseconds, most of its range is chance, and equal code gives ratios between 0.95 and 1.05 there.
+          where a row shows less than ten nanoseconds, most of its range is chance, and equal code does not give exactly 1 there.
 
 
         """;
