@@ -104,7 +104,8 @@ public sealed partial class ServiceController
 
     private void Note(BackendFate fate, BackendModel backend)
     {
-        if (fate.WasUsable is not null && fate.WasAlive != backend.Alive)
+        // One that is dead when it is first seen needs its reason no less.
+        if (fate.WasAlive != backend.Alive)
         {
             Decide(fate, backend.Alive ? DecisionKind.Alive : DecisionKind.Dead, backend.AliveReason ?? (backend.Alive ? "health checks pass" : "health checks fail"));
         }

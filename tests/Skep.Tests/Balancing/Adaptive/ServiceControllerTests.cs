@@ -89,6 +89,15 @@ public sealed class ServiceControllerTests
     }
 
     [Fact]
+    public void What_is_dead_when_it_is_first_seen_has_its_reason_too()
+    {
+        var first = Step(Model(new(), Backend(1), Backend(2) with { Alive = false, AliveReason = "connect: refused" }));
+        Assert.Equal([1, 0], SharesOf(first.Model));
+        var told = Assert.Single(first.Decisions, d => d.Address == Backend(2).Address);
+        Assert.Equal((DecisionKind.Dead, "connect: refused"), (told.Kind, told.Reason));
+    }
+
+    [Fact]
     public void When_all_are_dead_it_is_as_declared()
     {
         BackendModel[] dead = [Backend(1) with { Alive = false }, Backend(2) with { Alive = false }];
