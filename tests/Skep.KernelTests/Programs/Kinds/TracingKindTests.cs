@@ -124,12 +124,13 @@ public sealed partial class TracingKindTests
         var program = new CountCalls();
         using (program.Attach(LibC, "getpriority"))
         {
-            using var child = Start("python3", "-c", "import os\nfor i in range(9): os.getpriority(os.PRIO_PROCESS, 0)");
-            Assert.Equal(9ul, program.Calls.Value);
+            // renice asks for the priority before and after it sets it.
+            using var child = Start("sh", "-c", "for i in 1 2 3 4 5; do renice -n 0 -p $$; done");
+            Assert.Equal(10ul, program.Calls.Value);
         }
 
-        using var later = Start("python3", "-c", "import os; os.getpriority(os.PRIO_PROCESS, 0)");
-        Assert.Equal(9ul, program.Calls.Value);
+        using var later = Start("sh", "-c", "renice -n 0 -p $$");
+        Assert.Equal(10ul, program.Calls.Value);
     }
 
     [KernelFact]
