@@ -13,8 +13,7 @@ internal static class StalePointers
     /// <exception cref="CompileException">A stale pointer is used.</exception>
     public static void Check(Function function)
     {
-        var nodes = function.Blocks.SelectMany(static b => b.Nodes).ToList();
-        if (!nodes.Any(static n => n.ClobbersPacket))
+        if (!function.Blocks.Exists(static b => b.Nodes.Exists(static n => n.ClobbersPacket)))
         {
             return;
         }
@@ -31,10 +30,10 @@ internal static class StalePointers
                 var valid = AtStart(block, end, count);
                 foreach (var node in block.Nodes)
                 {
-                    Step(node, valid, aliasing, count);
+                    Step(node, valid, aliasing);
                 }
 
-                changed |= !valid.Items().SequenceEqual(end[block].Items());
+                changed |= !valid.SequenceEqual(end[block]);
                 end[block] = valid;
             }
         }
@@ -59,7 +58,7 @@ internal static class StalePointers
                     }
                 }
 
-                Step(node, valid, aliasing, count);
+                Step(node, valid, aliasing);
             }
         }
     }
@@ -88,13 +87,7 @@ internal static class StalePointers
         var valid = new BitSet(end[block.Predecessors[0]]);
         foreach (var predecessor in block.Predecessors)
         {
-            foreach (var item in valid.Items().ToArray())
-            {
-                if (!end[predecessor].Contains(item))
-                {
-                    valid.Remove(item);
-                }
-            }
+            valid.IntersectWith(end[predecessor]);
         }
 
         // A phi is as valid as all that flows into it.
@@ -119,14 +112,11 @@ internal static class StalePointers
         return valid;
     }
 
-    private static void Step(Node node, BitSet valid, Aliasing aliasing, int count)
+    private static void Step(Node node, BitSet valid, Aliasing aliasing)
     {
         if (node.ClobbersPacket)
         {
-            for (var i = 0; i < count; i++)
-            {
-                valid.Remove(i);
-            }
+            valid.Clear();
         }
 
         if (node.Op == Op.Phi)

@@ -3,6 +3,7 @@ namespace Skep.Bpf.Compiler.Emit;
 /// <summary>One round of iterated register coalescing over the registers of a function.</summary>
 internal sealed class InterferenceGraph
 {
+    private static readonly List<int> s_none = [];
     private readonly MachineFunction _function;
     private readonly HashSet<int> _spillTemporaries;
     private readonly EdgeSet _edges;
@@ -11,12 +12,13 @@ internal sealed class InterferenceGraph
     private readonly double[] _cost;
     private readonly int[] _alias;
     private readonly int[] _color;
-    private readonly List<MachineInstruction>[] _moves;
-    private readonly HashSet<MachineInstruction> _worklistMoves = [];
-    private readonly HashSet<MachineInstruction> _activeMoves = [];
+    private readonly List<int>?[] _moves;
+    private readonly List<MachineInstruction> _allMoves = [];
+    private readonly OrderedSet _worklistMoves = new();
+    private readonly OrderedSet _activeMoves = new();
     private readonly BitSet _simplify;
     private readonly BitSet _freeze;
-    private readonly HashSet<int> _spill = [];
+    private readonly OrderedSet _spill = new();
     private readonly BitSet _coalesced;
     private readonly BitSet _onStack;
     private readonly Stack<int> _stack = new();
@@ -31,7 +33,7 @@ internal sealed class InterferenceGraph
         _edges = new EdgeSet(count);
         (_simplify, _freeze, _coalesced, _onStack) = (new BitSet(count), new BitSet(count), new BitSet(count), new BitSet(count));
         _neighbors = new List<int>[count];
-        _moves = new List<MachineInstruction>[count];
+        _moves = new List<int>?[count];
         _degree = new int[count];
         _cost = new double[count];
         _alias = new int[count];
@@ -40,7 +42,6 @@ internal sealed class InterferenceGraph
         for (var i = 0; i < count; i++)
         {
             _neighbors[i] = [];
-            _moves[i] = [];
             _color[i] = i < MachineFunction.FirstVirtual ? i : -1;
             _degree[i] = i < MachineFunction.FirstVirtual ? int.MaxValue / 2 : 0;
         }
@@ -134,15 +135,20 @@ internal sealed class InterferenceGraph
                 if (instruction.IsCopy && instruction.Src != 10)
                 {
                     live.Remove(instruction.Src);
-                    _moves[instruction.Dst].Add(instruction);
-                    _moves[instruction.Src].Add(instruction);
-                    _worklistMoves.Add(instruction);
+                    (_moves[instruction.Dst] ??= []).Add(_allMoves.Count);
+                    (_moves[instruction.Src] ??= []).Add(_allMoves.Count);
+                    _worklistMoves.Add(_allMoves.Count);
+                    _allMoves.Add(instruction);
                 }
 
-                definitions.ForEach(d => live.Add(d));
                 foreach (var definition in definitions)
                 {
-                    foreach (var other in live.Items())
+                    live.Add(definition);
+                }
+
+                foreach (var definition in definitions)
+                {
+                    foreach (var other in live)
                     {
                         AddEdge(other, definition);
                     }
@@ -150,7 +156,10 @@ internal sealed class InterferenceGraph
                     if (instruction.Kind == MachineKind.Set)
                     {
                         // It writes its result before it compares.
-                        uses.ForEach(u => AddEdge(u, definition));
+                        foreach (var use in uses)
+                        {
+                            AddEdge(use, definition);
+                        }
                     }
                 }
 
@@ -197,11 +206,13 @@ internal sealed class InterferenceGraph
 
     private bool IsInGraph(int v) => !_onStack.Contains(v) && !_coalesced.Contains(v);
 
-    private bool IsLive(MachineInstruction move) => _activeMoves.Contains(move) || _worklistMoves.Contains(move);
+    private bool IsLive(int move) => _activeMoves.Contains(move) || _worklistMoves.Contains(move);
+
+    private List<int> Moves(int v) => _moves[v] ?? s_none;
 
     private bool IsMoveRelated(int v)
     {
-        foreach (var move in _moves[v])
+        foreach (var move in Moves(v))
         {
             if (IsLive(move))
             {
@@ -250,7 +261,7 @@ internal sealed class InterferenceGraph
 
     private void EnableMoves(int v)
     {
-        foreach (var move in _moves[v])
+        foreach (var move in Moves(v))
         {
             if (_activeMoves.Remove(move))
             {
@@ -263,8 +274,8 @@ internal sealed class InterferenceGraph
     {
         var move = _worklistMoves.First();
         _worklistMoves.Remove(move);
-        var x = GetAlias(move.Dst);
-        var y = GetAlias(move.Src);
+        var x = GetAlias(_allMoves[move].Dst);
+        var y = GetAlias(_allMoves[move].Src);
         var (u, v) = y < MachineFunction.FirstVirtual ? (y, x) : (x, y);
         if (u == v)
         {
@@ -334,7 +345,7 @@ internal sealed class InterferenceGraph
 
         _coalesced.Add(v);
         _alias[v] = u;
-        _moves[u].AddRange(_moves[v]);
+        (_moves[u] ??= []).AddRange(Moves(v));
         _cost[u] += _cost[v];
         EnableMoves(v);
         foreach (var neighbor in _neighbors[v])
@@ -364,14 +375,14 @@ internal sealed class InterferenceGraph
 
     private void FreezeMoves(int u)
     {
-        foreach (var move in _moves[u])
+        foreach (var move in Moves(u))
         {
             if (!IsLive(move))
             {
                 continue;
             }
 
-            var (x, y) = (GetAlias(move.Dst), GetAlias(move.Src));
+            var (x, y) = (GetAlias(_allMoves[move].Dst), GetAlias(_allMoves[move].Src));
             var v = y == GetAlias(u) ? x : y;
             _activeMoves.Remove(move);
             _worklistMoves.Remove(move);
@@ -385,7 +396,16 @@ internal sealed class InterferenceGraph
     private void SelectSpill()
     {
         // Cheapest use per neighbour it frees; what a spill made is never spilled again while anything else is left.
-        var v = _spill.MinBy(s => (_spillTemporaries.Contains(s) ? 1e12 : 0) + (_cost[s] / Math.Max(1, _degree[s])));
+        var (v, least) = (-1, double.PositiveInfinity);
+        foreach (var candidate in _spill)
+        {
+            var cost = (_spillTemporaries.Contains(candidate) ? 1e12 : 0) + (_cost[candidate] / Math.Max(1, _degree[candidate]));
+            if (v < 0 || cost < least)
+            {
+                (v, least) = (candidate, cost);
+            }
+        }
+
         _spill.Remove(v);
         _simplify.Add(v);
         FreezeMoves(v);
@@ -417,7 +437,7 @@ internal sealed class InterferenceGraph
             }
         }
 
-        foreach (var v in _coalesced.Items())
+        foreach (var v in _coalesced)
         {
             _color[v] = _color[GetAlias(v)];
         }
@@ -428,8 +448,9 @@ internal sealed class InterferenceGraph
     /// <summary>A colour that makes a remaining move vanish, else the lowest.</summary>
     private int Preferred(int v, int free)
     {
-        foreach (var move in _moves[v])
+        foreach (var index in Moves(v))
         {
+            var move = _allMoves[index];
             var other = GetAlias(move.Dst) == v ? GetAlias(move.Src) : GetAlias(move.Dst);
             var color = _color[other];
             if (color is >= 0 and < 10 && (free >> color & 1) != 0)

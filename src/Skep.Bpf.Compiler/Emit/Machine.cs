@@ -174,6 +174,7 @@ internal sealed class MachineInstruction(MachineKind kind)
 /// <summary>A basic block of machine instructions.</summary>
 internal sealed class MachineBlock(int id)
 {
+    /// <summary>Its place among the function's blocks.</summary>
     public int Id { get; } = id;
 
     public List<MachineInstruction> Code { get; set; } = [];

@@ -50,6 +50,7 @@ internal sealed class RegisterAllocator
 
         var uses = new List<int>();
         var definitions = new List<int>();
+        var touched = new List<int>();
         foreach (var block in _function.Blocks)
         {
             var code = new List<MachineInstruction>(block.Code.Count + 16);
@@ -77,7 +78,10 @@ internal sealed class RegisterAllocator
                 }
 
                 MachineInstruction? store = null;
-                foreach (var register in uses.Concat(definitions).Distinct().Where(set.Contains).ToArray())
+                touched.Clear();
+                AddSpilled(uses, set, touched);
+                AddSpilled(definitions, set, touched);
+                foreach (var register in touched)
                 {
                     var isRecipe = recipes.TryGetValue(register, out var recipe);
                     if (!held.TryGetValue(register, out var temporary))
@@ -113,6 +117,17 @@ internal sealed class RegisterAllocator
             }
 
             block.Code = code;
+        }
+    }
+
+    private static void AddSpilled(List<int> registers, HashSet<int> spilled, List<int> touched)
+    {
+        foreach (var register in registers)
+        {
+            if (spilled.Contains(register) && !touched.Contains(register))
+            {
+                touched.Add(register);
+            }
         }
     }
 
@@ -187,14 +202,15 @@ internal sealed class RegisterAllocator
 /// <summary>Sets of registers that are live at block boundaries.</summary>
 internal sealed class Liveness
 {
-    private readonly Dictionary<MachineBlock, BitSet> _out = [];
-    private readonly Dictionary<MachineBlock, BitSet> _into = [];
+    private readonly BitSet[] _out;
+    private readonly BitSet[] _into;
 
     public Liveness(MachineFunction function)
     {
-        var uses = new Dictionary<MachineBlock, BitSet>();
-        var kills = new Dictionary<MachineBlock, BitSet>();
-        var into = _into;
+        // By the number of the block, which is its place in the function.
+        var count = function.Blocks.Count;
+        var (uses, kills) = (new BitSet[count], new BitSet[count]);
+        (_into, _out) = (new BitSet[count], new BitSet[count]);
         List<int> used = [], defined = [];
         foreach (var block in function.Blocks)
         {
@@ -212,13 +228,16 @@ internal sealed class Liveness
                     use.Remove(d);
                 }
 
-                used.ForEach(u => use.Add(u));
+                foreach (var u in used)
+                {
+                    use.Add(u);
+                }
             }
 
-            uses[block] = use;
-            kills[block] = kill;
-            into[block] = new BitSet(function.RegisterCount);
-            _out[block] = new BitSet(function.RegisterCount);
+            uses[block.Id] = use;
+            kills[block.Id] = kill;
+            _into[block.Id] = new BitSet(function.RegisterCount);
+            _out[block.Id] = new BitSet(function.RegisterCount);
         }
 
         for (var changed = true; changed;)
@@ -226,19 +245,18 @@ internal sealed class Liveness
             changed = false;
             for (var b = function.Blocks.Count - 1; b >= 0; b--)
             {
-                var block = function.Blocks[b];
-                foreach (var successor in block.Successors)
+                foreach (var successor in function.Blocks[b].Successors)
                 {
-                    _out[block].UnionWith(into[successor]);
+                    _out[b].UnionWith(_into[successor.Id]);
                 }
 
-                changed |= into[block].Assign(uses[block], _out[block], kills[block]);
+                changed |= _into[b].Assign(uses[b], _out[b], kills[b]);
             }
         }
     }
 
-    public BitSet Out(MachineBlock block) => _out[block];
+    public BitSet Out(MachineBlock block) => _out[block.Id];
 
     /// <summary>Whether the value a register has at the start of the block is needed there or later.</summary>
-    public bool IsLiveInto(MachineBlock block, int register) => _into[block].Contains(register);
+    public bool IsLiveInto(MachineBlock block, int register) => _into[block.Id].Contains(register);
 }

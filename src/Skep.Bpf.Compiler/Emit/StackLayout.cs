@@ -52,27 +52,29 @@ internal static class StackLayout
         }
     }
 
+    private static bool HasSlots(MachineInstruction instruction) => instruction.Slot is not null || instruction.Slots.Count > 0;
+
     private static IEnumerable<Node> SlotsOf(MachineInstruction instruction) =>
         instruction.Slot is { } slot ? [slot] : instruction.Slots;
 
     /// <summary>Slots conflict when at some point both have been used before and will be used after.</summary>
     private static List<BitSet> Conflicts(MachineFunction function, List<Node> slots, Dictionary<Node, int> index)
     {
-        var before = function.Blocks.ToDictionary(static b => b, _ => new BitSet(slots.Count));
-        var after = function.Blocks.ToDictionary(static b => b, _ => new BitSet(slots.Count));
-        var own = function.Blocks.ToDictionary(static b => b, _ => new BitSet(slots.Count));
+        // By the number of the block, which is its place in the function.
+        var before = function.Blocks.ConvertAll(_ => new BitSet(slots.Count));
+        var after = function.Blocks.ConvertAll(_ => new BitSet(slots.Count));
+        var own = function.Blocks.ConvertAll(_ => new BitSet(slots.Count));
         foreach (var block in function.Blocks)
         {
             foreach (var instruction in block.Code)
             {
                 foreach (var slot in SlotsOf(instruction))
                 {
-                    own[block].Add(index[slot]);
+                    own[block.Id].Add(index[slot]);
                 }
             }
         }
 
-        var none = new BitSet(slots.Count);
         for (var changed = true; changed;)
         {
             changed = false;
@@ -80,12 +82,8 @@ internal static class StackLayout
             {
                 foreach (var successor in block.Successors)
                 {
-                    var forward = new BitSet(before[block]);
-                    forward.UnionWith(own[block]);
-                    changed |= before[successor].Assign(forward, before[successor], none);
-                    var backward = new BitSet(after[successor]);
-                    backward.UnionWith(own[successor]);
-                    changed |= after[block].Assign(backward, after[block], none);
+                    changed |= before[successor.Id].UnionWith(before[block.Id]) | before[successor.Id].UnionWith(own[block.Id]);
+                    changed |= after[block.Id].UnionWith(after[successor.Id]) | after[block.Id].UnionWith(own[successor.Id]);
                 }
             }
         }
@@ -94,27 +92,30 @@ internal static class StackLayout
         foreach (var block in function.Blocks)
         {
             // Walking back, the slots used later are exact; those used before are exact walking forward.
-            var later = new BitSet[block.Code.Count];
-            var running = new BitSet(after[block]);
+            var later = new BitSet?[block.Code.Count];
+            var running = new BitSet(after[block.Id]);
             for (var i = block.Code.Count - 1; i >= 0; i--)
             {
-                foreach (var slot in SlotsOf(block.Code[i]))
+                if (HasSlots(block.Code[i]))
                 {
-                    running.Add(index[slot]);
-                }
+                    foreach (var slot in SlotsOf(block.Code[i]))
+                    {
+                        running.Add(index[slot]);
+                    }
 
-                later[i] = new BitSet(running);
+                    later[i] = new BitSet(running);
+                }
             }
 
-            var earlier = new BitSet(before[block]);
+            var earlier = new BitSet(before[block.Id]);
             for (var i = 0; i < block.Code.Count; i++)
             {
                 foreach (var slot in SlotsOf(block.Code[i]))
                 {
                     earlier.Add(index[slot]);
-                    foreach (var other in earlier.Items())
+                    foreach (var other in earlier)
                     {
-                        if (later[i].Contains(other) && other != index[slot])
+                        if (later[i]!.Contains(other) && other != index[slot])
                         {
                             conflicts[other].Add(index[slot]);
                             conflicts[index[slot]].Add(other);
