@@ -34,11 +34,17 @@ internal static class Pipeline
             changed |= Apply(new StackSplitting());
             changed |= Apply(new JumpThreading());
             changed |= Apply(new Promotion(readByHelpers: true));
-            changed |= Apply(new BoundsChecks());
+            changed |= Apply(new BoundsChecks(target));
             if (!changed)
             {
                 break;
             }
+        }
+
+        if (Apply(new HiddenBounds()))
+        {
+            Apply(new ControlFlow());
+            Apply(new DeadCode());
         }
 
         StalePointers.Check(function);

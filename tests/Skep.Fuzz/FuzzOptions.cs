@@ -13,14 +13,16 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
         Skep.Fuzz files  [--count N] [--seed S] [--program NAME] [--directory DIR]
         Skep.Fuzz il     [--count N] [--seed S]
         Skep.Fuzz verify [--count N] [--seed S]
+        Skep.Fuzz programs [--count N] [--seed S]
 
         twin    mutated packets through the programs in the process: none may throw or leave its frame
         il      mutated method bodies through the compiler: a program or a named error, nothing else, in bounded time and memory
         verify  mutated bytecode before the kernel's verifier and our own: ours accepts what the kernel accepts; nothing is attached (root)
+        programs  random C# programs in CLR, bytecode interpreter and kernel: the same verdicts, bytes and map contents (root)
         kernel  the same packets through BPF_PROG_TEST_RUN and the twin: same verdicts, bytes and map contents (root)
         files   damaged files through a parser (elf, link, btf, pcap, pcapng): each is read, or refused by the documented exception
 
-        --count      packets or files per program, 1 to 1000000000; 1000000 unless told otherwise, 100000 for kernel and verify
+        --count      packets or files per program, 1 to 1000000000; 1000000 unless told otherwise, 100000 for kernel, verify and programs
         --seed       the same seed makes the same packets; 1 unless told otherwise
         --program    one program only
         --directory  where a packet that makes a difference is written as pcap, or a file as it is; the current one unless told otherwise
@@ -32,13 +34,13 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
     /// <summary>Reads the arguments; null and a reason when they make no sense.</summary>
     public static FuzzOptions? Parse(string[] arguments, out string problem)
     {
-        problem = "Say 'twin', 'kernel', 'files', 'il' or 'verify'.";
-        if (arguments.Length == 0 || arguments[0] is not ("twin" or "kernel" or "files" or "il" or "verify"))
+        problem = "Say 'twin', 'kernel', 'files', 'il', 'verify' or 'programs'.";
+        if (arguments.Length == 0 || arguments[0] is not ("twin" or "kernel" or "files" or "il" or "verify" or "programs"))
         {
             return null;
         }
 
-        var options = new FuzzOptions(arguments[0], arguments[0] is "kernel" or "verify" ? 100_000 : 1_000_000, 1, null, ".");
+        var options = new FuzzOptions(arguments[0], arguments[0] is "kernel" or "verify" or "programs" ? 100_000 : 1_000_000, 1, null, ".");
         for (var i = 1; i < arguments.Length; i += 2)
         {
             if (i + 1 == arguments.Length)

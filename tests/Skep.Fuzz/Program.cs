@@ -23,6 +23,11 @@ try
         return VerifyFuzz.Run(options) ? 0 : 1;
     }
 
+    if (options.Engine == "programs")
+    {
+        return ProgramFuzz.Run(options) ? 0 : 1;
+    }
+
     return options.Names.Where(n => options.Program is null || n == options.Program).All(Run) ? 0 : 1;
 }
 catch (Skep.Bpf.BpfException refused)

@@ -5,6 +5,11 @@ namespace Skep.Bpf.Compiler.Analyses;
 /// <summary>
 /// Which numbers a value can have at a place, as a signed range: from how it is computed, from the branches that lead there, and from the shape of
 /// counting loops. Used to prove that an index is inside of its span; nothing that the verifier relies on is removed with it.
+/// <para>
+/// The kernel's verifier follows registers: a number that was computed keeps the range that it got where it was computed, whatever is learned of its operands
+/// afterwards (in <c>y > 0 ? buffer[y - 1] : 0</c>, once <c>y - 1</c> was computed before the test), and it knows nothing of quotients and remainders. Below
+/// instruction set level 3, numbers of 32 bits with a sign are shifted up before they are compared, and it learns nothing of what was shifted.
+/// </para>
 /// </summary>
 internal sealed class Ranges
 {
@@ -12,11 +17,14 @@ internal sealed class Ranges
     private const int MostTests = 4; // that are asked whether they can hold together
     private const int MostJoined = 4; // ways that are compared where they meet
 
-    private readonly Dictionary<Block, Block?> _parents = [];
+    private readonly Dictionary<Block, Block?> _parents;
     private readonly HashSet<Node> _open = [];
+    private readonly bool _verified;
+    private readonly bool _comparesHalves = true;
 
     public Ranges(Function function)
     {
+        _parents = [];
         var dominators = new Dominators(function);
         _parents[function.Entry] = null;
         for (var i = 0; i < function.Blocks.Count; i++)
@@ -30,6 +38,16 @@ internal sealed class Ranges
             }
         }
     }
+
+    private Ranges(Dictionary<Block, Block?> parents, int isaLevel)
+    {
+        _parents = parents;
+        _verified = true;
+        _comparesHalves = isaLevel >= 3;
+    }
+
+    /// <summary>The same function, but only what the verifier knows of it, too.</summary>
+    public Ranges AsVerified(int isaLevel) => new(_parents, isaLevel);
 
     /// <summary>The outcome of a branch, when it is the same for every value that can arrive.</summary>
     public bool? Decide(Node branch)
@@ -134,7 +152,8 @@ internal sealed class Ranges
             return full;
         }
 
-        var known = KnownBits.PossibleBits(node);
+        block = _verified ? node.Block ?? block : block;
+        var known = _verified ? KnownBits.VerifiedBits(node) : KnownBits.PossibleBits(node);
         if (known <= (ulong)full.High)
         {
             full = new Range(0, (long)known);
@@ -157,11 +176,12 @@ internal sealed class Ranges
                 return taken.Low == long.MinValue ? full : Sum(node.Type, Of(node.Operands[0], block, depth + 1), new Range(-taken.High, -taken.Low), full);
             case Op.Multiply or Op.ShiftLeft when node.Operands[1].IsConstant:
                 return Scaled(Of(node.Operands[0], block, depth + 1), node, full);
-            case Op.ShiftRightUnsigned or Op.ShiftRightSigned or Op.DivideUnsigned when node.Operands[1] is { IsConstant: true, Immediate: >= 0 and var by }:
+            case Op.ShiftRightUnsigned or Op.ShiftRightSigned or Op.DivideUnsigned
+                when node.Operands[1] is { IsConstant: true, Immediate: >= 0 and var by } && !(_verified && node.Op == Op.DivideUnsigned):
                 var dividend = Of(node.Operands[0], block, depth + 1);
                 return dividend.Low < 0 || (node.Op == Op.DivideUnsigned && by == 0) ? full
                     : node.Op == Op.DivideUnsigned ? new Range(dividend.Low / by, dividend.High / by) : new Range(dividend.Low >> (int)by, dividend.High >> (int)by);
-            case Op.RemainderUnsigned when node.Operands[1] is { IsConstant: true, Immediate: > 0 and var divisor }:
+            case Op.RemainderUnsigned when node.Operands[1] is { IsConstant: true, Immediate: > 0 and var divisor } && !_verified:
                 return new Range(0, Math.Min(divisor - 1, full.High));
             case Op.Phi:
                 return Merged(node, depth);
@@ -319,6 +339,11 @@ internal sealed class Ranges
         }
 
         var other = b.IsConstant ? Computed(b, block, 0) : depth < DepthLimit ? Computed(b, block, depth + 4) : Range.Full(b.Type);
+        if (!_comparesHalves && condition.IsSigned() && a.Type == IrType.I32 && (range.Low < 0 || other.Low < 0))
+        {
+            return range;
+        }
+
         if (!condition.IsSigned() && condition is not (Condition.Equal or Condition.NotEqual))
         {
             // Below a number that is not negative: not negative either. Above one says nothing of the sign.
@@ -344,9 +369,9 @@ internal sealed class Ranges
     }
 
     /// <summary>The compared value is this one, widened perhaps in the way that keeps the comparison's meaning.</summary>
-    private static bool IsSameNumber(Node compared, Node node, Condition condition) =>
+    private bool IsSameNumber(Node compared, Node node, Condition condition) =>
         compared == node
-        || (compared.Op == Op.SignExtend && compared.Immediate == 32 && compared.Operands[0] == node && condition.IsSigned());
+        || (!_verified && compared.Op == Op.SignExtend && compared.Immediate == 32 && compared.Operands[0] == node && condition.IsSigned());
 }
 
 /// <summary>All numbers from <paramref name="Low"/> to <paramref name="High"/>, both included.</summary>

@@ -187,6 +187,11 @@ internal sealed class BlockOrder
             return null;
         }
 
+        if (block.Code.Count > 1 && block.Code[^2] is { Kind: MachineKind.JumpIf, IsFixed: true, Target: { } stays } && !placed.Contains(stays))
+        {
+            return stays;
+        }
+
         var branch = block.Code.Count > 1 ? Turnable(_function, block.Code[^2]) : null;
         if (branch is null || placed.Contains(branch.Target!))
         {
@@ -203,7 +208,7 @@ internal sealed class BlockOrder
     }
 
     private static MachineInstruction? Turnable(MachineFunction function, MachineInstruction instruction) =>
-        instruction.Kind == MachineKind.JumpIf && Inverse(function, instruction.Code) is not null ? instruction : null;
+        instruction is { Kind: MachineKind.JumpIf, IsFixed: false } && Inverse(function, instruction.Code) is not null ? instruction : null;
 
     private static bool OnlyLeadsTo(MachineBlock block, MachineBlock target) => block.Code[^1].Target == target && block.Code.Count(static i => i.Target is not null) == 1;
 

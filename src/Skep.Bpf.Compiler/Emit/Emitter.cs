@@ -51,7 +51,7 @@ internal sealed class Emitter
     private void WriteBlock(MachineBlock block, MachineBlock? next)
     {
         var code = block.Code;
-        if (code.Count > 1 && code[^1].Kind == MachineKind.Jump && code[^2] is { Kind: MachineKind.JumpIf } branch && branch.Target == next && code[^1].Target != next
+        if (code.Count > 1 && code[^1].Kind == MachineKind.Jump && code[^2] is { Kind: MachineKind.JumpIf, IsFixed: false } branch && branch.Target == next && code[^1].Target != next
             && BlockOrder.Inverse(_function, branch.Code) is { } inverse)
         {
             branch.Code = inverse;

@@ -1,4 +1,5 @@
 using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Analyses;
 using Skep.Bpf.Compiler.Ir;
 using Skep.Bpf.Maps;
 
@@ -82,6 +83,9 @@ internal sealed class MachineInstruction(MachineKind kind)
 
     /// <summary>How likely a conditional jump is taken.</summary>
     public double Chance { get; set; } = 0.5;
+
+    /// <summary>A conditional jump that is not to be turned round: what follows it is the way out of a long loop, <see cref="LongLoops"/> says why.</summary>
+    public bool IsFixed { get; init; }
 
     public SourcePosition Position { get; set; }
 

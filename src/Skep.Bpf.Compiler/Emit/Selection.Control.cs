@@ -11,23 +11,34 @@ internal sealed partial class Selection
     {
         var (yes, no) = (node.Targets[0], node.Targets[1]);
         var chance = BranchChances.OfFirst(node);
+        var isLong = _longExits.TryGetValue(node, out var exit);
         if (TestedBits(node) is { } and)
         {
             // The jump is taken when a bit is set.
             (yes, no, chance) = node.Condition == Condition.NotEqual ? (yes, no, chance) : (no, yes, 1 - chance);
             var (mask, bits) = Operand(and.Operands[1], IrType.I64);
-            JumpIf(OpCodes.ClassJmp | OpCodes.Jset, Use(and.Operands[0]), mask, bits, EdgeTo(node.Block!, yes), chance);
+            JumpIf(OpCodes.ClassJmp | OpCodes.Jset, Use(and.Operands[0]), mask, bits, EdgeTo(node.Block!, yes), chance, isLong);
         }
         else
         {
             var (code, a, b, immediate) = Comparison(node);
-            JumpIf(code, a, b, immediate, EdgeTo(node.Block!, yes), chance);
+            if (isLong && exit == 0)
+            {
+                // Without an inverse, which only the oldest instruction set lacks, the loop must do with fewer rounds.
+                isLong = BlockOrder.Inverse(_machine, code) is not null;
+                (code, yes, no, chance) = isLong ? (BlockOrder.Inverse(_machine, code)!.Value, no, yes, 1 - chance) : (code, yes, no, chance);
+            }
+
+            JumpIf(code, a, b, immediate, EdgeTo(node.Block!, yes), chance, isLong);
         }
 
         var other = EdgeTo(node.Block!, no);
         Emit(new MachineInstruction(MachineKind.Jump) { Target = other });
         _current.Successors.Add(other);
     }
+
+    /// <summary>Whether the way on which a bit is set is that out of a long loop: there is no jump for the opposite.</summary>
+    private bool LeavesWhenSet(Node branch) => _longExits.TryGetValue(branch, out var exit) && exit == (branch.Condition == Condition.NotEqual ? 0 : 1);
 
     /// <summary><c>may_goto</c> (kernel 6.9): falls through as long as the function may go on.</summary>
     private void SelectMayLoop(Node node)
@@ -39,11 +50,11 @@ internal sealed partial class Selection
         _current.Successors.Add(other);
     }
 
-    private void JumpIf(byte code, int a, int b, long immediate, MachineBlock target, double chance = 0.5)
+    private void JumpIf(byte code, int a, int b, long immediate, MachineBlock target, double chance = 0.5, bool isFixed = false)
     {
         Emit(new MachineInstruction(MachineKind.JumpIf)
         {
-            Code = (byte)(code | (b == MachineInstruction.None ? OpCodes.SourceImmediate : OpCodes.SourceRegister)), Dst = a, Src = b, Immediate = immediate, Target = target, Chance = chance,
+            Code = (byte)(code | (b == MachineInstruction.None ? OpCodes.SourceImmediate : OpCodes.SourceRegister)), Dst = a, Src = b, Immediate = immediate, Target = target, Chance = chance, IsFixed = isFixed,
         });
         _current.Successors.Add(target);
     }

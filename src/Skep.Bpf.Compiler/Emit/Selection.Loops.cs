@@ -10,12 +10,16 @@ internal sealed partial class Selection
     private readonly Dictionary<Block, Loop> _loopOf = [];
     private readonly Dictionary<Block, List<Loop>> _loopsAfter = [];
     private readonly Dictionary<(Block Header, long Value), int> _loopConstants = [];
+    private Dictionary<Node, int> _longExits = [];
     private Block? _block;
 
-    private void FindLoopConstants()
+    private void FindLoops()
     {
+        var loops = Loops.Find(_function);
+        _longExits = LongLoops.Exits(loops, _function);
+
         // Outer loops have larger bodies: the innermost one is entered last.
-        foreach (var loop in Loops.Find(_function).OrderByDescending(static l => l.Body.Count))
+        foreach (var loop in loops.OrderByDescending(static l => l.Body.Count))
         {
             var outside = loop.Header.Predecessors.Where(p => !loop.Body.Contains(p)).ToArray();
             foreach (var block in loop.Body)

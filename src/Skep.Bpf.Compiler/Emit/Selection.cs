@@ -38,8 +38,8 @@ internal sealed partial class Selection
     private MachineFunction Run()
     {
         Loops.Annotate(_function);
+        FindLoops();
         FindFolded();
-        FindLoopConstants();
         _machine.Vague.UnionWith(VagueSlots.Find(_function));
         foreach (var block in _function.Blocks)
         {
@@ -135,7 +135,7 @@ internal sealed partial class Selection
     private bool IsFreeTruncation(Node value) => value.Op == Op.Truncate && _target.IsaLevel >= 3 && _uses[value] == 1;
 
     /// <summary>The conjunction whose bits a branch tests for being all zero, when nothing else needs it: there is a jump for that.</summary>
-    private Node? TestedBits(Node branch) => branch.Operands[0] is { Op: Op.And } and && _uses[and] == 1
+    private Node? TestedBits(Node branch) => branch.Operands[0] is { Op: Op.And } and && _uses[and] == 1 && !LeavesWhenSet(branch)
         && branch.Condition is Condition.Equal or Condition.NotEqual && branch.Operands[1].IsConstantValue(0)
         && (!and.Operands[1].IsConstant || and.Operands[1].Immediate is >= 0 and <= int.MaxValue) && and.Type != IrType.Pointer ? and : null;
 

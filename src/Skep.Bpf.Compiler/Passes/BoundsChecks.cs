@@ -3,14 +3,18 @@ using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Passes;
 
-/// <summary>Removes the tests before a throw that can never fail: an index that was bounded by a loop, a mask or a comparison.</summary>
-internal sealed class BoundsChecks : IPass
+/// <summary>
+/// Removes the tests before a throw that can never fail, and of which the verifier, too, can see that: an index that was bounded by a loop, a mask or a comparison.
+/// The others are left to <see cref="HiddenBounds"/>.
+/// </summary>
+internal sealed class BoundsChecks(CompileTarget target) : IPass
 {
     public string Why => "what is proven to be in range need not be tested, and need not be able to throw";
 
     public bool Run(Function function)
     {
         Ranges? ranges = null;
+        Ranges? verified = null;
         var changed = false;
         foreach (var block in function.Blocks)
         {
@@ -20,7 +24,8 @@ internal sealed class BoundsChecks : IPass
             }
 
             ranges ??= new Ranges(function);
-            if (ranges.Decide(branch) is { } known && EndsInTrap(branch.Targets[known ? 1 : 0]))
+            verified ??= ranges.AsVerified(target.IsaLevel);
+            if (verified.Decide(branch) is { } known && EndsInTrap(branch.Targets[known ? 1 : 0]))
             {
                 Decide(branch, known);
                 changed = true;
@@ -37,11 +42,11 @@ internal sealed class BoundsChecks : IPass
     }
 
     /// <summary>ControlFlow folds the branch on two constants.</summary>
-    private static void Decide(Node branch, bool taken)
+    internal static void Decide(Node branch, bool taken)
     {
         branch.Condition = Condition.Equal;
         branch.With(Node.Const(IrType.I32, taken ? 1 : 0), Node.Const(IrType.I32, 1));
     }
 
-    private static bool EndsInTrap(Block block) => block.Terminator.Op == Op.Trap;
+    internal static bool EndsInTrap(Block block) => block.Terminator.Op == Op.Trap;
 }

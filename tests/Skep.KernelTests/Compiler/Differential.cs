@@ -14,6 +14,9 @@ namespace Skep.KernelTests.Compiler;
 /// </summary>
 internal static class Differential
 {
+    // More than the verifier walks: what it walks once, a callback of a loop, may run often.
+    private const long MostSteps = 10_000_000;
+
     /// <param name="leastLevel">Lowest instruction set whose code the verifier accepts; what stands in the way below it is said where this is not 1.</param>
     public static void Check<T>(
         Func<T> create, IEnumerable<byte[]> packets, Func<T, string>? contents = null, Action<T>? prepare = null, CompileTarget? target = null, int leastLevel = 1)
@@ -35,7 +38,7 @@ internal static class Differential
             var inInterpreter = create();
             using var interpreterTwin = new TwinEngine();
             interpreterTwin.Bind(inInterpreter);
-            var interpreter = new BytecodeInterpreter(Compile(inInterpreter, target, level)!, interpreterTwin);
+            var interpreter = new BytecodeInterpreter(Compile(inInterpreter, target, level)!, interpreterTwin) { StepLimit = MostSteps };
             foreach (var each in new[] { inProcess, inKernel, inInterpreter })
             {
                 prepare?.Invoke(each);

@@ -1,4 +1,4 @@
-namespace Skep.KernelTests.Compiler;
+namespace Skep.Fuzz.Programs;
 
 /// <summary>Packets to run compiled programs on, deterministic in the seed: random bytes with many small and extreme numbers among them.</summary>
 internal static class RandomPackets

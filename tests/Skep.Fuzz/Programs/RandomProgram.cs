@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 
-namespace Skep.KernelTests.Compiler;
+namespace Skep.Fuzz.Programs;
 
 /// <summary>Base of the random programs: memory beside the packet, a map, and methods to call.</summary>
 public abstract partial class RandomProgram : XdpProgram

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 
-namespace Skep.KernelTests.Compiler;
+namespace Skep.Fuzz.Programs;
 
 /// <summary>What random programs call that becomes a function: of its own, global, called back, or a program of its own.</summary>
 public abstract unsafe partial class RandomProgram

@@ -4,7 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Skep.Bpf.Programming;
 
-namespace Skep.KernelTests.Compiler;
+namespace Skep.Fuzz.Programs;
 
 /// <summary>What random programs call: spans, references, patterns, enums, generics and every way to write a loop.</summary>
 public abstract partial class RandomProgram

@@ -4,7 +4,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
 
-namespace Skep.KernelTests.Compiler;
+namespace Skep.Fuzz.Programs;
 
 /// <summary>
 /// What random programs call: a method per feature of the language. The generator takes every public method here that returns a number, and gives it

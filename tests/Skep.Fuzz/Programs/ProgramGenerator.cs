@@ -4,7 +4,7 @@ using System.Runtime.Loader;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 
-namespace Skep.KernelTests.Compiler;
+namespace Skep.Fuzz.Programs;
 
 /// <summary>
 /// Writes random XDP programs in IL: integer expressions of all widths, nested conditions, bounded loops, switches, packet reads and writes.
@@ -62,7 +62,7 @@ internal sealed class ProgramGenerator(int seed)
         using var image = new MemoryStream();
         assembly.Save(image);
         image.Position = 0;
-        var loaded = new AssemblyLoadContext($"Random{seed}").LoadFromStream(image);
+        var loaded = new AssemblyLoadContext($"Random{seed}", isCollectible: true).LoadFromStream(image);
         return [.. Enumerable.Range(0, count).Select(i => loaded.GetType($"Program{i}")!)];
     }
 

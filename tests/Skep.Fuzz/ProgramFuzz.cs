@@ -1,0 +1,40 @@
+using System.Globalization;
+using Skep.Fuzz.Programs;
+
+namespace Skep.Fuzz;
+
+/// <summary>Random C# programs, well-typed ones, in the CLR, in the bytecode interpreter and in the kernel: all do the same.</summary>
+internal static class ProgramFuzz
+{
+    private const int PerAssembly = 100;
+    private const int MostFindings = 5;
+
+    /// <summary>Runs; false when engines differ, or the kernel rejects what the compiler made.</summary>
+    public static bool Run(FuzzOptions options)
+    {
+        var progress = new Progress("programs", options.Count, "programs");
+        var outcomes = new long[Enum.GetValues<TrialOutcome>().Length];
+        var seed = (int)options.Seed;
+        for (long done = 0; done < options.Count; seed++)
+        {
+            foreach (var type in new ProgramGenerator(seed).Generate((int)Math.Min(PerAssembly, options.Count - done)))
+            {
+                var (outcome, problem) = ProgramTrial.Run(type, ProgramTrial.TargetOf(seed), inKernel: true);
+                if (outcome == TrialOutcome.Failed && outcomes[(int)TrialOutcome.Failed] < MostFindings)
+                {
+                    Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"programs: {type.Name} of seed {seed}: {problem}"));
+                }
+
+                outcomes[(int)outcome]++;
+                done++;
+                progress.Report(done);
+            }
+        }
+
+        progress.Finish(options.Count, string.Create(
+            CultureInfo.InvariantCulture,
+            $"seeds {options.Seed} to {seed - 1}; {outcomes[(int)TrialOutcome.Equal]} the same in CLR, interpreter and kernel; {outcomes[(int)TrialOutcome.TooNew]} need a later instruction set, "
+            + $"{outcomes[(int)TrialOutcome.Unproven]} refused for an index, {outcomes[(int)TrialOutcome.TooComplex]} too much for the verifier; {outcomes[(int)TrialOutcome.Failed]} differ or are rejected"));
+        return outcomes[(int)TrialOutcome.Failed] == 0;
+    }
+}

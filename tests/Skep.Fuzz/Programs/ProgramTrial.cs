@@ -1,0 +1,145 @@
+using Skep.Bpf;
+using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler;
+using Skep.Bpf.Compiler.Diagnostics;
+using Skep.Bpf.Programs;
+using Skep.Bpf.Twin;
+using Skep.Bpf.Twin.Interpretation;
+using Skep.Bpf.Verification;
+
+namespace Skep.Fuzz.Programs;
+
+/// <summary>How a random program fared.</summary>
+internal enum TrialOutcome
+{
+    /// <summary>All engines did the same.</summary>
+    Equal,
+
+    /// <summary>Needs atomic operations that the instruction set lacks.</summary>
+    TooNew,
+
+    /// <summary>Refused for an index that is in range for a reason that no comparison of itself tells.</summary>
+    Unproven,
+
+    /// <summary>Too much for the verifier, which may give up on a nest of loops.</summary>
+    TooComplex,
+
+    /// <summary>A difference, a rejection, or a fault of the compiler.</summary>
+    Failed,
+}
+
+/// <summary>
+/// One random program in the CLR, in the bytecode interpreter and in the kernel. It is one object, compiled once, whose maps each engine has in its turn: what an
+/// engine did is kept while the next does it.
+/// </summary>
+internal static class ProgramTrial
+{
+    private const int PacketsEach = 12;
+    private const string TooComplex = "SKEP1014";
+    private static readonly byte[][] s_packets = [.. RandomPackets.Make(PacketsEach, ProgramGenerator.PacketSize, 7)];
+
+    // Each writes loops in another way.
+    private static readonly Version[] s_kernels = [new(5, 15), new(5, 17), new(6, 9)];
+
+    /// <summary>The target that programs of a seed are compiled for: all instruction sets and loop forms by turns.</summary>
+    public static CompileTarget TargetOf(int seed) => new() { IsaLevel = 1 + (seed & 3), Kernel = s_kernels[seed % s_kernels.Length] };
+
+    /// <summary>Tries a program of <see cref="ProgramGenerator"/>.</summary>
+    /// <param name="type">Its class.</param>
+    /// <param name="target">What it is compiled for.</param>
+    /// <param name="inKernel">False to leave the kernel out.</param>
+    /// <returns>The outcome, and of a failure what it is.</returns>
+    public static (TrialOutcome Outcome, string Problem) Run(Type type, CompileTarget target, bool inKernel)
+    {
+        ProgramSpec? spec = null;
+        try
+        {
+            var program = (RandomProgram)Activator.CreateInstance(type)!;
+            spec = ProgramCompiler.Compile(program, target);
+            if (target.IsaLevel <= 2 && spec.Reachable.SelectMany(static s => s.Instructions).Any(i => InstructionSet.LevelOf(i) > target.IsaLevel))
+            {
+                return Failure("an instruction of a later set", spec);
+            }
+
+            var expected = InClr(program);
+            if (expected.DifferenceTo(Interpreted(program, spec)) is { } interpreted)
+            {
+                return Failure($"CLR and interpreter: {interpreted}", spec);
+            }
+
+            return inKernel && expected.DifferenceTo(InKernel(program, spec)) is { } difference ? Failure($"CLR and kernel: {difference}", spec) : (TrialOutcome.Equal, "");
+        }
+        catch (CompileException e) when (e.Id == Rule.OutOfRange)
+        {
+            return (TrialOutcome.Unproven, "");
+        }
+        catch (CompileException e) when (target.IsaLevel < 3 && e.Id == Rule.InstructionSet)
+        {
+            return (TrialOutcome.TooNew, "");
+        }
+        catch (BpfException e) when (e.ErrorNumber is Errno.TooBig or Errno.NoSpace or Errno.NoMemory || e is VerifierException { RuleId: TooComplex } || IsNestOfLoops(e, target))
+        {
+            return (TrialOutcome.TooComplex, "");
+        }
+        catch (Exception e) when (e is not OutOfMemoryException && !(e is BpfException { ErrorNumber: Errno.Permission } and not VerifierException))
+        {
+            return Failure(e.ToString(), spec);
+        }
+        finally
+        {
+            foreach (var map in spec?.Reachable.SelectMany(static s => s.Maps).Distinct() ?? [])
+            {
+                map.Dispose();
+            }
+        }
+    }
+
+    private static TrialResult InClr(RandomProgram program)
+    {
+        using var twin = new TwinEngine();
+        twin.Bind(program);
+        return TrialResult.Of(program, s_packets, packet =>
+        {
+            var result = twin.Run(program, packet);
+            return ((int)result.Action, result.Packet.ToArray());
+        });
+    }
+
+    private static TrialResult Interpreted(RandomProgram program, ProgramSpec spec)
+    {
+        using var twin = new TwinEngine();
+        twin.Bind(program);
+        var interpreter = new BytecodeInterpreter(spec, twin);
+        return TrialResult.Of(program, s_packets, packet =>
+        {
+            var result = interpreter.RunXdp(packet);
+            return ((int)result.ReturnValue, result.Packet.ToArray());
+        });
+    }
+
+    private static TrialResult InKernel(RandomProgram program, ProgramSpec spec)
+    {
+        using var loaded = ProgramLoader.Load(spec);
+        foreach (var reached in spec.Reachable)
+        {
+            if (ProgramCheck.Run(reached).Failure is { } failure)
+            {
+                throw new InvalidOperationException($"the kernel accepts it, our own check does not: {failure}");
+            }
+        }
+
+        var output = new byte[ProgramGenerator.PacketSize];
+        return TrialResult.Of(program, s_packets, packet =>
+        {
+            var result = loaded.TestRun(packet, output);
+            return (result.ReturnValue, output[..result.OutputLength]);
+        });
+    }
+
+    /// <summary>May_goto makes the verifier forget the counter of a loop around it, which then seems endless: docs/csharp.md says so.</summary>
+    private static bool IsNestOfLoops(BpfException e, CompileTarget target) =>
+        target.Kernel >= new Version(6, 9) && e.Message.Contains("infinite loop detected", StringComparison.Ordinal);
+
+    private static (TrialOutcome Outcome, string Problem) Failure(string problem, ProgramSpec? spec) =>
+        (TrialOutcome.Failed, spec is null ? problem : $"{problem}\n{Disassembler.Disassemble(spec)}");
+}
