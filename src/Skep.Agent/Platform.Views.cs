@@ -111,7 +111,7 @@ internal sealed partial class Platform
     ];
 
     /// <summary>Where a connection goes, and why.</summary>
-    public ExplanationView Explain(System.Net.IPEndPoint client, System.Net.IPEndPoint service, IpProtocol protocol)
+    public ExplanationView Explain(System.Net.IPEndPoint client, System.Net.IPEndPoint service, IpProtocol protocol, byte[] connectionId)
     {
         lock (_gate)
         {
@@ -120,7 +120,7 @@ internal sealed partial class Platform
                 return new ExplanationView(null, null, false, ["Nothing is balanced here: the packet passes to the network stack as it is."]);
             }
 
-            var said = edge.Explainer.Explain(IpAddress.From(client.Address), (ushort)client.Port, IpAddress.From(service.Address), (ushort)service.Port, protocol);
+            var said = edge.Explainer.Explain(IpAddress.From(client.Address), (ushort)client.Port, IpAddress.From(service.Address), (ushort)service.Port, protocol, connectionId);
             return new ExplanationView(said.Service?.Name, said.Backend is { } b ? EndpointText.Of(b.Address, b.Port) : null, said.IsKnown, [.. said.Steps, .. Why(said)]);
         }
     }

@@ -65,7 +65,7 @@ internal static class ApiEndpoints
         return TypedResults.Ok(view);
     }
 
-    private static IResult Explain(Platform platform, string? client = null, string? service = null, string protocol = "tcp")
+    private static IResult Explain(Platform platform, string? client = null, string? service = null, string protocol = "tcp", string connectionId = "")
     {
         static bool TryRead(string? text, out System.Net.IPEndPoint endpoint) =>
             System.Net.IPEndPoint.TryParse(text ?? "", out endpoint!) && endpoint.Port != 0;
@@ -73,7 +73,9 @@ internal static class ApiEndpoints
         return !TryRead(client, out var from) ? Problem(StatusCodes.Status400BadRequest, "No client", "client: give address and port, as in ?client=203.0.113.7:40000")
             : !TryRead(service, out var to) ? Problem(StatusCodes.Status400BadRequest, "No service", "service: give address and port, as in &service=192.0.2.10:80")
             : protocol is not ("tcp" or "udp") ? Problem(StatusCodes.Status400BadRequest, "No such protocol", "protocol: tcp or udp")
-            : TypedResults.Ok(platform.Explain(from, to, protocol == "udp" ? Packets.IpProtocol.Udp : Packets.IpProtocol.Tcp));
+            : connectionId.Length > 40 || connectionId.Length % 2 != 0 || !connectionId.All(char.IsAsciiHexDigit)
+                ? Problem(StatusCodes.Status400BadRequest, "No connection id", "connectionId: up to 20 bytes in hexadecimal, as in &connectionId=000a01c0ffee00")
+            : TypedResults.Ok(platform.Explain(from, to, protocol == "udp" ? Packets.IpProtocol.Udp : Packets.IpProtocol.Tcp, Convert.FromHexString(connectionId)));
     }
 
     private static IResult Block(BlockRequest request, Platform platform)

@@ -16,16 +16,18 @@ internal static class LbVerb
         var client = Endpoint("client", "Address and port of the client, for example 203.0.113.7:40000 or [2001:db8::7]:40000.");
         var service = Endpoint("service", "Virtual address and port, for example 192.0.2.10:80.");
         var udp = new Option<bool>("--udp") { Description = "A UDP service." };
+        var connectionId = new Option<string>("--connection-id") { Description = "QUIC connection id that the packet is sent to, in hexadecimal.", DefaultValueFactory = _ => "" };
         var verb = new VerbCommand(
             "explain", "Say which backend a connection has, or a new one would get, and why: connection table, ring slot, open connections, weights.",
-            "skep lb explain 203.0.113.7:40000 192.0.2.10:80", "skep lb explain 203.0.113.7:5000 192.0.2.10:53 --udp")
+            "skep lb explain 203.0.113.7:40000 192.0.2.10:80", "skep lb explain 203.0.113.7:5000 192.0.2.10:53 --udp",
+            "skep lb explain 203.0.113.7:5000 192.0.2.10:443 --udp --connection-id 000a01c0ffee00")
         {
-            client, service, udp,
+            client, service, udp, connectionId,
         };
         var agent = AgentVerb.On(verb);
         return verb.Runs((result, cancellation) => agent.ShowAsync(
             result,
-            $"api/v1/explain?client={Uri.EscapeDataString(result.GetValue(client)!.ToString())}&service={Uri.EscapeDataString(result.GetValue(service)!.ToString())}&protocol={(result.GetValue(udp) ? "udp" : "tcp")}",
+            $"api/v1/explain?client={Uri.EscapeDataString(result.GetValue(client)!.ToString())}&service={Uri.EscapeDataString(result.GetValue(service)!.ToString())}&protocol={(result.GetValue(udp) ? "udp" : "tcp")}&connectionId={Uri.EscapeDataString(result.GetValue(connectionId)!)}",
             ClientJson.Default.ExplanationView, Show, cancellation));
     }
 

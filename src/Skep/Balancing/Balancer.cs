@@ -30,6 +30,8 @@ public sealed partial class Balancer
         _serviceIds = new(0, maps.MaxServices - 1);
         _backendIds = new(1, maps.Backends.MaxEntries - 1);
         _vips = new VipTable(maps.Direct.Vips);
+        _quicServers = new VipTable(maps.Direct.QuicServers);
+        _quicServices = [.. _quicServers.Entries.Select(s => s.Key & 0xFFFF)];
         Adopt();
     }
 
@@ -179,6 +181,7 @@ public sealed partial class Balancer
         if (service.Forwarding != ForwardingMode.Nat)
         {
             WriteTunnels(service, served.Id, members, Report);
+            WriteQuicServers(service, served.Id, members, Report);
         }
 
         var ringMembers = MembersOf(members.Select(m => (m.Member.Id, m.Model)));

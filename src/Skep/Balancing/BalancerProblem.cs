@@ -23,6 +23,8 @@ public enum BalancerProblemKind
     TooManyRanges,
     /// <summary>There are more source ranges than fit; the service is left out.</summary>
     TooManySources,
+    /// <summary>A QUIC server id is another backend's too, or of another length than theirs; it names nobody.</summary>
+    BadServerId,
     /// <summary>The kernel refused to write; the service stays as it was.</summary>
     WriteFailed,
 }

@@ -15,7 +15,13 @@ public sealed record Explanation(ServiceModel? Service, BackendModel? Backend, b
 public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTable connections)
 {
     /// <summary>What happens to a packet of a client to a virtual endpoint.</summary>
-    public Explanation Explain(IpAddress client, ushort clientPort, IpAddress address, ushort port, IpProtocol protocol)
+    /// <param name="client">Address of the client.</param>
+    /// <param name="clientPort">Port of the client.</param>
+    /// <param name="address">Virtual address.</param>
+    /// <param name="port">Virtual port.</param>
+    /// <param name="protocol">TCP or UDP.</param>
+    /// <param name="connectionId">QUIC connection id that the packet is sent to; empty for none.</param>
+    public Explanation Explain(IpAddress client, ushort clientPort, IpAddress address, ushort port, IpProtocol protocol, ReadOnlySpan<byte> connectionId = default)
     {
         var steps = ImmutableArray.CreateBuilder<string>();
         var key = new ConnectionKey
@@ -47,6 +53,11 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         {
             steps[0] = "Answers return directly: a flow that the flow table remembers stays with its backend. A new one goes by the ring.";
             flags = ServiceFlags.None;
+            if (Balancer.QuicLengthOf(service.Model) > 0 && Named(service, connectionId, steps) is { } named)
+            {
+                return new Explanation(service.Model, named.Model, true, steps.DrainToImmutable());
+            }
+
             if (service.Model.ClientPrefix is { } bits)
             {
                 steps.Add($"All connections of a client belong together, by {bits} bits of its address.");
@@ -128,6 +139,26 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         var takesSecond = b * first.Model.RingWeight < a * second.Model.RingWeight;
         steps.Add($"The second choice, slot {otherSlot}, is {NameOf(second)}. Open connections are {a} and {b}; for their weights {NameOf(takesSecond ? second : first)} has fewer.");
         return takesSecond ? second : first;
+    }
+
+    private static BackendState? Named(ServiceState service, ReadOnlySpan<byte> connectionId, ImmutableArray<string>.Builder steps)
+    {
+        var length = Balancer.QuicLengthOf(service.Model);
+        if (connectionId.IsEmpty)
+        {
+            steps.Add($"A packet whose QUIC connection id has one of the {service.Backends.Count(b => b.Model.QuicServerId is not null)} server ids of {length} bytes goes to that backend; what follows is about other packets.");
+            return null;
+        }
+
+        if (!QuicServerId.TryRead(connectionId, service.Model.QuicConfigs, length, out var id))
+        {
+            steps.Add($"The connection id is of another configuration, or shorter than {1 + length + QuicServerId.NonceLength} bytes: it names no backend.");
+            return null;
+        }
+
+        var backend = service.Backends.FirstOrDefault(b => b.Model.QuicServerId == id);
+        steps.Add(backend is null ? $"The connection id has server id {id}, which is no backend's." : $"The connection id has server id {id}: that is {NameOf(backend)}, whatever the client's address and the ring.");
+        return backend;
     }
 
     private static IpAddress Masked(IpAddress address, int bits)

@@ -34,6 +34,11 @@ public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, I
     /// <summary>Sources that may begin connections; all when there are none. Direct return only.</summary>
     public ImmutableArray<IpPrefix> SourceRanges { get; init; } = [];
 
+    /// <summary>
+    /// UDP with direct return: configurations of QUIC connection ids that name backends, a bit each; 0 for none. See <see cref="BackendModel.QuicServerId"/>.
+    /// </summary>
+    public byte QuicConfigs { get; init; }
+
     /// <summary>The key in the service map; of a range, its last port is in the upper half of the port.</summary>
     public ServiceKey Key => new()
     {
@@ -65,6 +70,9 @@ public sealed record BackendModel(IpAddress Address, ushort Port, int Weight = 1
 
     /// <summary>How long a drain may take, from when it is seen; what remains then is cut. Null for as long as connections last.</summary>
     public TimeSpan? DrainFor { get; init; }
+
+    /// <summary>What stands for it in QUIC connection ids; of the same length for all backends of a service. Null for nothing.</summary>
+    public QuicServerId? QuicServerId { get; init; }
 
     /// <summary>Weight that follows the traffic, in thousandths, 0 to 1,000,000; null leaves <see cref="Weight"/> as it is.</summary>
     public int? Adjusted { get; init; }

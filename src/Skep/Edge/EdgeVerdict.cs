@@ -39,6 +39,8 @@ public enum EdgeVerdict : uint
     Decapsulated,
     /// <summary>Outer headers from elsewhere than a balancer, or around anything but a packet for a virtual address: dropped.</summary>
     TunnelRefused,
+    /// <summary>Sent to the backend that its QUIC connection id names.</summary>
+    QuicForwarded,
 }
 
 /// <summary>Packets and bytes of one verdict on one CPU. Layout: packets 8, bytes 8.</summary>

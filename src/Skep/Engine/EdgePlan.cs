@@ -155,6 +155,7 @@ public sealed record EdgePlan
                        Zone = backend.Zone,
                        Canary = backend.Canary,
                        DrainFor = backend.DrainFor,
+                       QuicServerId = port.Protocol == TransportProtocol.UDP && balancer.QuicConfigs != 0 ? backend.QuicServerId : null,
                    },
             ])
         {
@@ -164,6 +165,7 @@ public sealed record EdgePlan
             LastPort = range.Last != range.First ? range.Last : null,
             ClientPrefix = balancer.Affinity is { } affinity ? vip.IsIPv4 ? affinity.IPv4Prefix : affinity.IPv6Prefix : null,
             Tracking = balancer.Tracking,
+            QuicConfigs = port.Protocol == TransportProtocol.UDP ? balancer.QuicConfigs : (byte)0,
             SourceRanges =
             [
                 .. balancer.SourceRanges.Where(r => r.BaseAddress.AddressFamily == address.AddressFamily)

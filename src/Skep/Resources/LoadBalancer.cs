@@ -52,6 +52,9 @@ public sealed record LoadBalancer : Resource
 
     /// <summary>Sources that may begin connections; all when there are none.</summary>
     public ImmutableArray<IPNetwork> SourceRanges { get; init; } = [];
+
+    /// <summary>Configurations of QUIC connection ids that name backends, a bit each; 0 for none.</summary>
+    public byte QuicConfigs { get; init; }
 }
 
 /// <summary>Affinity by client.</summary>
@@ -94,6 +97,9 @@ public sealed record Backend(IPAddress Address, ushort? Port, int Weight, Resour
 
     /// <summary>Whether it keeps its connections and gets no new ones.</summary>
     public bool Drain { get; init; }
+
+    /// <summary>What stands for it in QUIC connection ids; null for nothing.</summary>
+    public QuicServerId? QuicServerId { get; init; }
 
     /// <summary>How long a drain may take; null for as long as connections last.</summary>
     public TimeSpan? DrainFor { get; init; }

@@ -13,17 +13,20 @@ namespace Skep.KernelTests.Balancing;
 public sealed class DirectTableTests
 {
     [KernelTheory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Every_packet_comes_out_as_the_table_says(bool specialised)
+    [InlineData("base", false)]
+    [InlineData("base", true)]
+    [InlineData("extras", false)]
+    [InlineData("extras", true)]
+    public void Every_packet_comes_out_as_the_table_says(string name, bool specialised)
     {
-        var maps = new EdgeMaps(DirectCorpus.Options);
+        var table = DirectTable.All[name];
+        var maps = new EdgeMaps(table.Options);
         using var storage = new KernelStorage(maps.All);
         var state = new EdgeState(maps, TimeProvider.System);
-        DirectCorpus.Prepare(state);
-        var options = specialised ? DirectCorpus.Specialised(state) : DirectCorpus.Options;
+        table.Prepare(state);
+        var options = specialised ? table.Specialised(state) : table.Options;
         using var program = Bpf.Programs.ProgramLoader.Load(Bpf.Compiler.ProgramCompiler.Compile(new EdgeProgram(maps, options)));
-        foreach (var packet in DirectCorpus.Cases)
+        foreach (var packet in table.Cases)
         {
             var before = state.ReadCounters();
             var result = program.TestRun(packet.Frame);
@@ -35,23 +38,26 @@ public sealed class DirectTableTests
     }
 
     [KernelTheory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Mutated_packets_come_out_the_same_in_every_engine(bool specialised)
+    [InlineData("base", false)]
+    [InlineData("base", true)]
+    [InlineData("extras", false)]
+    [InlineData("extras", true)]
+    public void Mutated_packets_come_out_the_same_in_every_engine(string name, bool specialised)
     {
+        var table = DirectTable.All[name];
         using var engines = new EnginePair(bind =>
         {
-            var maps = new EdgeMaps(DirectCorpus.Options);
+            var maps = new EdgeMaps(table.Options);
             foreach (var map in maps.All)
             {
                 bind(map);
             }
 
             var state = new EdgeState(maps, TimeProvider.System);
-            DirectCorpus.Prepare(state);
-            return ([new EdgeProgram(maps, specialised ? DirectCorpus.Specialised(state) : DirectCorpus.Options)], maps.All);
+            table.Prepare(state);
+            return ([new EdgeProgram(maps, specialised ? table.Specialised(state) : table.Options)], maps.All);
         });
-        var packets = DirectCorpus.Cases.Select(c => new NamedPacket(c.Name, c.Frame)).ToArray();
+        var packets = table.Cases.Select(c => new NamedPacket(c.Name, c.Frame)).ToArray();
         var mutator = new PacketMutator(packets, seed: 4);
         for (var i = 0; i < 3000; i++)
         {
@@ -66,13 +72,13 @@ public sealed class DirectTableTests
     public void What_comes_in_outer_headers_comes_out_the_same_in_every_engine()
     {
         var ends = new Skep.Balancing.TunnelEndpointModel(
-            DirectCorpus.Services.SelectMany(s => s.Backends).Select(b => (b.Address, Role: Skep.Balancing.TunnelAddress.Outer))
-                .Concat(DirectCorpus.Services.Select(s => (s.Address, Role: Skep.Balancing.TunnelAddress.Virtual))).Distinct()
+            DirectTable.Base.Services.SelectMany(s => s.Backends).Select(b => (b.Address, Role: Skep.Balancing.TunnelAddress.Outer))
+                .Concat(DirectTable.Base.Services.Select(s => (s.Address, Role: Skep.Balancing.TunnelAddress.Virtual))).Distinct()
                 .ToImmutableDictionary(p => p.Address, p => p.Role),
             [IpPrefix.Parse("10.0.0.1"), IpPrefix.Parse("fd00::1")]);
         using var engines = new EnginePair(bind =>
         {
-            var options = DirectCorpus.Options with { Direct = null, Decapsulate = true };
+            var options = DirectTable.Base.Options with { Direct = null, Decapsulate = true };
             var maps = new EdgeMaps(options);
             foreach (var map in maps.All)
             {
@@ -82,7 +88,7 @@ public sealed class DirectTableTests
             new EdgeState(maps, TimeProvider.System).Tunnels.Apply(ends);
             return ([new EdgeProgram(maps, options)], maps.All);
         });
-        var packets = DirectCorpus.Cases.Select(c => new NamedPacket(c.Name, c.Output)).ToArray();
+        var packets = DirectTable.Base.Cases.Select(c => new NamedPacket(c.Name, c.Output)).ToArray();
         foreach (var packet in packets)
         {
             Assert.Null(engines.Run(packet.Bytes));

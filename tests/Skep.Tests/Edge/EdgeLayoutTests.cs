@@ -25,7 +25,7 @@ public sealed unsafe class EdgeLayoutTests
         Assert.Equal(24, sizeof(FragmentRoute));
         Assert.Equal(64, sizeof(Tunnel));
         Assert.Equal(32, sizeof(VipSlot));
-        Assert.Equal(24, sizeof(DirectService));
+        Assert.Equal(32, sizeof(DirectService));
         Assert.Equal(24, sizeof(SourceKey));
         Assert.Equal(64, sizeof(FlowSet));
     }
@@ -49,6 +49,7 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(VipSlot), nameof(VipSlot.Flags), 22)]
     [InlineData(typeof(VipSlot), nameof(VipSlot.LastPort), 26)]
     [InlineData(typeof(DirectService), nameof(DirectService.ClientMaskLower), 16)]
+    [InlineData(typeof(DirectService), nameof(DirectService.QuicConfigs), 25)]
     [InlineData(typeof(FlowSet), nameof(FlowSet.Way7), 56)]
     [InlineData(typeof(Connection), nameof(Connection.End), 23)]
     [InlineData(typeof(Connection), nameof(Connection.LastSeen), 28)]

@@ -69,6 +69,15 @@ public class ResourceFileTests
     }
 
     [Fact]
+    public void The_examples_of_direct_return_have_no_problems()
+    {
+        var text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Resources", "balancing.md"));
+        var blocks = text.Split("```yaml\n").Skip(1).Select(b => b[..b.IndexOf("```", StringComparison.Ordinal)]).ToArray();
+        Assert.True(blocks.Length > 2);
+        Assert.All(blocks, (block, i) => Assert.Empty(ResourceLoader.Parse(new ResourceText($"example{i}.yaml", block)).Problems));
+    }
+
+    [Fact]
     public void The_example_that_is_shipped_has_no_problems()
     {
         var loaded = ResourceLoader.Load(Path.Combine(AppContext.BaseDirectory, "Resources", "edge.example.yaml"));

@@ -112,7 +112,8 @@ public sealed partial class Balancer
     /// <summary>Whether what stands beside the ring needs no writing.</summary>
     private static bool IsAsBefore(ServiceModel service, Served served) => service.Forwarding == ForwardingMode.Nat ? served.Direct is null
         : served.Direct?.Model is { } model
-            && (model.LastPort, model.ClientPrefix, model.Tracking) == (service.LastPort, service.ClientPrefix, service.Tracking)
+            && (model.LastPort, model.ClientPrefix, model.Tracking, model.QuicConfigs, QuicLengthOf(model))
+                == (service.LastPort, service.ClientPrefix, service.Tracking, service.QuicConfigs, QuicLengthOf(service))
             && model.SourceRanges.AsSpan().SequenceEqual(service.SourceRanges.AsSpan());
 
     /// <summary>Says where a service's ring is, in the table of its way. 0 or a negative errno.</summary>
@@ -155,7 +156,15 @@ public sealed partial class Balancer
         }
 
         var (upper, lower) = MaskOf(service);
-        var row = new DirectService { RingStart = ring.Start, RingSlots = (uint)ring.Slots, ClientMaskUpper = upper, ClientMaskLower = lower };
+        var row = new DirectService
+        {
+            RingStart = ring.Start,
+            RingSlots = (uint)ring.Slots,
+            ClientMaskUpper = upper,
+            ClientMaskLower = lower,
+            QuicIdLength = QuicLengthOf(service),
+            QuicConfigs = service.QuicConfigs,
+        };
         var sources = service.SourceRanges.Select(p => SourceKey.Of(served.Id, p)).ToHashSet();
         foreach (var source in sources.Where(s => served.Direct is null || !served.Direct.Sources.Contains(s)))
         {
@@ -223,6 +232,7 @@ public sealed partial class Balancer
         }
 
         served.Direct = null;
+        RemoveQuicServers(served.Id, []);
 
         // Ranges of one address stand in a row: the last one takes the place of the one that goes.
         var rank = (int)(state.SlotKey >> 24);
@@ -277,7 +287,8 @@ public sealed partial class Balancer
     internal static VipFlags FlagsOf(ServiceModel service) =>
         (service.Tracking ? VipFlags.None : VipFlags.Untracked)
         | (service.ClientPrefix is null ? VipFlags.None : VipFlags.ByClient)
-        | (service.SourceRanges.IsEmpty ? VipFlags.None : VipFlags.Restricted);
+        | (service.SourceRanges.IsEmpty ? VipFlags.None : VipFlags.Restricted)
+        | (QuicLengthOf(service) == 0 ? VipFlags.None : VipFlags.Quic);
 
     private static (ulong Upper, ulong Lower) MaskOf(ServiceModel service)
     {

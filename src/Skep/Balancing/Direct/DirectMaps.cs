@@ -21,11 +21,15 @@ public sealed class DirectMaps
         Tunnels = new(Math.Min(maxBackends, ushort.MaxValue) + 1, "edge_tunnels", MapFlags.Mmapable);
         Flows = new(BitOperations.RoundUpToPowerOf2(Math.Max(1, maxFlows / FlowSet.Ways)), "edge_flows", MapFlags.Mmapable);
         Sources = new(MaxSources, "edge_allowed");
+        QuicServers = new(BitOperations.RoundUpToPowerOf2(Math.Clamp(maxBackends, 4, MaxQuicServers) * 3), "edge_quic", MapFlags.Mmapable);
         Seed = new("edge_seed");
     }
 
     /// <summary>Source prefixes of all services.</summary>
     public const uint MaxSources = 16384;
+
+    /// <summary>Backends with QUIC server ids, counted once for every endpoint.</summary>
+    public const uint MaxQuicServers = 4096;
 
     /// <summary>Virtual endpoints; see <see cref="VipSlot"/>.</summary>
     public ArrayMap<VipSlot> Vips { get; }
@@ -42,9 +46,12 @@ public sealed class DirectMaps
     /// <summary>Sources that may use restricted services.</summary>
     public LpmTrie<SourceKey, byte> Sources { get; }
 
+    /// <summary>Backends by their QUIC server ids; see <see cref="VipSlot"/>.</summary>
+    public ArrayMap<VipSlot> QuicServers { get; }
+
     /// <summary>Secret of the flow table's hash; 0 until it is drawn.</summary>
     public Global<ulong> Seed { get; }
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, Seed];
+    public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, QuicServers, Seed];
 }

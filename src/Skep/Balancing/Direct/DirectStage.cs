@@ -20,6 +20,7 @@ public sealed unsafe class DirectStage
     private readonly VipFlags _features;
     private readonly VipLookup _vips;
     private readonly FlowCache _flows;
+    private readonly QuicRoute? _quic;
     private readonly DirectChoice _choice;
     private readonly Encapsulator _encapsulator;
     private readonly EmbeddedFlow _errors;
@@ -40,8 +41,9 @@ public sealed unsafe class DirectStage
         ArgumentNullException.ThrowIfNull(maps);
         ArgumentNullException.ThrowIfNull(options);
         _features = options.Features;
-        _vips = options.Vips is { } list ? new VipCode(list) : new VipTableLookup(maps.Direct, options.Ranges);
+        _vips = options.Vips is { } list ? new VipCode(list) : new VipTableLookup(maps.Direct.Vips, options.Ranges);
         _flows = new FlowCache(maps.Direct, options.Seed);
+        _quic = (options.Features & VipFlags.Quic) != 0 ? new QuicRoute(maps, _flows) : null;
         _encapsulator = new Encapsulator(options);
         _choice = new DirectChoice(maps, _flows);
         _errors = new EmbeddedFlow();
@@ -125,6 +127,13 @@ public sealed unsafe class DirectStage
             delivery.Hash = _flows.HashOf(in match.Key.Source, match.Key.RawPorts, match.Service);
             backend = (match.Flags & VipFlags.Untracked) != 0 ? 0
                 : _flows.Find(delivery.Hash, again: kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending);
+            if (_quic is not null && kind == FlowPacketKind.Ordinary && (match.Flags & VipFlags.Quic) != 0)
+            {
+                backend |= (match.Flags & VipFlags.Untracked) != 0 ? QuicRoute.IsUntracked : 0;
+                backend = _quic.BackendOf(ref context, (uint)(packet.Transport - data), match.Service, delivery.Hash, backend);
+                kind = (backend & QuicRoute.IsNamed) != 0 ? FlowPacketKind.Named : kind;
+            }
+
             backend = (uint)Verifier.Forget(backend, unknown) & 0xFFFF;
             tunnel = ref _tunnels.Find(backend);
             if (Unsafe.IsNullRef(ref tunnel))
@@ -183,6 +192,7 @@ public sealed unsafe class DirectStage
     {
         FlowPacketKind.Later => EdgeVerdict.FragmentForwarded,
         FlowPacketKind.Error => EdgeVerdict.IcmpForwarded,
+        FlowPacketKind.Named => EdgeVerdict.QuicForwarded,
         _ => EdgeVerdict.Forwarded,
     };
 
@@ -271,4 +281,6 @@ internal enum FlowPacketKind : byte
     Error,
     /// <summary>A later fragment, which says nothing of its flow.</summary>
     Later,
+    /// <summary>The packet itself names its backend.</summary>
+    Named,
 }

@@ -13,10 +13,10 @@ internal abstract class VipLookup
 }
 
 /// <summary>Endpoints in a table: any number of them, two array accesses at most, and one more for each range.</summary>
-internal sealed class VipTableLookup(DirectMaps maps, bool ranges) : VipLookup
+internal sealed class VipTableLookup(ArrayMap<VipSlot> slots, bool ranges) : VipLookup
 {
-    private readonly ArrayMap<VipSlot> _slots = maps.Vips;
-    private readonly uint _mask = maps.Vips.MaxEntries - 1;
+    private readonly ArrayMap<VipSlot> _slots = slots;
+    private readonly uint _mask = slots.MaxEntries - 1;
     private readonly bool _ranges = ranges;
 
     internal override bool TryFind(in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
@@ -51,7 +51,8 @@ internal sealed class VipTableLookup(DirectMaps maps, bool ranges) : VipLookup
         return false;
     }
 
-    private bool TryRead(in IpAddress address, uint key, out VipSlot slot)
+    /// <summary>Finds what stands under a key.</summary>
+    internal bool TryRead(in IpAddress address, uint key, out VipSlot slot)
     {
         slot = default;
         var hash = VipSlot.Hash(in address, key);

@@ -8,7 +8,8 @@ namespace Skep.Balancing;
 /// <code>
 /// 0 address:16   16 port in network order:2, protocol:1, rank:1   20 service:2   22 flags:2   24 first port:2   26 last port:2   28 zero:4
 /// </code>
-/// Port 0 stands for a range of ports; rank numbers the ranges of one address and protocol. An empty place has protocol 0.
+/// Port 0 stands for a range of ports; rank numbers the ranges of one address and protocol. An empty place has protocol 0. In the table of QUIC server ids the
+/// address is an id, the key its service and length, and the service its backend.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct VipSlot
@@ -69,11 +70,13 @@ public enum VipFlags : ushort
     Restricted = 4,
     /// <summary>Range only: there is a range of the next rank.</summary>
     MoreRanges = 8,
+    /// <summary>UDP only: packets whose QUIC connection id names a backend go to that one.</summary>
+    Quic = 16,
 }
 
 /// <summary>
 /// What the program needs about a service when it chooses a backend. Layout: first row of the ring 4, slots of the ring 4, masks of the client's
-/// address 8 and 8.
+/// address 8 and 8, length of QUIC server ids 1, QUIC configurations 1, zero 6.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct DirectService
@@ -89,6 +92,18 @@ public struct DirectService
 
     /// <summary>Bits of the second half.</summary>
     public ulong ClientMaskLower;
+
+    /// <summary>Bytes of a server id in a QUIC connection id, 1 to 15.</summary>
+    public byte QuicIdLength;
+
+    /// <summary>Configurations of QUIC connection ids that have such server ids, a bit each.</summary>
+    public byte QuicConfigs;
+
+    /// <summary>Zero.</summary>
+    public ushort Reserved0;
+
+    /// <summary>Zero.</summary>
+    public uint Reserved1;
 }
 
 /// <summary>

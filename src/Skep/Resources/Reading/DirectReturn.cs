@@ -6,6 +6,15 @@ namespace Skep.Resources.Reading;
 /// <summary>What direct return can and cannot do, told where it is asked for.</summary>
 internal static class DirectReturn
 {
+    public static readonly ObjectShape Quic = new(
+        "Which QUIC connection ids name backends.",
+        new Field("configs", new ListShape(Scalars.QuicConfig, 1, QuicServerId.Configs), "Configurations that connection ids begin with, in their first three bits; 0 unless given."));
+
+    /// <summary>The configurations that are asked for, a bit each.</summary>
+    public static byte BuildQuic(ObjectValue spec) => !BalancingShapes.IsOn(spec, "quic", out var quic) ? (byte)0
+        : quic?.Has("configs") == true ? (byte)quic.List<uint>("configs").Aggregate(0u, (all, c) => all | (1u << (int)c.Value))
+        : (byte)1;
+
     public static void Check(LoadBalancer balancer, ProblemList problems)
     {
         if (balancer.Forwarding == ForwardingMode.Nat)
@@ -14,6 +23,7 @@ internal static class DirectReturn
             Needs(balancer.Affinity is not null, "affinity by client");
             Needs(!balancer.Tracking, "tracking: false");
             Needs(balancer.SourceRanges.Length > 0, "sourceRanges");
+            Needs(balancer.QuicConfigs != 0, "QUIC connection ids");
         }
         else
         {
@@ -26,6 +36,7 @@ internal static class DirectReturn
             }
         }
 
+        ServerIds(balancer, problems);
         foreach (var port in balancer.Ports.Where(p => p.EndPort is { } end && (p.Port == 0 || end <= p.Port)))
         {
             problems.Error(balancer.Source, "bad-range", $"endPort {port.EndPort} does not lie above port {port.Port}", "write the first port as port and the last one as endPort");
@@ -69,6 +80,44 @@ internal static class DirectReturn
 
                 known.Add((balancer, first, last));
             }
+        }
+    }
+
+    // Connection ids say neither how long the server id in them is nor which service they are for.
+    private static void ServerIds(LoadBalancer balancer, ProblemList problems)
+    {
+        var named = balancer.Backends.Where(b => b.QuicServerId is not null).ToArray();
+        if (balancer.QuicConfigs == 0)
+        {
+            foreach (var backend in named.Take(1))
+            {
+                problems.Error(
+                    backend.Source, "unused-server-id", $"backend {backend.Address} has a quicServerId, but '{balancer.Name}' does not look for any",
+                    "add 'quic: true' to the balancer, or leave it out");
+            }
+
+            return;
+        }
+
+        if (named.Length == 0 || balancer.Ports.All(p => p.Protocol != TransportProtocol.UDP))
+        {
+            problems.Error(
+                balancer.Source, "nothing-named", $"'{balancer.Name}' has quic, but {(named.Length == 0 ? "no backend with a quicServerId" : "no UDP port")}",
+                named.Length == 0 ? "give backends the ids that their servers put into connection ids" : "write 'protocol: UDP' at the port that QUIC uses");
+        }
+
+        foreach (var backend in named.Where(b => b.QuicServerId!.Value.Length != named[0].QuicServerId!.Value.Length))
+        {
+            problems.Error(
+                backend.Source, "different-lengths", $"quicServerId {backend.QuicServerId} of backend {backend.Address} is not as long as {named[0].QuicServerId} of {named[0].Address}",
+                "a balancer's server ids have one length");
+        }
+
+        foreach (var twins in named.GroupBy(b => b.QuicServerId).Where(g => g.Count() > 1))
+        {
+            problems.Error(
+                twins.Last().Source, "duplicate-server-id", $"backends {twins.First().Address} and {twins.Last().Address} of '{balancer.Name}' have the same quicServerId {twins.Key}",
+                "give every backend its own");
         }
     }
 

@@ -54,7 +54,8 @@ internal static class Kinds
         new Field("weight", Scalars.Weight, "Share of new connections; 1 unless given, 0 drains."),
         new Field("zone", Scalars.ResourceName, "Zone it stands in, for preferZone."),
         new Field("canary", Scalars.Flag, "It belongs to the canary, whose share 'canary' of the balancer says."),
-        new Field("drain", new EitherShape(Scalars.Flag, s_drain), "It keeps its connections and gets no new ones."));
+        new Field("drain", new EitherShape(Scalars.Flag, s_drain), "It keeps its connections and gets no new ones."),
+        new Field("quicServerId", Scalars.QuicServerId, "What stands for it in QUIC connection ids, for quic of the balancer; of the same length for all backends."));
 
     private static readonly ObjectShape s_affinityPrefix = new(
         "Bits of a client's address that count with affinity by client.",
@@ -92,7 +93,9 @@ internal static class Kinds
             new Field("affinity", Scalars.Affinity, "What stays on one backend: a connection (default), or all of a client's."),
             new Field("affinityPrefix", s_affinityPrefix, "How much of a client's address counts with affinity by client."),
             new Field("tracking", Scalars.Flag, "Whether flows are remembered, so that they survive changes of the backends; true unless given."),
-            new Field("sourceRanges", new ListShape(Scalars.Prefix, 1, 256), "Sources that may begin connections; all unless given.")), BuildLoadBalancer),
+            new Field("sourceRanges", new ListShape(Scalars.Prefix, 1, 256), "Sources that may begin connections; all unless given."),
+            new Field("quic", new EitherShape(Scalars.Flag, DirectReturn.Quic),
+                "Send UDP packets to the backend whose quicServerId is in their QUIC connection id, so that connections survive clients that move.")), BuildLoadBalancer),
         new("BlockList", new ObjectShape(
             "Sources whose packets are dropped.",
             s_interfaces,
@@ -130,6 +133,7 @@ internal static class Kinds
         Affinity = spec.Get("affinity", false) ? BuildAffinity(spec) : null,
         Tracking = spec.Get("tracking", true),
         SourceRanges = [.. spec.List<IPNetwork>("sourceRanges").Select(r => r.Value)],
+        QuicConfigs = DirectReturn.BuildQuic(spec),
         HealthCheck = spec.Has("healthCheck") ? BalancingShapes.BuildHealthCheck(spec.Get<ObjectValue>("healthCheck")) : null,
         Policy = BalancingShapes.BuildPolicy(spec),
     };
@@ -167,6 +171,7 @@ internal static class Kinds
         Canary = backend.Get("canary", false),
         Drain = BalancingShapes.IsOn(backend, "drain", out var drain),
         DrainFor = drain?.Get<TimeSpan>("for"),
+        QuicServerId = backend.Has("quicServerId") ? backend.Get<QuicServerId>("quicServerId") : null,
     };
 
     private static BlockList BuildBlockList(ResourceHead head, ObjectValue spec) => new()

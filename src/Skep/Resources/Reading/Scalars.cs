@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using Skep.Balancing;
+using QuicServerIdType = Skep.Balancing.QuicServerId;
 
 namespace Skep.Resources.Reading;
 
@@ -48,6 +49,13 @@ internal static partial class Scalars
         ("geneve", ForwardingMode.Geneve), ("l2", ForwardingMode.L2));
 
     public static readonly ScalarShape Affinity = Choice("bad-affinity", "an affinity", ("connection", false), ("client", true));
+
+    public static readonly ScalarShape QuicConfig = Whole("bad-config", "the number of a configuration", 0, QuicServerIdType.Configs - 1);
+
+    public static readonly ScalarShape QuicServerId = new(
+        "bad-server-id", "a QUIC server id", "1 to 15 bytes in hexadecimal, two digits each and in quotes, for example \"0a01\"",
+        text => QuicServerIdType.TryParse(text, out var id) ? id : null,
+        () => new JsonObject { ["type"] = "string", ["pattern"] = "^([0-9a-fA-F]{2}){1,15}$" });
 
     public static readonly ScalarShape Weight = Whole("bad-weight", "a weight", 0, 1000);
 

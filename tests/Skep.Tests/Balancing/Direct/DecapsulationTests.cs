@@ -15,7 +15,7 @@ public sealed class DecapsulationTests
     {
         using var bed = Bed();
         var carried = 0;
-        foreach (var packet in DirectCorpus.Cases.Where(c => c.Verdict is EdgeVerdict.Forwarded or EdgeVerdict.IcmpForwarded or EdgeVerdict.FragmentForwarded))
+        foreach (var packet in DirectTable.Base.Cases.Where(c => c.Verdict is EdgeVerdict.Forwarded or EdgeVerdict.IcmpForwarded or EdgeVerdict.FragmentForwarded))
         {
             var (verdict, output) = bed.Run(packet.Output);
             if (verdict == EdgeVerdict.Passed)
@@ -91,8 +91,8 @@ public sealed class DecapsulationTests
     private static EdgeBed Bed() => new(
         EdgeBed.Small with { Balance = false, BlockAddresses = false, BlockPrefixes = false, Decapsulate = true },
         state => Assert.Empty(state.Tunnels.Apply(new(
-            DirectCorpus.Services.SelectMany(s => s.Backends).Select(b => (b.Address, Role: TunnelAddress.Outer))
-                .Concat(DirectCorpus.Services.Select(s => (s.Address, Role: TunnelAddress.Virtual))).Distinct()
+            DirectTable.Base.Services.SelectMany(s => s.Backends).Select(b => (b.Address, Role: TunnelAddress.Outer))
+                .Concat(DirectTable.Base.Services.Select(s => (s.Address, Role: TunnelAddress.Virtual))).Distinct()
                 .ToImmutableDictionary(p => p.Address, p => p.Role),
             [IpPrefix.Parse("10.0.0.1"), IpPrefix.Parse("fd00::1")]))));
 

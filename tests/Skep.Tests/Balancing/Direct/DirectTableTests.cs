@@ -8,21 +8,24 @@ namespace Skep.Tests.Balancing.Direct;
 public sealed class DirectTableTests
 {
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public void Every_packet_comes_out_as_the_table_says(bool specialised)
+    [InlineData("base", false)]
+    [InlineData("base", true)]
+    [InlineData("extras", false)]
+    [InlineData("extras", true)]
+    public void Every_packet_comes_out_as_the_table_says(string name, bool specialised)
     {
+        var table = DirectTable.All[name];
         using var twin = new TwinEngine();
-        var maps = new EdgeMaps(DirectCorpus.Options);
+        var maps = new EdgeMaps(table.Options);
         foreach (var map in maps.All)
         {
             twin.Bind(map);
         }
 
         var state = new EdgeState(maps, twin.Environment.TimeProvider);
-        Assert.Equal(Skep.Balancing.BalancerProblemKind.NoRoute, Assert.Single(DirectCorpus.Prepare(state)).Kind);
-        var program = new EdgeProgram(maps, specialised ? DirectCorpus.Specialised(state) : DirectCorpus.Options);
-        foreach (var packet in DirectCorpus.Cases)
+        Assert.All(table.Prepare(state), p => Assert.Contains("no-route", p.Message, StringComparison.Ordinal));
+        var program = new EdgeProgram(maps, specialised ? table.Specialised(state) : table.Options);
+        foreach (var packet in table.Cases)
         {
             var before = state.ReadCounters();
             var result = twin.Run(program, packet.Frame);
