@@ -211,8 +211,8 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         }
     }
 
-    // Outer headers are put on and taken off at XDP only.
-    private bool NeedsXdp(string name) => Plan.DirectInterfaces.Contains(name) || (Plan.Interfaces.TryGetValue(name, out var options) && options.Decapsulate);
+    // Outer headers are put on at XDP only; they are taken off at either.
+    private bool NeedsXdp(string name) => Plan.DirectInterfaces.Contains(name);
 
     private EdgeOptions OptionsOf(string name) => Plan.Interfaces[name] with { Direct = Plan.DirectInterfaces.Contains(name) ? _direct : null };
 

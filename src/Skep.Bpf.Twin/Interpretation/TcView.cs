@@ -54,6 +54,10 @@ internal sealed unsafe class TcView : PacketView
                 machine.RequireContext(1);
                 result = (ulong)Context.ChecksumUpdate((uint)machine.Argument(2));
                 return true;
+            case 50:
+                machine.RequireContext(1);
+                result = (ulong)Context.AdjustRoom((int)machine.Argument(2), (RoomMode)machine.Argument(3), (RoomFlags)machine.Argument(4));
+                return true;
             case 69:
                 machine.RequireContext(1);
                 result = (ulong)Context.FibLookup((FibRoute*)machine.Memory(2, (uint)sizeof(FibRoute)), (int)machine.Argument(3), (FibFlags)machine.Argument(4));

@@ -7,12 +7,13 @@ namespace Skep.Bpf.Programming;
 [KernelContext("__sk_buff")]
 public unsafe partial struct TcContext
 {
-    private readonly byte* _data;
+    private byte* _data;
     private readonly byte* _end;
     private readonly uint _interface;
     private readonly uint _ingressInterface;
-    private readonly uint _gsoSegments;
-    private readonly ushort _protocol;
+    private uint _gsoSegments;
+    private uint _gsoSize;
+    private ushort _protocol;
     private byte* _linearEnd;
     private uint _mark;
 
@@ -66,7 +67,7 @@ public unsafe partial struct TcContext
     public readonly uint GsoSegments { [ContextField(164, 4)] get => _gsoSegments; }
 
     /// <summary>Payload of each segment a super-packet will be cut into; 0 for a plain packet (kernel 5.7).</summary>
-    public uint GsoSize { [ContextField(176, 4)] readonly get; init; }
+    public uint GsoSize { [ContextField(176, 4)] readonly get => _gsoSize; init => _gsoSize = value; }
 
     /// <summary>In the process: bytes that are directly readable, at most <see cref="Length"/>; all unless set. 0 stands for all.</summary>
     public uint LinearLength

@@ -16,6 +16,9 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     // Ethernet, two tags, IPv6 with some extension headers, TCP with options; an ICMP error with the headers it embeds. Then the longest chains of headers.
     private const uint UsualHeaders = 256, LongHeaders = 4096;
 
+    // Outer headers with all the options that Geneve can have, and the packet's own.
+    private const uint TunnelHeaders = 512;
+
     // ICMP header, embedded IPv4 header with options, embedded ports.
     private const int ErrorHeaders = 8 + 60 + 8;
 
@@ -25,6 +28,7 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     private static readonly Version s_skipsNeighbour = new(6, 3);
 
     private readonly EdgeStages _stages;
+    private readonly DecapsulationStage? _tunnels;
     private readonly bool _hasEthernetHeader;
     private readonly RouteStage? _routes;
 
@@ -35,6 +39,7 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     public TcEdgeProgram(EdgeMaps maps, EdgeOptions options, bool hasEthernetHeader = true)
     {
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: true));
+        _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels) : null;
         _hasEthernetHeader = hasEthernetHeader;
         _routes = options.BypassStack && hasEthernetHeader ? new RouteStage(FeatureProbe.RunningKernel >= s_skipsNeighbour) : null;
     }
@@ -78,12 +83,15 @@ public sealed unsafe class TcEdgeProgram : TcProgram
         {
             var end = context.DataEnd;
             var status = Parse(ref context, context.Data, end, out var packet);
-            if (HasHeaders(status, in packet, end))
+            var isTunnel = _tunnels is not null && status == ParseStatus.Ip && packet.Fragment == FragmentKind.None
+                && DecapsulationStage.IsTunnel(packet.Protocol, packet.Transport, end);
+            var whole = isTunnel && length > TunnelHeaders ? TunnelHeaders : length;
+            if (HasHeaders(status, in packet, end) && (!isTunnel || (ulong)(end - context.Data) >= whole))
             {
                 return 0;
             }
 
-            var wanted = attempt == 0 ? UsualHeaders : LongHeaders;
+            var wanted = isTunnel ? TunnelHeaders : attempt == 0 ? UsualHeaders : LongHeaders;
             if (context.PullData(length < wanted ? length : wanted) < 0)
             {
                 return 0;
@@ -119,7 +127,18 @@ public sealed unsafe class TcEdgeProgram : TcProgram
             CountSegments(ref context, in packet, ref edge, transport, payload);
         }
 
-        var verdict = _stages.Decide(in packet, ref edge);
+        var verdict = _stages.Admit(in packet, ref edge);
+        if (verdict == EdgeVerdict.Passed)
+        {
+            if (_tunnels is not null && _tunnels.IsEnd(in packet, edge.End))
+            {
+                verdict = _tunnels.Run(ref context, in packet, edge.Start, edge.End, _hasEthernetHeader);
+                return _stages.Finish(verdict, edge.Packets, edge.Bytes) ? TcAction.Shot : TcAction.Unspec;
+            }
+
+            verdict = _stages.Balance(in packet, ref edge);
+        }
+
         if (_stages.Finish(verdict, edge.Packets, edge.Bytes))
         {
             return TcAction.Shot;

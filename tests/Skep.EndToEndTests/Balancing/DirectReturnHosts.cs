@@ -55,6 +55,7 @@ internal sealed partial class DirectReturnHosts : IDisposable
         foreach (var role in Roles.Where(r => r != Balancer))
         {
             using var place = new LabNamespace(NameOf(role));
+            place.Run(() => Offload.SetReceiveCoalescing("eth0", on: true));
             place.Set("ipv4/conf/all/rp_filter", "0");
             place.Set("ipv4/conf/eth0/rp_filter", "0");
         }

@@ -9,17 +9,19 @@ public sealed class DirectReturnTests
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
 
     [KernelTheory]
-    [InlineData("ipip")]
-    [InlineData("gue")]
-    [InlineData("geneve")]
-    public async Task Connections_reach_both_backends_and_answers_come_back_past_the_balancer(string forwarding)
+    [InlineData("ipip", "auto")]
+    [InlineData("gue", "auto")]
+    [InlineData("geneve", "auto")]
+    [InlineData("ipip", "xdp")]
+    public async Task Connections_reach_both_backends_and_answers_come_back_past_the_balancer(string forwarding, string endpointHook)
     {
         using var hosts = new DirectReturnHosts();
         await hosts.BuildAsync();
         foreach (var x in new[] { 1, 2 })
         {
             hosts.Serve($"b{x}");
-            await hosts.StartAgentAsync($"b{x}", Endpoint(x));
+            await hosts.StartAgentAsync($"b{x}", Endpoint(x, endpointHook));
+            Assert.Contains(endpointHook == "auto" ? "tcx-edge" : "xdp", (await hosts.SkepAsync($"b{x}", "status")).Output, StringComparison.Ordinal);
         }
 
         var balancer = await hosts.StartAgentAsync(hosts.Balancer, Service(forwarding, [1, 2]));
@@ -71,13 +73,14 @@ public sealed class DirectReturnTests
         {string.Join('\n', backends.Select(x => $"    - {{address: 198.18.8{x}.2, weight: {(x == drained ? 0 : 1)}}}"))}
         """;
 
-    private static string Endpoint(int x) => $"""
+    private static string Endpoint(int x, string hook) => $"""
         apiVersion: skep.dev/v1
         kind: TunnelEndpoint
         metadata:
           name: backend
         spec:
           interfaces: [eth0]
+          hook: {hook}
           tunnelAddresses: [198.18.8{x}.2]
           addresses: [{DirectReturnHosts.Vip}]
           balancers: [198.18.8{x}.1]

@@ -86,7 +86,7 @@ public sealed class DirectTableTests
             }
 
             new EdgeState(maps, TimeProvider.System).Tunnels.Apply(ends);
-            return ([new EdgeProgram(maps, options)], maps.All);
+            return ([new EdgeProgram(maps, options), new TcEdgeProgram(maps, options)], maps.All);
         });
         var packets = DirectTable.Base.Cases.Select(c => new NamedPacket(c.Name, c.Output)).ToArray();
         foreach (var packet in packets)

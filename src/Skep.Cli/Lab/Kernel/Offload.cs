@@ -22,8 +22,11 @@ internal static class Offload
         Set(device, ETHTOOL_SGSO, on ? 1u : 0);
     }
 
-    /// <summary>Received packets stay as they were on the wire, so that packets and bytes can be compared exactly.</summary>
-    internal static void DisableReceiveCoalescing(string device) => Set(device, ETHTOOL_SGRO, 0);
+    /// <summary>
+    /// Without it received packets stay as they were on the wire, so that packets and bytes can be compared exactly. With it a veth takes frames that are redirected to
+    /// its other end.
+    /// </summary>
+    internal static void SetReceiveCoalescing(string device, bool on) => Set(device, ETHTOOL_SGRO, on ? 1u : 0);
 
     /// <summary>The sender computes checksums. A veth hands packets over with partial ones, which outer headers would cover at XDP.</summary>
     internal static void DisableTransmitChecksum(string device) => Set(device, ETHTOOL_STXCSUM, 0);

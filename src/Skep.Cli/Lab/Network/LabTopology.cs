@@ -76,7 +76,7 @@ internal sealed class LabTopology : IDisposable
         {
             // Answers arrive with the virtual address as their source once the balancer has rewritten them.
             edge.Set($"ipv4/conf/{device}/rp_filter", "0");
-            edge.Run(() => Offload.DisableReceiveCoalescing(device));
+            edge.Run(() => Offload.SetReceiveCoalescing(device, on: false));
         }
 
         Tool.Batch("ip", edge.Name, cables.SelectMany(c => new[]

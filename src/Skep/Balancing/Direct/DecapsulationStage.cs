@@ -11,7 +11,7 @@ namespace Skep.Balancing;
 /// Kernel half on a backend: takes off the outer headers that a balancer put on (IP in IP, GUE, Geneve) and leaves the packet to the network stack, which has the
 /// virtual address. Only what comes from a balancer, to an address meant for it, around a packet for a virtual address is taken; all else in such headers is dropped.
 /// </summary>
-internal sealed unsafe class DecapsulationStage(TunnelEndMaps maps)
+internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps)
 {
     private readonly HashMap<IpAddress, TunnelAddress> _addresses = maps.Addresses;
     private readonly LpmTrie<PrefixKey, byte> _balancers = maps.Balancers;
@@ -35,6 +35,19 @@ internal sealed unsafe class DecapsulationStage(TunnelEndMaps maps)
     internal EdgeVerdict Run(ref XdpContext context, in IpPacket packet, byte* data, byte* end, ref XdpAction action)
     {
         action = XdpAction.Pass;
+        var verdict = Judge(in packet, data, end, out var inner);
+        if (verdict != EdgeVerdict.Decapsulated)
+        {
+            return verdict;
+        }
+
+        return Strip(ref context, (uint)(packet.Network - data), inner.Length, inner.IsIPv6 ? 6u : 4) != 0 ? EdgeVerdict.Decapsulated : EdgeVerdict.TunnelRefused;
+    }
+
+    // Who may send, what it is around, and what congestion on the way means to it.
+    private EdgeVerdict Judge(in IpPacket packet, byte* data, byte* end, out OuterHeaders outer)
+    {
+        outer = default;
         var from = new PrefixKey(in packet.Source, 128);
         if (Unsafe.IsNullRef(ref _balancers.Find(in from)))
         {
@@ -61,12 +74,14 @@ internal sealed unsafe class DecapsulationStage(TunnelEndMaps maps)
         }
 
         ref var role = ref _addresses.Find(in inner.Destination);
-        if (Unsafe.IsNullRef(ref role) || (role & TunnelAddress.Virtual) == 0 || (congested && !TryMark(network, isIPv6)))
+        if (Unsafe.IsNullRef(ref role) || (role & TunnelAddress.Virtual) == 0 || (congested && !TryMark(network, isIPv6, out outer.Marked)))
         {
             return EdgeVerdict.TunnelRefused;
         }
 
-        return Strip(ref context, link, (uint)offset - link, isIPv6 ? 6u : 4) != 0 ? EdgeVerdict.Decapsulated : EdgeVerdict.TunnelRefused;
+        outer.Length = (uint)offset - link;
+        outer.IsIPv6 = isIPv6;
+        return EdgeVerdict.Decapsulated;
     }
 
     /// <summary>Cuts the outer headers out behind the link header: a function of its own, walked once by the verifier.</summary>
@@ -112,7 +127,8 @@ internal sealed unsafe class DecapsulationStage(TunnelEndMaps maps)
         return 1;
     }
 
-    private static bool IsTunnel(IpProtocol protocol, byte* transport, byte* end)
+    /// <summary>Whether a protocol carries other packets as balancers send them.</summary>
+    internal static bool IsTunnel(IpProtocol protocol, byte* transport, byte* end)
     {
         if (protocol == IpProtocol.IPv4 || protocol == IpProtocol.IPv6)
         {
@@ -164,13 +180,15 @@ internal sealed unsafe class DecapsulationStage(TunnelEndMaps maps)
     }
 
     // Congestion on the way is told to the packet (RFC 6040 section 4.2); one that knows no ECN is dropped instead.
-    private static bool TryMark(byte* network, bool isIPv6)
+    private static bool TryMark(byte* network, bool isIPv6, out uint difference)
     {
+        difference = 0;
         if (isIPv6)
         {
             var header = (IPv6Header*)network;
             var raw = header->VersionClassFlow.Raw;
             header->VersionClassFlow = NetworkUInt32.FromRaw(raw | (CongestionExperienced << 12));
+            difference = (CongestionExperienced << 12) & ~raw;
             return (raw >> 12 & CongestionExperienced) != 0;
         }
 
@@ -181,4 +199,17 @@ internal sealed unsafe class DecapsulationStage(TunnelEndMaps maps)
         ip->Checksum = ChecksumDelta.Of(NetworkUInt16.FromRaw(before), NetworkUInt16.FromRaw(after)).Apply(ip->Checksum);
         return (before >> 8 & CongestionExperienced) != 0;
     }
+}
+
+/// <summary>Headers around a packet.</summary>
+internal struct OuterHeaders
+{
+    /// <summary>Bytes between the link header and the packet.</summary>
+    internal uint Length;
+
+    /// <summary>What was added to the packet to mark congestion, beyond what its own checksum makes up for.</summary>
+    internal uint Marked;
+
+    /// <summary>Whether the packet is IPv6.</summary>
+    internal bool IsIPv6;
 }

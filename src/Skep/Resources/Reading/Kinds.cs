@@ -111,6 +111,7 @@ internal static class Kinds
         new("TunnelEndpoint", new ObjectShape(
             "This host is a backend with direct return: outer headers are taken off what balancers send.",
             s_interfaces,
+            s_hook,
             new Field("tunnelAddresses", new ListShape(Scalars.Address, 1, 64), "Addresses of this host that balancers send to.", Required: true),
             new Field("addresses", new ListShape(Scalars.Address, 1, 1024), "Virtual addresses, which this host has on its loopback device.", Required: true),
             new Field("balancers", new ListShape(Scalars.Prefix, 1, 256), "Where the balancers are; outer headers from elsewhere are refused.", Required: true)), BuildTunnelEndpoint),
@@ -148,6 +149,7 @@ internal static class Kinds
         Labels = head.Labels,
         Source = head.Source,
         Interfaces = head.Interfaces,
+        Hook = head.Hook,
         TunnelAddresses = [.. spec.List<IPAddress>("tunnelAddresses").Select(a => a.Value)],
         Addresses = [.. spec.List<IPAddress>("addresses").Select(a => a.Value)],
         Balancers = [.. spec.List<IPNetwork>("balancers").Select(b => b.Value)],

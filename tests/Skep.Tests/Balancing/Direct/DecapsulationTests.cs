@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Skep.Balancing;
+using Skep.Bpf.Twin;
 using Skep.Corpus;
 using Skep.Edge;
 using Skep.Packets;
@@ -87,6 +88,56 @@ public sealed class DecapsulationTests
             }
         }
     }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(14)]
+    [InlineData(60)]
+    public void At_traffic_control_every_packet_comes_out_as_at_XDP_and_so_does_the_sum_that_a_device_made(int linear)
+    {
+        using var xdp = Bed();
+        using var tc = Bed();
+        var program = new TcEdgeProgram(tc.Maps, tc.Options);
+        var decapsulated = 0;
+
+        // The stack takes tags out of packets before traffic control sees them.
+        foreach (var packet in DirectTable.Base.Cases.Where(c => c.Output is not [_, _, _, _, _, _, _, _, _, _, _, _, 0x81 or 0x88, ..]))
+        {
+            var (verdict, expected) = xdp.Run(packet.Output);
+            var result = tc.Twin.Run(program, packet.Output, new TcRunOptions(
+                LinearLength: (uint)linear, Checksum: Skep.Bpf.Programming.ChecksumState.Complete, CompleteSum: SumOf(packet.Output)));
+            Assert.Equal((packet.Name, TcEdgeProgram.ActionOf(verdict, tc.Options)), (packet.Name, result.Action));
+            Assert.Equal($"{packet.Name}: {Convert.ToHexStringLower(expected)}", $"{packet.Name}: {Convert.ToHexStringLower(result.Packet)}");
+            Assert.Equal((packet.Name, Folded(SumOf(expected))), (packet.Name, Folded(result.CompleteSum)));
+            decapsulated += verdict == EdgeVerdict.Decapsulated ? 1 : 0;
+        }
+
+        Assert.Equal(xdp.State.ReadCounters(), tc.State.ReadCounters());
+        Assert.InRange(decapsulated, 50, 100);
+    }
+
+    [Fact]
+    public void At_traffic_control_congestion_is_in_the_sum_too_and_super_packets_stay_super_packets()
+    {
+        using var bed = Bed();
+        var program = new TcEdgeProgram(bed.Maps, bed.Options);
+        var inner = PacketBuilder.Bare().IPv6("2001:db8:c::10", "2001:db8:f::10").Tcp(40000, 80, TcpFlags.Ack).Payload(5000).Build();
+        SetEcn(inner, 1);
+        var frame = PacketBuilder.Ethernet().IPv4("10.0.0.1", "10.0.0.2", protocol: IpProtocol.IPv6).Payload(inner).Build();
+        SetEcn(frame.AsSpan(14), 3);
+        var result = bed.Twin.Run(program, frame, new TcRunOptions(
+            LinearLength: 100, GsoSize: 1400, GsoSegments: 4, Checksum: Skep.Bpf.Programming.ChecksumState.Complete, CompleteSum: SumOf(frame)));
+        Assert.Equal(3, EcnOf(result.Packet[14..].ToArray()));
+        Assert.Equal(Folded(SumOf(result.Packet.ToArray())), Folded(result.CompleteSum));
+        Assert.Equal(5060 + 14, result.Packet.Length);
+        Assert.True(result.LinearLength < 600, "the payload was pulled in");
+        Assert.Equal(4ul, bed.State.ReadCounters()[EdgeVerdict.Decapsulated].Packets);
+    }
+
+    private static uint SumOf(byte[] frame) => InternetChecksum.Fold(InternetChecksum.Sum(frame.AsSpan(14)));
+
+    // Zero and all ones are the same number.
+    private static int Folded(uint sum) => InternetChecksum.Fold(sum) % 0xFFFF;
 
     private static EdgeBed Bed() => new(
         EdgeBed.Small with { Balance = false, BlockAddresses = false, BlockPrefixes = false, Decapsulate = true },
