@@ -1,12 +1,18 @@
 using System.Diagnostics;
+using System.Net;
 using Skep.Balancing;
 using Skep.Bpf.Maps;
 using Skep.Edge;
+using Skep.Engine;
 using Skep.Packets;
+using Skep.Resources;
 
 namespace Skep.Benchmarks.Balancing;
 
-/// <summary>10,000 virtual addresses with 100 backends each, in kernel maps: how long it takes to put all in force, to change one, and to take over after a restart.</summary>
+/// <summary>
+/// 10,000 virtual addresses with 100 backends each, in kernel maps: how long it takes to put all in force, to change one, and to take over after a restart. Changes of a
+/// resource begin with a set of resources that is new throughout, as it comes from reading files, and one of 10,000 differs.
+/// </summary>
 internal static class RingScale
 {
     private const int Services = 10_000;
@@ -49,6 +55,16 @@ internal static class RingScale
         }).Order().ToArray();
         Add("one change, median", "ms", changes[100]);
         Add("one change, worst of 200", "ms", changes[^1]);
+        var added = Enumerable.Range(0, 200).Select(i =>
+        {
+            var at = random.Next(Services);
+            ServiceModel[] fewer = [.. models[..at], .. models[(at + 1)..]];
+            var list = i % 2 == 0 ? fewer : models;
+            return 1000 * Seconds(() => Check(balancer.Apply(list).IsEmpty));
+        }).Order().ToArray();
+        Add("one more or less, median", "ms", added[100]);
+        Add("one more or less, worst of 200", "ms", added[^1]);
+        ChangeResources(balancer, random, Add);
         var updates = Enumerable.Range(0, 200).Select(_ => 1000 * Seconds(() => Check(balancer.Update(Model(random.Next(Services), random.Next(50, 200))).IsEmpty))).Order().ToArray();
         Add("one weight, median", "ms", updates[100]);
         Add("slots of a ring", "count", balancer.Services[0].Slots);
@@ -56,6 +72,42 @@ internal static class RingScale
 
         void Add(string metric, string unit, double value) => rows.Add(new($"{Services} services x {Backends}", metric, unit, value, null, null));
     }
+
+    private static void ChangeResources(Balancer balancer, Random random, Action<string, string, double> add)
+    {
+        var weights = Enumerable.Repeat(100, Services).ToArray();
+        var set = Resources(weights);
+        Check(balancer.Apply(EdgePlan.For(set, [], []).Services).IsEmpty);
+        var times = Enumerable.Range(0, 20).Select(_ =>
+        {
+            weights[random.Next(Services)] = random.Next(50, 200);
+            var read = Resources(weights);
+            GC.Collect();
+            return 1000 * Seconds(() =>
+            {
+                set = read.Keeping(set);
+                Check(balancer.Apply(EdgePlan.For(set, [], []).Services).IsEmpty);
+            });
+        }).Order().ToArray();
+        add("one change of a resource, median", "ms", times[10]);
+        add("one change of a resource, worst of 20", "ms", times[^1]);
+    }
+
+    private static ResourceSet Resources(int[] firstWeights) => new()
+    {
+        LoadBalancers =
+        [
+            .. firstWeights.Select((weight, service) => new LoadBalancer
+            {
+                Name = $"scale{service}",
+                Source = new ResourceSource("scale.yaml", service, 1),
+                Interfaces = ["eth0"],
+                Addresses = [new IPAddress([198, 18, (byte)(service >> 8), (byte)service])],
+                Ports = [new LoadBalancerPort(80, TransportProtocol.TCP, 8080)],
+                Backends = [.. Enumerable.Range(0, Backends).Select(i => new Backend(new IPAddress([10, 1, 0, (byte)(i + 1)]), null, i == 0 ? weight : 100, default))],
+            }),
+        ],
+    };
 
     private static ServiceModel Model(int service, int firstWeight) => new(
         "scale", IpAddress.FromBytes([198, 18, (byte)(service >> 8), (byte)service]), 80, IpProtocol.Tcp,

@@ -20,6 +20,7 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
 
     private readonly long _start = clock.GetTimestamp();
     private readonly Dictionary<ServiceKey, Entry> _services = [];
+    private ServiceModel[] _declared = [];
 
     /// <summary>What was decided of late.</summary>
     public DecisionLog Decisions { get; } = new(Remembered);
@@ -27,17 +28,33 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
     /// <summary>Whether any service has weights that can change.</summary>
     public bool IsNeeded => _services.Count > 0;
 
-    /// <summary>Takes declared services over and gives them with the weights that are right now.</summary>
+    /// <summary>Takes declared services over and gives them with the weights that are right now. Those that are the same objects as last time are as they were.</summary>
     public IReadOnlyList<ServiceModel> Adopt(IReadOnlyList<ServiceModel> declared, Balancer balancer)
     {
-        var keep = declared.Where(IsDynamic).Select(s => s.Key).ToHashSet();
-        foreach (var gone in _services.Keys.Where(k => !keep.Contains(k)).ToArray())
+        var change = ListChange.Between(_declared, declared);
+        var (gone, fresh) = (_declared.AsSpan(change.Start, change.Before).ToArray(), declared.Skip(change.Start).Take(change.After).ToArray());
+        var keep = fresh.Where(IsDynamic).Select(s => s.Key).ToHashSet();
+        foreach (var service in gone.Where(s => !keep.Contains(s.Key)))
         {
-            _services.Remove(gone);
+            _services.Remove(service.Key);
         }
 
-        monitor?.Watch(from service in declared where service.Health is not null from b in service.Backends where !b.Drain select (EndpointOf(b), service.Health!));
-        return [.. declared.Select(service => IsDynamic(service) ? Adopt(service, balancer) : service)];
+        _declared = [.. declared];
+        if (gone.Concat(fresh).Any(s => s.Health is not null))
+        {
+            monitor?.Watch(from service in declared where service.Health is not null from b in service.Backends where !b.Drain select (EndpointOf(b), service.Health!));
+        }
+
+        var models = new ServiceModel[declared.Count];
+        for (var i = 0; i < models.Length; i++)
+        {
+            var isFresh = i >= change.Start && i < change.Start + change.After;
+            models[i] = isFresh && keep.Contains(declared[i].Key) ? Adopt(declared[i], balancer)
+                : !isFresh && _services.Count > 0 && _services.TryGetValue(declared[i].Key, out var entry) ? entry.InForce
+                : declared[i];
+        }
+
+        return models;
     }
 
     /// <summary>Looks at all services and changes what is to be changed; to be called every quarter of a second.</summary>
@@ -45,10 +62,10 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
     {
         foreach (var entry in _services.Values)
         {
-            var before = entry.InForce;
             var model = Step(entry, balancer);
-            if (!Same(before, model))
+            if (!Same(entry.InForce, model))
             {
+                entry.InForce = model;
                 balancer.Update(model);
             }
 
@@ -81,7 +98,7 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
         }
 
         entry.Declared = service;
-        return Step(entry, balancer);
+        return entry.InForce = Step(entry, balancer);
     }
 
     private ServiceModel Step(Entry entry, Balancer balancer)
@@ -91,7 +108,6 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
             Now, WithHealth(entry.Declared),
             b => balancer.TryGetId(key, b.Address, b.Port, out var id) ? balancer.ReadingOf(id) : default);
         Note(model, decisions);
-        entry.InForce = model;
         return model;
     }
 

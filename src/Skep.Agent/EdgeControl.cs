@@ -19,10 +19,17 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
 {
     private static readonly TimeSpan s_sweep = TimeSpan.FromSeconds(10);
 
+    // The kernel tells of every change; this is for what it could not tell.
+    private static readonly TimeSpan s_lookAgain = TimeSpan.FromSeconds(30);
+
+    // A neighbour that is there answers in a fraction of it; packets for one that has not answered are lost.
+    private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(100);
+
     private readonly Dictionary<(EdgeOptions Options, HookKind Hook, bool HasEthernetHeader), BpfProgram> _programs = [];
     private readonly Dictionary<HostInterface, string> _refusals = [];
     private long _ticked = clock.GetTimestamp();
     private long _swept = clock.GetTimestamp();
+    private long _looked = clock.GetTimestamp();
     private EdgeMaps? _maps;
     private SocketBalancer? _sockets;
     private IReadOnlyDictionary<IpAddress, BackendPath> _hops = new Dictionary<IpAddress, BackendPath>();
@@ -52,7 +59,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         Open();
         var now = wall.GetUtcNow();
         var blocks = plan.Blocks.Values.Where(b => b.Until is null || b.Until > now).Select(b => new BlockRequest(b.Prefix, b.Until - now)).ToArray();
-        FindHops([.. plan.Services.Where(s => s.Forwarding != ForwardingMode.Nat).SelectMany(s => s.Backends).Select(b => b.Address).Distinct()]);
+        FindHops([.. plan.Services.Where(s => s.Forwarding != ForwardingMode.Nat).SelectMany(s => s.Backends).Select(b => b.Address).Distinct()], s_patience);
         List<string> problems =
         [
             .. State!.Tunnels.Apply(plan.Tunnels),
@@ -153,10 +160,10 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
             State.Connections.Tick(seconds);
         }
 
-        if (seconds > 0 && State.Balancer.WantedHops is { Count: > 0 } wanted)
+        if (clock.GetElapsedTime(_looked) >= s_lookAgain)
         {
-            FindHops(wanted);
-            Specialise();
+            hops.Forget();
+            FollowHops();
         }
 
         // Reading the whole list every second is for lists in which something can end.
@@ -193,9 +200,20 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         return _sockets;
     }
 
-    private void FindHops(IReadOnlyCollection<IpAddress> backends)
+    /// <summary>Takes over ways to backends that changed; to be called when they may have. The programs they need may be others than before.</summary>
+    public void FollowHops()
     {
-        _hops = hops.Find(backends);
+        if (State?.Balancer.WantedHops is { Count: > 0 } wanted)
+        {
+            FindHops(wanted, TimeSpan.Zero);
+            Specialise();
+        }
+    }
+
+    private void FindHops(IReadOnlyCollection<IpAddress> backends, TimeSpan patience)
+    {
+        _looked = clock.GetTimestamp();
+        _hops = hops.Find(backends, patience);
         State!.Balancer.SetNextHops(_hops);
     }
 

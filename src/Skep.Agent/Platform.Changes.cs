@@ -210,7 +210,7 @@ internal sealed partial class Platform
 
     private void Enforce(ResourceSet set)
     {
-        _inForce = set;
+        _inForce = set.Keeping(_inForce);
         _holdEdge = false;
         _generation++;
         _appliedAt = _wall.GetUtcNow();

@@ -16,11 +16,15 @@ namespace Skep.Agent;
 internal sealed partial class Platform : IDisposable
 {
     private static readonly TimeSpan s_tick = TimeSpan.FromSeconds(1);
+
+    // Changes come in swarms, as when an interface goes down.
+    private static readonly TimeSpan s_swarm = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan s_adapt = TimeSpan.FromSeconds(Balancing.Adaptive.WeightLaw.Period);
 
     private readonly Lock _gate = new();
     private readonly AgentOptions _options;
     private readonly IDatapath _datapath;
+    private readonly INextHops _nextHops;
     private readonly TimeProvider _wall;
     private readonly ILogger<Platform> _logger;
     private readonly ResourceStore _store;
@@ -52,7 +56,7 @@ internal sealed partial class Platform : IDisposable
 
     public Platform(AgentOptions options, OpenedDatapath opened, TimeProvider wall, ILogger<Platform> logger)
     {
-        (_options, _datapath, _wall, _logger) = (options, opened.Datapath, wall, logger);
+        (_options, _datapath, _nextHops, _wall, _logger) = (options, opened.Datapath, opened.Hops, wall, logger);
         _notices = [.. opened.Notices];
         _startedAt = wall.GetUtcNow();
         _store = new ResourceStore(options, opened.Protected);
@@ -108,7 +112,7 @@ internal sealed partial class Platform : IDisposable
         try
         {
             // The first that fails ends the agent: one that looks alive but keeps nothing as it should be is worse than one that is started again.
-            await await Task.WhenAny(TickAsync(cancellation), AdaptAsync(cancellation), WatchAsync(cancellation), _flows.RunAsync(cancellation));
+            await await Task.WhenAny(TickAsync(cancellation), AdaptAsync(cancellation), WatchAsync(cancellation), FollowHopsAsync(cancellation), _flows.RunAsync(cancellation));
         }
         catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
         {
@@ -132,6 +136,7 @@ internal sealed partial class Platform : IDisposable
 
             _flows.Dispose();
             _datapath.Dispose();
+            _nextHops.Dispose();
         }
     }
 
@@ -192,6 +197,23 @@ internal sealed partial class Platform : IDisposable
         {
             await _watcher.WaitForChangeAsync(cancellation);
             Guarded("reading the resources", () => Reload());
+        }
+    }
+
+    private async Task FollowHopsAsync(CancellationToken cancellation)
+    {
+        while (true)
+        {
+            await _nextHops.WaitForChangeAsync(cancellation);
+            await Task.Delay(s_swarm, _wall, cancellation);
+            lock (_gate)
+            {
+                Guarded("following the ways to backends", () =>
+                {
+                    _edge.FollowHops();
+                    Reconcile();
+                });
+            }
         }
     }
 

@@ -5,7 +5,7 @@ public static class Errno
 {
 #pragma warning disable CS1591 // each is the errno of that meaning
     public const int Permission = 1, NoEntry = 2, Interrupted = 4, TooBig = 7, BadDescriptor = 9, TryAgain = 11, NoMemory = 12, AccessDenied = 13, Fault = 14, Busy = 16;
-    public const int Exists = 17, NoDevice = 19, Invalid = 22, NoSpace = 28, NotSupported = 95;
+    public const int Exists = 17, NoDevice = 19, Invalid = 22, NoSpace = 28, NotSupported = 95, NoBuffers = 105;
 #pragma warning restore CS1591
 
     /// <summary>Name of an error number, for example <c>ENOENT</c>.</summary>
@@ -32,7 +32,7 @@ public static class Errno
         36 => "ENAMETOOLONG",
         38 => "ENOSYS",
         NotSupported => "EOPNOTSUPP",
-        105 => "ENOBUFS",
+        NoBuffers => "ENOBUFS",
         524 => "ENOTSUPP",
         var other => $"errno {other}",
     };

@@ -16,8 +16,8 @@ internal sealed class NetlinkMessage
     internal const int HeaderSize = 16;
 
     // RTM_*, linux/rtnetlink.h
-    internal const ushort NewLink = 16, DeleteLink = 17, GetLink = 18, SetLink = 19, NewAddress = 20, NewRoute = 24, DeleteRoute = 25, GetRoute = 26, NewNeighbour = 28,
-        GetNeighbour = 30, NewQdisc = 36, DeleteQdisc = 37, NewFilter = 44,
+    internal const ushort NewLink = 16, DeleteLink = 17, GetLink = 18, SetLink = 19, NewAddress = 20, DeleteAddress = 21, NewRoute = 24, DeleteRoute = 25, GetRoute = 26, NewNeighbour = 28,
+        DeleteNeighbour = 29, GetNeighbour = 30, NewRule = 32, DeleteRule = 33, NewQdisc = 36, DeleteQdisc = 37, NewFilter = 44,
         DeleteFilter = 45, GetFilter = 46;
 
     // NLM_F_*, linux/netlink.h

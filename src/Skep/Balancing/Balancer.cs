@@ -20,6 +20,10 @@ public sealed partial class Balancer
     private readonly List<uint> _fresh = [];
     private readonly HashSet<uint> _removedUdp = [];
 
+    // The list of last time as long as all of it is in effect: then states of services are at the same places. Else empty.
+    private ServiceModel[] _applied = [];
+    private int _troubled;
+
     /// <summary>A balancer over maps that are bound; numbers that an earlier agent gave are read from them and kept, and so are the rings.</summary>
     /// <exception cref="BpfException">The kernel refused to read.</exception>
     public Balancer(BalancerMaps maps)
@@ -40,34 +44,40 @@ public sealed partial class Balancer
 
     /// <summary>
     /// Makes <paramref name="services"/> all there is. What cannot be done is reported and left as it was or left out; the rest takes effect.
-    /// Connections of removed TCP backends live on until they end; those of removed UDP backends are given away anew. A model that is the very object
-    /// of last time costs nothing.
+    /// Connections of removed TCP backends live on until they end; those of removed UDP backends are given away anew. What it costs goes by what changed: models that are
+    /// the very objects of last time, in the same order, cost nothing.
     /// </summary>
     public ImmutableArray<BalancerProblem> Apply(IReadOnlyList<ServiceModel> services)
     {
         ArgumentNullException.ThrowIfNull(services);
         var problems = ImmutableArray.CreateBuilder<BalancerProblem>();
-        var wanted = new Dictionary<ServiceKey, ServiceModel>(services.Count);
-        foreach (var service in services)
+        var change = ListChange.Between(_applied, services);
+        var wanted = new Dictionary<ServiceKey, ServiceModel>(change.After);
+        if (!TryTake(services, change, wanted, problems))
         {
-            if (!wanted.TryAdd(service.Key, service))
-            {
-                problems.Add(new(BalancerProblemKind.OverlappingServices, service,
-                    $"{service.Name}: {service.Endpoint} belongs to '{wanted[service.Key].Name}' already."));
-            }
+            // One of those that changed has the key of one that did not: who comes first shows when all are looked at.
+            change = new ListChange(0, _applied.Length, services.Count);
+            wanted.Clear();
+            problems.Clear();
+            TryTake(services, change, wanted, problems);
         }
 
-        foreach (var (key, served) in _served.Where(s => !wanted.ContainsKey(s.Key)).ToArray())
+        var hasOtherSizes = false;
+        foreach (var key in Leaving(change, wanted))
         {
-            Remove(key, served);
+            Remove(key, _served[key]);
+            hasOtherSizes = true;
         }
 
-        if (wanted.Any(w => !_served.TryGetValue(w.Key, out var served) || served.Members.Length != w.Value.Backends.Length))
+        if (hasOtherSizes || wanted.Any(w => !_served.TryGetValue(w.Key, out var served) || served.Members.Length != w.Value.Backends.Length))
         {
-            _rings.Sizes.Fit([.. wanted.Values.Select(s => s.Backends.Length)]);
+            _rings.Sizes.Fit([.. services.Select(s => s.Backends.Length)]);
         }
 
-        var states = ImmutableArray.CreateBuilder<ServiceState>(wanted.Count);
+        var states = ImmutableArray.CreateBuilder<ServiceState>(services.Count);
+        var same = services.Count - change.Start - change.After;
+        var (first, last) = (Services[..change.Start], Services[^same..]);
+        Take(first);
         foreach (var (key, service) in wanted)
         {
             if (_served.TryGetValue(key, out var served) && ReferenceEquals(served.State?.Model, service))
@@ -81,10 +91,23 @@ public sealed partial class Balancer
             }
         }
 
+        Take(last);
         Finish();
         Services = states.DrainToImmutable();
         Refresh();
+
+        // As long as something is left out the lists do not go together, and next time all of it is looked at.
+        _applied = Services.Length == services.Count ? [.. services] : [];
         return problems.ToImmutable();
+
+        void Take(ImmutableArray<ServiceState> unchanged)
+        {
+            states.AddRange(unchanged);
+            if (_troubled > 0)
+            {
+                problems.AddRange(unchanged.SelectMany(s => _served[s.Model.Key].Problems));
+            }
+        }
     }
 
     /// <summary>
@@ -94,12 +117,8 @@ public sealed partial class Balancer
     public ImmutableArray<BalancerProblem> Update(ServiceModel service)
     {
         ArgumentNullException.ThrowIfNull(service);
-        var at = -1;
-        for (var i = 0; i < Services.Length && at < 0; i++)
-        {
-            at = Services[i].Model.Key == service.Key ? i : -1;
-        }
-
+        var before = _served.TryGetValue(service.Key, out var served) ? served.State : null;
+        var at = before is null ? -1 : Services.AsSpan().IndexOf(before, ReferenceEqualityComparer.Instance);
         if (at < 0)
         {
             return [];
@@ -109,12 +128,52 @@ public sealed partial class Balancer
         if (ApplyService(service, problems) is { } state)
         {
             Services = Services.SetItem(at, state);
+            if (_applied.Length > 0)
+            {
+                _applied[at] = service;
+            }
+        }
+        else
+        {
+            Services = Services.RemoveAt(at);
+            _applied = [];
         }
 
         Refresh();
 
         Finish();
         return problems.ToImmutable();
+    }
+
+    // The services of a change by key; of several with one key the first one. False when a key belongs to a service that is not part of the change.
+    private bool TryTake(
+        IReadOnlyList<ServiceModel> services, ListChange change, Dictionary<ServiceKey, ServiceModel> wanted, ImmutableArray<BalancerProblem>.Builder problems)
+    {
+        var isAll = change.After == services.Count;
+        var before = isAll ? [] : _applied.AsSpan(change.Start, change.Before).ToArray().Select(s => s.Key).ToHashSet();
+        for (var i = change.Start; i < change.Start + change.After; i++)
+        {
+            var service = services[i];
+            if (!isAll && !before.Contains(service.Key) && _served.ContainsKey(service.Key))
+            {
+                return false;
+            }
+
+            if (!wanted.TryAdd(service.Key, service))
+            {
+                problems.Add(new(BalancerProblemKind.OverlappingServices, service,
+                    $"{service.Name}: {service.Endpoint} belongs to '{wanted[service.Key].Name}' already."));
+            }
+        }
+
+        return true;
+    }
+
+    private ServiceKey[] Leaving(ListChange change, Dictionary<ServiceKey, ServiceModel> wanted)
+    {
+        // Without a list of last time, the maps say what there was.
+        var before = _applied.Length == 0 ? _served.Keys : _applied.Skip(change.Start).Take(change.Before).Select(s => s.Key);
+        return [.. before.Where(k => !wanted.ContainsKey(k))];
     }
 
     /// <summary>Traffic of a backend over all CPUs since it was added.</summary>
@@ -193,8 +252,8 @@ public sealed partial class Balancer
                 status == 0
                     ? $"{service.Endpoint} finds no room for its ring, {_maps.Ring.MaxEntries} rows are taken; raise RingRows."
                     : $"{service.Endpoint} could not be written ({Errno.NameOf(status)}); it is left out.");
-            RemoveBackends([.. members.Select(m => m.Member)], service.Protocol);
-            _serviceIds.Release(served.Id);
+            served.Members = [.. members.Select(m => m.Member), .. removed];
+            LeaveOut(key, served);
             return null;
         }
 
@@ -209,7 +268,9 @@ public sealed partial class Balancer
         _served[key] = served;
         served.State = new ServiceState(
             served.Id, service, [.. members.Select(m => new BackendState(m.Member.Id, m.Model, share[m.Member.Id]))], served.Ring.Slots);
+        _troubled -= served.Problems.IsEmpty ? 0 : 1;
         served.Problems = [.. problems.Skip(before)];
+        _troubled += served.Problems.IsEmpty ? 0 : 1;
         return served.State;
     }
 
@@ -281,6 +342,7 @@ public sealed partial class Balancer
     {
         _maps.Services.Remove(in key);
         RemoveDirect(key, served);
+        _troubled -= served.Problems.IsEmpty ? 0 : 1;
         if (--CollectionsMarshal.GetValueRefOrAddDefault(_servicesOfAddress, key.Address, out _) == 0)
         {
             _servicesOfAddress.Remove(key.Address);
@@ -291,6 +353,19 @@ public sealed partial class Balancer
         _rings.Release(served.Ring);
         _serviceIds.Release(served.Id);
         _served.Remove(key);
+    }
+
+    private void LeaveOut(ServiceKey key, Served served)
+    {
+        if (_served.ContainsKey(key))
+        {
+            Remove(key, served);
+        }
+        else
+        {
+            RemoveBackends(served.Members, (IpProtocol)key.Protocol);
+            _serviceIds.Release(served.Id);
+        }
     }
 
     private void RemoveBackends(ReadOnlySpan<Member> members, IpProtocol protocol)

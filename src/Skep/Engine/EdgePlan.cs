@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Net;
+using System.Runtime.CompilerServices;
 using Skep.Balancing;
 using Skep.Edge;
 using Skep.Filtering;
@@ -18,6 +20,9 @@ public sealed record PlannedBlock(IpPrefix Prefix, DateTimeOffset? Until, string
 /// <summary>What resources mean for the edge: the same input gives the same plan.</summary>
 public sealed record EdgePlan
 {
+    // Resources are immutable: one that stays has the services it had, and by their identity the balancer sees that it has nothing to do.
+    private static readonly ConditionalWeakTable<LoadBalancer, ServiceModel[]> s_services = [];
+
     /// <summary>Nothing to enforce.</summary>
     public static EdgePlan Empty { get; } = new();
 
@@ -59,7 +64,7 @@ public sealed record EdgePlan
         var direct = set.LoadBalancers.Any(b => b.Forwarding != ForwardingMode.Nat);
         var ends = set.TunnelEndpoints.SelectMany(t => t.Interfaces).ToHashSet(StringComparer.Ordinal);
         var limits = set.RateLimits.SelectMany(r => r.Interfaces.Select(i => (i, r))).ToDictionary(p => p.i, p => p.r, StringComparer.Ordinal);
-        var services = set.LoadBalancers.Select(b => (Balancer: b, Services: ServicesOf(b).ToImmutableArray())).ToArray();
+        var services = set.LoadBalancers.Select(b => (Balancer: b, Services: s_services.GetValue(b, static b => [.. ServicesOf(b)]))).ToArray();
         return new EdgePlan
         {
             Cgroup = set.LoadBalancers.FirstOrDefault(b => b.FromThisHost)?.Cgroup,
@@ -95,7 +100,7 @@ public sealed record EdgePlan
         foreach (var balancer in set.LoadBalancers)
         {
             services += balancer.Addresses.Length * balancer.Ports.Length;
-            backends += ServicesOf(balancer).Sum(s => (long)s.Backends.Length);
+            backends += balancer.Addresses.Sum(a => (long)balancer.Ports.Length * balancer.Backends.Count(b => Serves(balancer, b, a)));
             Report(balancer, services > sizes.MaxServices, $"more than {sizes.MaxServices} virtual endpoints (addresses times ports) in all");
             Report(balancer, backends > sizes.MaxBackends, $"more than {sizes.MaxBackends} backends in all, counted once for every endpoint");
         }
@@ -120,7 +125,7 @@ public sealed record EdgePlan
         }
     }
 
-    private static bool IsSingle(System.Net.IPNetwork prefix) =>
+    private static bool IsSingle(IPNetwork prefix) =>
         prefix.PrefixLength == (prefix.BaseAddress.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128);
 
     private static IEnumerable<PlannedBlock> Planned(BlockList list) => list.Entries.Select(e => new PlannedBlock(
@@ -140,6 +145,9 @@ public sealed record EdgePlan
         return merged.ToImmutable();
     }
 
+    private static bool Serves(LoadBalancer balancer, Backend backend, IPAddress address) =>
+        backend.Address.AddressFamily == address.AddressFamily || balancer.Forwarding is not (ForwardingMode.Nat or ForwardingMode.L2);
+
     private static IEnumerable<ServiceModel> ServicesOf(LoadBalancer balancer) =>
         from address in balancer.Addresses
         from port in balancer.Ports
@@ -149,7 +157,7 @@ public sealed record EdgePlan
             balancer.Name, vip, range.First, (IpProtocol)port.Protocol,
             [
                 .. from backend in balancer.Backends
-                   where backend.Address.AddressFamily == address.AddressFamily || balancer.Forwarding is not (ForwardingMode.Nat or ForwardingMode.L2)
+                   where Serves(balancer, backend, address)
                    select new BackendModel(IpAddress.From(backend.Address), backend.Port ?? port.TargetPort, backend.Weight, backend.Drain)
                    {
                        Zone = backend.Zone,

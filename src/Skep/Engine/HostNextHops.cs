@@ -8,48 +8,83 @@ using Skep.Packets;
 namespace Skep.Engine;
 
 /// <summary>
-/// Ways to backends from the host's routing and neighbour tables, by rtnetlink. A neighbour whose Ethernet address is not known, or not known to be right, is
-/// asked for by the kernel itself. Not for concurrent use.
+/// Ways to backends from the host's routing and neighbour tables, by rtnetlink. They are read once and then followed by what the kernel tells of its changes; when it tells
+/// more than can be read, all is read again. A neighbour whose Ethernet address is not known, or not known to be right, is asked for by the kernel itself.
 /// </summary>
-public sealed class HostNextHops : INextHops, IDisposable
+public sealed partial class HostNextHops : INextHops
 {
     // linux/rtnetlink.h, linux/if_link.h, linux/neighbour.h
     private const ushort RouteDestination = 1, RouteInterface = 4, RouteGateway = 5, RouteSource = 7, RouteMetrics = 8, RouteVia = 18;
     private const ushort MetricMtu = 2;
     private const ushort LinkAddress = 1, LinkMtu = 4, LinkParent = 5, LinkInfo = 18, InfoKind = 1, InfoData = 2, VlanIdentifier = 1;
     private const ushort NeighbourAddress = 1, NeighbourMac = 2;
-    private const ushort Reachable = 0x02, Stale = 0x04, Delay = 0x08, Probe = 0x10, Permanent = 0x80, NoArp = 0x40;
+    private const ushort Incomplete = 0x01, Reachable = 0x02, Stale = 0x04, Delay = 0x08, Probe = 0x10, Permanent = 0x80, NoArp = 0x40;
     private const byte Unicast = 1, UseFlag = 1;
 
     private readonly NetlinkSocket _socket = new();
 
     /// <inheritdoc/>
-    public IReadOnlyDictionary<IpAddress, BackendPath> Find(IReadOnlyCollection<IpAddress> backends)
+    public IReadOnlyDictionary<IpAddress, BackendPath> Find(IReadOnlyCollection<IpAddress> backends, TimeSpan patience = default)
     {
         ArgumentNullException.ThrowIfNull(backends);
-        var found = new Dictionary<IpAddress, BackendPath>();
-        if (backends.Count == 0)
+        var deadline = Environment.TickCount64 + (long)patience.TotalMilliseconds;
+        lock (_gate)
+        {
+            if (backends.Count > 0)
+            {
+                Listen();
+            }
+
+            _backends = backends;
+            while (true)
+            {
+                var found = FindNow(out var isAsked);
+                var left = deadline - Environment.TickCount64;
+                if (!isAsked || left <= 0 || !Monitor.Wait(_gate, (int)left))
+                {
+                    return found;
+                }
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        StopListening();
+        _socket.Dispose();
+    }
+
+    private Dictionary<IpAddress, BackendPath> FindNow(out bool isAsked)
+    {
+        isAsked = false;
+        _watched.Clear();
+        var found = new Dictionary<IpAddress, BackendPath>(_backends.Count);
+        if (_backends.Count == 0)
         {
             return found;
         }
 
-        var links = ReadLinks();
-        var neighbours = ReadNeighbours();
-        foreach (var backend in backends)
+        _links ??= ReadLinks();
+        _neighbours ??= ReadNeighbours();
+        foreach (var backend in _backends)
         {
-            if (FindRoute(backend) is { } route && links.TryGetValue(route.Interface, out var link))
+            if (!_routes.TryGetValue(backend, out var known))
             {
-                found[backend] = HopOf(route, link, links, neighbours);
+                _routes.Add(backend, known = FindRoute(backend));
+            }
+
+            if (known is { } route && _links.TryGetValue(route.Interface, out var link))
+            {
+                _watched.Add((route.Interface, route.Via));
+                found[backend] = HopOf(route, link, _links, _neighbours, ref isAsked);
             }
         }
 
         return found;
     }
 
-    /// <inheritdoc/>
-    public void Dispose() => _socket.Dispose();
-
-    private BackendPath HopOf(Route route, Link link, Dictionary<int, Link> links, Dictionary<(int, IpAddress), Neighbour> neighbours)
+    private BackendPath HopOf(Route route, Link link, Dictionary<int, Link> links, Dictionary<(int, IpAddress), Neighbour> neighbours, ref bool isAsked)
     {
         var mtu = route.Mtu > 0 ? Math.Min(route.Mtu, link.Mtu) : link.Mtu;
         var unresolved = new BackendPath(route.Source, mtu);
@@ -61,6 +96,7 @@ public sealed class HostNextHops : INextHops, IDisposable
 
         if (link.Mac is not { } own || !isKnown || neighbour.Mac is not { } mac || (neighbour.State & (Reachable | Stale | Delay | Probe | Permanent)) == 0)
         {
+            isAsked |= link.Mac is not null && (!isKnown || (neighbour.State & Incomplete) != 0);
             return unresolved;
         }
 
@@ -120,19 +156,31 @@ public sealed class HostNextHops : INextHops, IDisposable
         return links;
     }
 
-    /// <summary>Starts with <c>ndmsg</c>: family 1, padding 3, interface 4, state 2, flags 1, type 1.</summary>
     private Dictionary<(int, IpAddress), Neighbour> ReadNeighbours()
     {
         var neighbours = new Dictionary<(int, IpAddress), Neighbour>();
         _socket.Send(new NetlinkMessage(NetlinkMessage.GetNeighbour, NetlinkMessage.Dump).Add(0).Add(0).Add(0), payload =>
         {
-            if (payload.Length >= 12 && NetlinkMessage.Find(payload[12..], NeighbourAddress) is { Length: 4 or 16 } address)
+            if (TryReadNeighbour(payload, out var key, out var neighbour))
             {
-                neighbours[(BinaryPrimitives.ReadInt32LittleEndian(payload[4..]), IpAddress.FromBytes(address))] = new Neighbour(
-                    MacOf(NetlinkMessage.Find(payload[12..], NeighbourMac)), BinaryPrimitives.ReadUInt16LittleEndian(payload[8..]));
+                neighbours[key] = neighbour;
             }
         });
         return neighbours;
+    }
+
+    /// <summary>Starts with <c>ndmsg</c>: family 1, padding 3, interface 4, state 2, flags 1, type 1.</summary>
+    private static bool TryReadNeighbour(ReadOnlySpan<byte> payload, out (int, IpAddress) key, out Neighbour neighbour)
+    {
+        if (payload.Length >= 12 && NetlinkMessage.Find(payload[12..], NeighbourAddress) is { Length: 4 or 16 } address)
+        {
+            key = (BinaryPrimitives.ReadInt32LittleEndian(payload[4..]), IpAddress.FromBytes(address));
+            neighbour = new Neighbour(MacOf(NetlinkMessage.Find(payload[12..], NeighbourMac)), BinaryPrimitives.ReadUInt16LittleEndian(payload[8..]));
+            return true;
+        }
+
+        (key, neighbour) = (default, default);
+        return false;
     }
 
     // As if a packet had been sent to it: the kernel asks for its address, or whether it still has it. What comes of it shows at the next call.

@@ -55,6 +55,31 @@ public sealed record LoadBalancer : Resource
 
     /// <summary>Configurations of QUIC connection ids that name backends, a bit each; 0 for none.</summary>
     public byte QuicConfigs { get; init; }
+
+    /// <summary>Whether another one asks for the same, wherever it is written.</summary>
+    internal bool SaysTheSameAs(LoadBalancer other)
+    {
+        if (!Addresses.AsSpan().SequenceEqual(other.Addresses.AsSpan()) || !Ports.AsSpan().SequenceEqual(other.Ports.AsSpan())
+            || !SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan()) || !Interfaces.AsSpan().SequenceEqual(other.Interfaces.AsSpan())
+            || !Labels.SequenceEqual(other.Labels) || Backends.Length != other.Backends.Length)
+        {
+            return false;
+        }
+
+        for (var i = 0; i < Backends.Length; i++)
+        {
+            if (!Backends[i].SaysTheSameAs(other.Backends[i]))
+            {
+                return false;
+            }
+        }
+
+        // Fields that are lists were compared; a list that is added later makes two that differ, which costs only time.
+        return Equals(other with
+        {
+            Source = Source, Labels = Labels, Interfaces = Interfaces, Addresses = Addresses, Ports = Ports, Backends = Backends, SourceRanges = SourceRanges,
+        });
+    }
 }
 
 /// <summary>Affinity by client.</summary>
@@ -103,4 +128,7 @@ public sealed record Backend(IPAddress Address, ushort? Port, int Weight, Resour
 
     /// <summary>How long a drain may take; null for as long as connections last.</summary>
     public TimeSpan? DrainFor { get; init; }
+
+    /// <summary>Whether another one is the same, wherever it is written.</summary>
+    internal bool SaysTheSameAs(Backend other) => Address.Equals(other.Address) && Weight == other.Weight && Equals(other with { Source = Source });
 }

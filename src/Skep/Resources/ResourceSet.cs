@@ -23,6 +23,20 @@ public sealed record ResourceSet
     /// <summary>All resources.</summary>
     public IEnumerable<Resource> All => [.. LoadBalancers, .. BlockLists, .. RateLimits, .. TunnelEndpoints];
 
+    /// <summary>
+    /// The same set, in which load balancers that say what one of <paramref name="before"/> says are the objects from there: who follows changes then sees by identity what
+    /// did not change. Their places in files are those of before.
+    /// </summary>
+    public ResourceSet Keeping(ResourceSet before)
+    {
+        ArgumentNullException.ThrowIfNull(before);
+        var known = before.LoadBalancers.ToDictionary(b => b.Name, StringComparer.Ordinal);
+        return this with
+        {
+            LoadBalancers = [.. LoadBalancers.Select(b => known.TryGetValue(b.Name, out var old) && (ReferenceEquals(b, old) || old.SaysTheSameAs(b)) ? old : b)],
+        };
+    }
+
     /// <summary>Number of resources.</summary>
     public int Count => LoadBalancers.Length + BlockLists.Length + RateLimits.Length + TunnelEndpoints.Length;
 }

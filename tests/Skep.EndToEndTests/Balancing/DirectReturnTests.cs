@@ -15,7 +15,7 @@ public sealed class DirectReturnTests
     [InlineData("ipip", "xdp")]
     public async Task Connections_reach_both_backends_and_answers_come_back_past_the_balancer(string forwarding, string endpointHook)
     {
-        using var hosts = new DirectReturnHosts();
+        using var hosts = new BalancerHosts();
         await hosts.BuildAsync();
         foreach (var x in new[] { 1, 2 })
         {
@@ -38,18 +38,18 @@ public sealed class DirectReturnTests
 
         // More than fits with the outer headers: the client is told, and sends smaller packets.
         using var kept = await hosts.ConnectAsync();
-        var owner = await DirectReturnHosts.AskAsync(kept, 300_000);
+        var owner = await BalancerHosts.AskAsync(kept, 300_000);
         Assert.Contains(owner, names);
 
         // A connection outlives the agent, however it ends, and a change of the backends.
         balancer.Kill();
         await balancer.EndsAsync(s_limit);
-        Assert.Equal(owner, await DirectReturnHosts.AskAsync(kept, 100));
+        Assert.Equal(owner, await BalancerHosts.AskAsync(kept, 100));
         var next = await hosts.StartAgentAsync(hosts.Balancer, Service(forwarding, [1, 2]));
-        Assert.Equal(owner, await DirectReturnHosts.AskAsync(kept, 100));
+        Assert.Equal(owner, await BalancerHosts.AskAsync(kept, 100));
         await hosts.WriteAsync(hosts.Balancer, Service(forwarding, [1, 2], drained: int.Parse(owner[1..], System.Globalization.CultureInfo.InvariantCulture)));
         await Eventually.HoldsAsync(async () => await hosts.AskAsync(1) != owner && await hosts.AskAsync(1) != owner && await hosts.AskAsync(1) != owner, s_limit, () => next.Output);
-        Assert.Equal(owner, await DirectReturnHosts.AskAsync(kept, 100));
+        Assert.Equal(owner, await BalancerHosts.AskAsync(kept, 100));
 
         using var backends = JsonDocument.Parse((await hosts.SkepAsync(hosts.Balancer, "backends", "--json")).Output);
         var text = backends.RootElement.ToString();
@@ -65,10 +65,10 @@ public sealed class DirectReturnTests
           name: web
         spec:
           interfaces: [client, b1, b2]
-          addresses: [{DirectReturnHosts.Vip}]
+          addresses: [{BalancerHosts.Vip}]
           forwarding: {forwarding}
           ports:
-            - port: {DirectReturnHosts.Port}
+            - port: {BalancerHosts.Port}
           backends:
         {string.Join('\n', backends.Select(x => $"    - {{address: 198.18.8{x}.2, weight: {(x == drained ? 0 : 1)}}}"))}
         """;
@@ -82,7 +82,7 @@ public sealed class DirectReturnTests
           interfaces: [eth0]
           hook: {hook}
           tunnelAddresses: [198.18.8{x}.2]
-          addresses: [{DirectReturnHosts.Vip}]
+          addresses: [{BalancerHosts.Vip}]
           balancers: [198.18.8{x}.1]
         """;
 }

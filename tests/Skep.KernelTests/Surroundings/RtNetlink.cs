@@ -39,6 +39,12 @@ internal static partial class RtNetlink
         socket.Require(new NetlinkMessage(NetlinkMessage.NewLink, 0).AddLinkHeader(index, Up, Up), $"Setting interface {index} up failed");
     }
 
+    public static void SetDown(int index)
+    {
+        using var socket = new NetlinkSocket();
+        socket.Require(new NetlinkMessage(NetlinkMessage.NewLink, 0).AddLinkHeader(index, 0, Up), $"Setting interface {index} down failed");
+    }
+
     public static void SetMtu(int index, int bytes)
     {
         const ushort mtu = 4;

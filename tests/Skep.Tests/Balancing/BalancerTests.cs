@@ -66,6 +66,61 @@ public sealed class BalancerTests
     }
 
     [Fact]
+    public void Whatever_came_before_what_was_asked_last_is_in_effect()
+    {
+        using var bed = new EdgeBed();
+        var random = new Random(1);
+        var list = new List<ServiceModel>();
+        for (var round = 0; round < 500; round++)
+        {
+            for (var change = random.Next(3); change >= 0; change--)
+            {
+                var at = random.Next(list.Count + 1);
+                var fresh = Web((ushort)(80 + random.Next(7)), s_one with { Weight = random.Next(1, 9) }, s_two);
+                switch (random.Next(4))
+                {
+                    case 0 when at < list.Count:
+                        list.RemoveAt(at);
+                        break;
+                    case 1 when at < list.Count:
+                        list[at] = fresh;
+                        break;
+                    case 2 when at < list.Count:
+                        bed.State.Balancer.Update(list[at] with { Backends = [s_one with { Weight = random.Next(1, 9) }, s_two] });
+                        break;
+                    default:
+                        list.Insert(at, fresh);
+                        break;
+                }
+            }
+
+            var problems = bed.State.Balancer.Apply(list);
+
+            // Of several with one key the first one counts.
+            var wanted = list.DistinctBy(s => s.Key).ToArray();
+            Assert.Equal(list.Count - wanted.Length, problems.Count(p => p.Kind == BalancerProblemKind.OverlappingServices));
+            Assert.Equal(list.Count - wanted.Length, problems.Length);
+            Assert.Equal(wanted, bed.State.Balancer.Services.Select(s => s.Model));
+            Assert.Equal(
+                wanted.Select(s => s.Key.RawPort).Order(), bed.Maps.Balancing.Services.Keys.Where(k => k.Protocol != 0).Select(k => k.RawPort).Order());
+            Assert.Equal(
+                wanted.Select(s => s.Backends[0].Weight / (double)(s.Backends[0].Weight + 1)), bed.State.Balancer.Services.Select(s => s.Backends[0].Share), (a, b) => Math.Abs(a - b) < 0.01);
+        }
+    }
+
+    [Fact]
+    public void Problems_of_services_that_did_not_change_are_told_again()
+    {
+        using var bed = new EdgeBed();
+        ServiceModel[] list = [Web(80, s_one), Web(81), Web(82, s_one)];
+        Assert.Single(bed.State.Balancer.Apply(list));
+        list[2] = Web(82, s_two);
+        Assert.Equal(BalancerProblemKind.NoBackend, Assert.Single(bed.State.Balancer.Apply(list)).Kind);
+        list[1] = Web(81, s_one);
+        Assert.Empty(bed.State.Balancer.Apply(list));
+    }
+
+    [Fact]
     public void Weights_that_follow_the_traffic_replace_those_of_the_model()
     {
         using var bed = new EdgeBed();

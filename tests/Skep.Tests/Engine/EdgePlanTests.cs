@@ -26,6 +26,49 @@ public class EdgePlanTests
     }
 
     [Fact]
+    public void Load_balancers_that_say_the_same_keep_their_services()
+    {
+        static string Text(int weight) =>
+            Doc("LoadBalancer", "a", "{interfaces: [eth0], addresses: [192.0.2.1, 192.0.2.2], ports: [{port: 80}], backends: [{address: 10.0.0.1}]}")
+            + Doc("LoadBalancer", "b", "{interfaces: [eth0], addresses: [192.0.2.3], ports: [{port: 80}], backends: [{address: 10.0.0.1, weight: " + weight + "}]}");
+        var before = Parse(Text(1));
+
+        var after = Parse("# moved down\n" + Text(2)).Keeping(before);
+
+        var (old, plan) = (EdgePlan.For(before, [], []).Services, EdgePlan.For(after, [], []).Services);
+        Assert.Same(old[0], plan[0]);
+        Assert.Same(old[1], plan[1]);
+        Assert.NotSame(old[2], plan[2]);
+        Assert.Equal(2, plan[2].Backends[0].Weight);
+    }
+
+    [Theory]
+    [InlineData("interfaces: [eth0]", "interfaces: [eth1]")]
+    [InlineData("addresses: [192.0.2.1]", "addresses: [192.0.2.9]")]
+    [InlineData("{port: 80}", "{port: 81}")]
+    [InlineData("{port: 80}", "{port: 80, targetPort: 8080}")]
+    [InlineData("{port: 80}", "{port: 80}, {port: 81}")]
+    [InlineData("address: 10.0.0.1", "address: 10.0.0.2")]
+    [InlineData("weight: 5", "weight: 6")]
+    [InlineData("weight: 5", "weight: 5, drain: true")]
+    [InlineData("weight: 5", "weight: 5, zone: here")]
+    [InlineData("weight: 5", "weight: 5, port: 8080")]
+    [InlineData("weight: 5}", "weight: 5}, {address: 10.0.0.9}")]
+    [InlineData("backends", "healthCheck: {type: tcp}, backends")]
+    [InlineData("backends", "adaptive: {floorPercent: 3}, backends")]
+    [InlineData("backends", "hook: tc, backends")]
+    [InlineData("backends", "bypassStack: true, backends")]
+    public void Load_balancers_that_say_something_else_get_other_services(string from, string to)
+    {
+        const string Spec = "{interfaces: [eth0], addresses: [192.0.2.1], ports: [{port: 80}], backends: [{address: 10.0.0.1, weight: 5}]}";
+        var before = Parse(Doc("LoadBalancer", "a", Spec));
+        var other = Parse(Doc("LoadBalancer", "a", Spec.Replace(from, to, StringComparison.Ordinal)));
+
+        Assert.Same(other.LoadBalancers[0], other.Keeping(before).LoadBalancers[0]);
+        Assert.Same(before.LoadBalancers[0], Parse(Doc("LoadBalancer", "a", Spec)).Keeping(before).LoadBalancers[0]);
+    }
+
+    [Fact]
     public void An_interface_is_taken_from_where_a_resource_asks()
     {
         var plan = EdgePlan.For(

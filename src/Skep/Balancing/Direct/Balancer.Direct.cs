@@ -20,9 +20,11 @@ public sealed partial class Balancer
     public int SetNextHops(IReadOnlyDictionary<IpAddress, BackendPath> hops)
     {
         ArgumentNullException.ThrowIfNull(hops);
+        var others = hops.Where(h => !_hops.TryGetValue(h.Key, out var known) || known != h.Value).Select(h => h.Key)
+            .Concat(_hops.Keys.Where(k => !hops.ContainsKey(k))).ToHashSet();
         _hops = hops;
         var changed = 0;
-        foreach (var (id, tunnel) in _tunnels.ToArray())
+        foreach (var (id, tunnel) in others.Count == 0 ? [] : _tunnels.Where(t => others.Contains(t.Value.Model.Address)).ToArray())
         {
             changed += WriteTunnel(id, tunnel.Written.Owner - 1, tunnel.Mode, tunnel.Model) ? 1 : 0;
         }

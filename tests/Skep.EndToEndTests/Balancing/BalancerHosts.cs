@@ -2,10 +2,12 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
+using Skep.Agent.Api;
 using Skep.Bpf.Asm;
 using Skep.Bpf.Links;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
+using Skep.Cli;
 using Skep.Cli.Lab.Kernel;
 using Skep.Cli.Lab.Network;
 using Skep.EndToEndTests.Surroundings;
@@ -13,14 +15,16 @@ using Skep.EndToEndTests.Surroundings;
 namespace Skep.EndToEndTests.Balancing;
 
 /// <summary>
-/// A balancer between a client and two backends that have the virtual address on their loopback device, and cables by which backends answer the client past the
-/// balancer.
+/// A balancer between a client and its backends. With direct return, these have the virtual address on their loopback device and cables by which they answer the client
+/// past the balancer; without, they answer through it.
 /// <code>
 /// client 198.18.80.2 --- balancer --- 198.18.8x.2 backend x (eth0)
-///        198.18.9x.1 -------------------- 198.18.9x.2 backend x (back)      x = 1, 2
+///        198.18.9x.1 -------------------- 198.18.9x.2 backend x (back)      x = 1, 2 ...
 /// </code>
 /// </summary>
-internal sealed partial class DirectReturnHosts : IDisposable
+/// <param name="backends">Number of backends.</param>
+/// <param name="direct">Whether backends answer past the balancer.</param>
+internal sealed partial class BalancerHosts(int backends = 2, bool direct = true) : IDisposable
 {
     public const string Vip = "198.18.100.1";
     public const int Port = 8000;
@@ -43,9 +47,15 @@ internal sealed partial class DirectReturnHosts : IDisposable
         }
 
         await CableAsync("client", "eth0", Client, "lb", "client", "198.18.80.1");
-        for (var x = 1; x <= 2; x++)
+        for (var x = 1; x <= backends; x++)
         {
             await CableAsync($"b{x}", "eth0", $"198.18.8{x}.2", "lb", $"b{x}", $"198.18.8{x}.1");
+            if (!direct)
+            {
+                await IpAsync("-n", NameOf($"b{x}"), "route", "add", Client, "via", $"198.18.8{x}.1");
+                continue;
+            }
+
             await CableAsync($"b{x}", "back", $"198.18.9{x}.2", "client", $"back{x}", $"198.18.9{x}.1");
             await IpAsync("-n", NameOf($"b{x}"), "addr", "add", Vip + "/32", "dev", "lo");
             await IpAsync("-n", NameOf($"b{x}"), "route", "add", Client, "via", $"198.18.9{x}.1");
@@ -54,13 +64,20 @@ internal sealed partial class DirectReturnHosts : IDisposable
         await IpAsync("-n", NameOf("client"), "route", "add", Vip, "via", "198.18.80.1", "mtu", "1500");
         foreach (var role in Roles.Where(r => r != Balancer))
         {
-            using var place = new LabNamespace(NameOf(role));
+            using var place = Namespace(role);
             place.Run(() => Offload.SetReceiveCoalescing("eth0", on: true));
             place.Set("ipv4/conf/all/rp_filter", "0");
             place.Set("ipv4/conf/eth0/rp_filter", "0");
         }
 
-        using var client = new LabNamespace(NameOf("client"));
+        if (!direct)
+        {
+            using var balancer = Namespace(Balancer);
+            balancer.Set("ipv4/ip_forward", "1");
+            return;
+        }
+
+        using var client = Namespace("client");
         client.Run(() => Offload.DisableTransmitChecksum("eth0"));
 
         // A veth hands frames that an XDP program sends back only to an end that has an XDP program too.
@@ -68,28 +85,41 @@ internal sealed partial class DirectReturnHosts : IDisposable
         _pass = client.Run(() => XdpLink.Attach(pass, (int)if_nametoindex("eth0")));
     }
 
-    /// <summary>Answers, on a backend, every connection with the backend's name once it has read as many bytes as the first four say.</summary>
-    public void Serve(string backend)
+    /// <summary>Has a host compute checksums itself, as XDP wants them that rewrites or wraps packets.</summary>
+    public void DisableTransmitChecksum(string role)
     {
-        using var place = new LabNamespace(NameOf(backend));
+        using var place = Namespace(role);
+        place.Run(() => Offload.DisableTransmitChecksum("eth0"));
+    }
+
+    /// <summary>A host, to make sockets in.</summary>
+    public LabNamespace Namespace(string role) => new(NameOf(role));
+
+    /// <summary>A socket that listens on a backend, until the hosts are gone.</summary>
+    public Socket Listen(string backend, int port)
+    {
+        using var place = Namespace(backend);
         var listener = place.Run(() =>
         {
             var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            socket.Bind(new IPEndPoint(IPAddress.Parse(Vip), Port));
-            socket.Listen(100);
+            socket.Bind(new IPEndPoint(IPAddress.Any, port));
+            socket.Listen(4096);
             return socket;
         });
         _listeners.Add(listener);
-        _ = AcceptAsync(listener, backend);
+        return listener;
     }
 
+    /// <summary>Answers, on a backend, every connection with the backend's name once it has read as many bytes as the first four say.</summary>
+    public void Serve(string backend, int port = Port) => _ = AcceptAsync(Listen(backend, port), backend);
+
     /// <summary>A connection of the client to the virtual address.</summary>
-    public async Task<TcpClient> ConnectAsync()
+    public async Task<TcpClient> ConnectAsync(int port = Port)
     {
-        using var place = new LabNamespace(NameOf("client"));
+        using var place = Namespace("client");
         var client = place.Run(() => new TcpClient(new IPEndPoint(IPAddress.Parse(Client), 0)));
         using var stop = new CancellationTokenSource(s_limit);
-        await client.ConnectAsync(IPAddress.Parse(Vip), Port, stop.Token);
+        await client.ConnectAsync(IPAddress.Parse(Vip), port, stop.Token);
         return client;
     }
 
@@ -105,21 +135,21 @@ internal sealed partial class DirectReturnHosts : IDisposable
         return Encoding.ASCII.GetString(answer);
     }
 
-    public async Task<string> AskAsync(int bytes)
+    public async Task<string> AskAsync(int bytes, int port = Port)
     {
-        using var client = await ConnectAsync();
+        using var client = await ConnectAsync(port);
         return await AskAsync(client, bytes);
     }
 
     /// <summary>Starts an agent on a host with these resources. By nsenter, not 'ip netns exec': that would hide the BPF file system behind a fresh /sys.</summary>
-    public async Task<ChildProcess> StartAgentAsync(string role, string resources)
+    public async Task<ChildProcess> StartAgentAsync(string role, string resources, params string[] options)
     {
         await WriteAsync(role, resources);
         var agent = ChildProcess.Start(
             "nsenter",
             [
                 $"--net=/run/netns/{NameOf(role)}", "dotnet", "exec", Path.Combine(AppContext.BaseDirectory, "Skep.Cli.dll"), "agent", "--instance", InstanceOf(role),
-                "--state", StateOf(role), "--resources", FileOf(role), "--engine", "kernel", "--listen", "off",
+                "--state", StateOf(role), "--resources", FileOf(role), "--engine", "kernel", "--listen", "off", .. options,
             ]);
         if (_agents.Remove(role, out var before))
         {
@@ -127,8 +157,23 @@ internal sealed partial class DirectReturnHosts : IDisposable
         }
 
         _agents.Add(role, agent);
-        await Eventually.HoldsAsync(async () => (await SkepAsync(role, "status")).Code == 0, s_limit, () => agent.Output);
+        await Eventually.HoldsAsync(() => IsReadyAsync(role, agent.Id), s_limit, () => agent.Output);
         return agent;
+    }
+
+    // Of that process: the socket of one that was killed is still there.
+    private async Task<bool> IsReadyAsync(string role, int process)
+    {
+        try
+        {
+            using var client = AgentClient.For(InstanceOf(role), null);
+            var status = await client.GetAsync("api/v1/status", ApiJson.Default.StatusView, CancellationToken.None);
+            return status.Ready && status.Pid == process;
+        }
+        catch (VerbException)
+        {
+            return false;
+        }
     }
 
     public Task WriteAsync(string role, string resources) => File.WriteAllTextAsync(FileOf(role), resources);
@@ -162,11 +207,11 @@ internal sealed partial class DirectReturnHosts : IDisposable
         Directory.Delete(_directory, recursive: true);
     }
 
-    private static string[] Roles => ["client", "lb", "b1", "b2"];
+    private string[] Roles => ["client", "lb", .. Enumerable.Range(1, backends).Select(x => $"b{x}")];
 
     private string NameOf(string role) => $"{_run}-{role}";
 
-    private string InstanceOf(string role) => $"e2e-dsr-{role}-{Environment.ProcessId}";
+    public string InstanceOf(string role) => $"e2e-dsr-{role}-{Environment.ProcessId}";
 
     private string StateOf(string role) => Path.Combine(_directory, role);
 
