@@ -6,7 +6,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Skep.Benchmarks.Balancing;
 
 /// <summary>
-/// A client, three servers and one namespace for each way between them, so that what one way brings along (connection tracking) costs the others nothing. All
+/// A client, some servers and one namespace for each way between them, so that what one way brings along (connection tracking) costs the others nothing. All
 /// cables are veth pairs with every offload on, as the kernel makes them.
 /// <code>
 /// client 10.90.M.2 --- middle M 10.90.M.1, 10.90.(10 + 10M + S).1 --- server S 10.90.(10 + 10M + S).2     M: 0 direct and proxies, 1 nft, 2 and 3 ours
@@ -14,13 +14,17 @@ namespace Skep.Benchmarks.Balancing;
 /// </summary>
 internal sealed partial class NamespaceNetwork : IDisposable
 {
-    internal const int Servers = 3, Middles = 4;
+    internal const int MostServers = 10;
 
     private readonly string _prefix = $"skb{Environment.ProcessId % 10000}";
     private readonly List<Process> _processes = [];
 
-    internal NamespaceNetwork()
+    /// <summary>Makes it.</summary>
+    /// <param name="servers">Number of servers, at most <see cref="MostServers"/>.</param>
+    /// <param name="middles">Number of ways between.</param>
+    internal NamespaceNetwork(int servers = 3, int middles = 4)
     {
+        (Servers, Middles) = (servers, middles);
         foreach (var name in Names)
         {
             NamespaceTool.Run("ip", "netns", "add", name);
@@ -43,6 +47,10 @@ internal sealed partial class NamespaceNetwork : IDisposable
         // Ports of closed connections are many times those of a second.
         Exec(Client, "sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535", "net.ipv4.tcp_tw_reuse=1");
     }
+
+    internal int Servers { get; }
+
+    internal int Middles { get; }
 
     internal string Client => _prefix + "-client";
 
@@ -100,7 +108,8 @@ internal sealed partial class NamespaceNetwork : IDisposable
         return failure is null ? result : throw new InvalidOperationException(failure.Message, failure);
     }
 
-    public void Dispose()
+    /// <summary>Ends the programs that serve.</summary>
+    internal void StopServing()
     {
         foreach (var process in _processes)
         {
@@ -109,6 +118,12 @@ internal sealed partial class NamespaceNetwork : IDisposable
             process.Dispose();
         }
 
+        _processes.Clear();
+    }
+
+    public void Dispose()
+    {
+        StopServing();
         foreach (var name in Names)
         {
             NamespaceTool.Run("ip", "netns", "delete", name);

@@ -26,6 +26,9 @@ internal sealed class NamespaceWays : IDisposable
     private const int FirstHttp = 8001, FirstBulk = 5201;
     private const string StreamModule = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
+    /// <summary>What a configuration of nginx begins with where its streams are a module.</summary>
+    internal static string LoadStream => File.Exists(StreamModule) ? $"load_module {StreamModule};" : "";
+
     private readonly NamespaceNetwork _network;
     private readonly List<IDisposable> _attached = [];
     private readonly string _folder = Directory.CreateTempSubdirectory("skep-bench-").FullName;
@@ -79,7 +82,7 @@ internal sealed class NamespaceWays : IDisposable
 
     private void StartServers()
     {
-        for (var s = 0; s < NamespaceNetwork.Servers; s++)
+        for (var s = 0; s < _network.Servers; s++)
         {
             var listen = new StringBuilder();
             foreach (var way in All)
@@ -123,7 +126,7 @@ internal sealed class NamespaceWays : IDisposable
         """));
 
     private void StartStream(NamespaceWay way) => _network.Serve(_cpu.Servers, _network.Middle(0), "nginx", "-p", _folder, "-c", Write("stream.conf", $$"""
-        {{(File.Exists(StreamModule) ? $"load_module {StreamModule};" : "")}}
+        {{LoadStream}}
         daemon off; worker_processes 2; pid {{_folder}}/stream.pid; error_log stderr crit;
         events { worker_connections 8192; }
         stream {
@@ -180,10 +183,10 @@ internal sealed class NamespaceWays : IDisposable
         }
     }
 
-    private static IEnumerable<ServiceModel> Services(NamespaceWay way, int middle) =>
+    private IEnumerable<ServiceModel> Services(NamespaceWay way, int middle) =>
     [
         new("http", IpAddress.Parse(way.Address), (ushort)way.HttpPort, IpProtocol.Tcp,
-            [.. Enumerable.Range(0, NamespaceNetwork.Servers).Select(s => new BackendModel(IpAddress.Parse(NamespaceNetwork.Address(middle, s)), (ushort)way.HttpPort))]),
+            [.. Enumerable.Range(0, _network.Servers).Select(s => new BackendModel(IpAddress.Parse(NamespaceNetwork.Address(middle, s)), (ushort)way.HttpPort))]),
         new("bulk", IpAddress.Parse(way.Address), (ushort)way.BulkPort, IpProtocol.Tcp,
             [new BackendModel(IpAddress.Parse(NamespaceNetwork.Address(middle, 0)), (ushort)way.BulkPort)]),
     ];

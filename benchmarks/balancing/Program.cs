@@ -4,13 +4,28 @@ using Skep.Benchmarks.Balancing;
 var rows = new List<BenchmarkRow>();
 if (args.Contains("--namespaces"))
 {
-    // Real traffic, which needs all processors of a machine: 7 rounds of 3 seconds take a quarter of an hour.
-    Namespaces.Run(rows, Number("--rounds", 7), Number("--seconds", 3));
+    // Real traffic, which needs all processors of a machine: 7 rounds of 3 seconds take a quarter of an hour; three of adaptive weights five minutes.
+    if (args.Contains("adaptive"))
+    {
+        AdaptiveTraffic.Run(rows, Number("--rounds", 3), Number("--load", 60) / 100.0);
+    }
+    else
+    {
+        Namespaces.Run(rows, Number("--rounds", 7), Number("--seconds", 3));
+    }
+
     BenchmarkRow.Publish(rows, args);
     return 0;
 }
 
 ThreadClock.Pin();
+if (args.Contains("--scale"))
+{
+    RingScale.Measure(rows);
+    BenchmarkRow.Publish(rows, args);
+    return 0;
+}
+
 new DirectCases(rows, args).Measure();
 if (args.Contains("--first") || args.Contains("--case"))
 {
