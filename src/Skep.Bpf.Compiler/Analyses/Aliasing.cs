@@ -5,11 +5,13 @@ namespace Skep.Bpf.Compiler.Analyses;
 /// <summary>Where pointers point, and which memory accesses can touch each other.</summary>
 internal sealed class Aliasing
 {
-    private readonly Dictionary<Node, Provenance> _provenance = [];
-    private readonly HashSet<Node> _escaping = [];
+    private readonly Provenance[] _provenance;
+    private readonly EscapingSlots _escaping;
 
     public Aliasing(Function function)
     {
+        _escaping = new EscapingSlots(function);
+        _provenance = new Provenance[function.Number()];
         for (var changed = true; changed;)
         {
             changed = false;
@@ -18,21 +20,6 @@ internal sealed class Aliasing
                 foreach (var node in block.Nodes)
                 {
                     changed |= Update(node);
-                }
-            }
-        }
-
-        foreach (var block in function.Blocks)
-        {
-            foreach (var node in block.Nodes)
-            {
-                for (var i = 0; i < node.Operands.Count; i++)
-                {
-                    if (BaseOf(node.Operands[i]) is { Op: Op.Alloca } slot && !(i == 0 && node.Op is Op.Load or Op.Store or Op.Atomic)
-                        && !(node.Op == Op.Add && i == 0 && node.Operands[1].IsConstant) && node.Op != Op.Call)
-                    {
-                        _escaping.Add(slot);
-                    }
                 }
             }
         }
@@ -45,7 +32,7 @@ internal sealed class Aliasing
         Op.Alloca => Provenance.Stack,
         Op.Map => Provenance.Map,
         Op.MapValue => Provenance.MapValue,
-        _ => _provenance.GetValueOrDefault(node),
+        _ => (uint)node.Id < (uint)_provenance.Length ? _provenance[node.Id] : Provenance.None,
     };
 
     /// <summary>Whether the address of the slot goes anywhere but into direct accesses and helper arguments.</summary>
@@ -108,12 +95,12 @@ internal sealed class Aliasing
             Op.Phi => Join(node),
             _ => node.Provenance,
         };
-        if (_provenance.GetValueOrDefault(node) == provenance)
+        if (_provenance[node.Id] == provenance)
         {
             return false;
         }
 
-        _provenance[node] = provenance;
+        _provenance[node.Id] = provenance;
         return true;
     }
 

@@ -6,7 +6,6 @@ namespace Skep.Bpf.Compiler.Analyses;
 internal sealed class Dominators
 {
     private readonly Function _function;
-    private readonly Dictionary<Block, int> _index = [];
     private readonly int[] _immediate;
     private readonly int[] _enter;
     private readonly int[] _leave;
@@ -17,7 +16,7 @@ internal sealed class Dominators
         var blocks = function.Blocks;
         for (var i = 0; i < blocks.Count; i++)
         {
-            _index[blocks[i]] = i;
+            blocks[i].Index = i;
         }
 
         _immediate = new int[blocks.Count];
@@ -31,7 +30,7 @@ internal sealed class Dominators
                 var dominator = -1;
                 foreach (var predecessor in blocks[i].Predecessors)
                 {
-                    var p = _index[predecessor];
+                    var p = predecessor.Index;
                     if (_immediate[p] >= 0)
                     {
                         dominator = dominator < 0 ? p : Intersect(p, dominator);
@@ -60,22 +59,23 @@ internal sealed class Dominators
         _enter = new int[blocks.Count];
         _leave = new int[blocks.Count];
         var time = 0;
-        var stack = new Stack<(int Block, bool Leave)>();
-        stack.Push((0, false));
-        while (stack.Count > 0)
+
+        // The complement of its number for a block that is left.
+        var stack = new Stack<int>();
+        stack.Push(0);
+        while (stack.TryPop(out var block))
         {
-            var (block, leave) = stack.Pop();
-            if (leave)
+            if (block < 0)
             {
-                _leave[block] = time++;
+                _leave[~block] = time++;
                 continue;
             }
 
             _enter[block] = time++;
-            stack.Push((block, true));
+            stack.Push(~block);
             foreach (var child in Children[block])
             {
-                stack.Push((child, false));
+                stack.Push(child);
             }
         }
     }
@@ -83,11 +83,9 @@ internal sealed class Dominators
     /// <summary>Children in the dominator tree, by index of the block.</summary>
     public List<int>[] Children { get; }
 
-    public int IndexOf(Block block) => _index[block];
-
     public bool Dominates(Block a, Block b)
     {
-        var (x, y) = (_index[a], _index[b]);
+        var (x, y) = (a.Index, b.Index);
         return _enter[x] <= _enter[y] && _leave[y] <= _leave[x];
     }
 
@@ -109,7 +107,7 @@ internal sealed class Dominators
 
             foreach (var predecessor in blocks[i].Predecessors)
             {
-                for (var runner = _index[predecessor]; runner != _immediate[i]; runner = _immediate[runner])
+                for (var runner = predecessor.Index; runner != _immediate[i]; runner = _immediate[runner])
                 {
                     if (!frontiers[runner].Contains(i))
                     {

@@ -14,30 +14,49 @@ internal static class VagueSlots
     {
         var constants = new Dictionary<Node, HashSet<long>>();
         var refused = new HashSet<Node>();
-        foreach (var node in function.Blocks.SelectMany(static b => b.Nodes))
+        foreach (var block in function.Blocks)
         {
-            for (var i = 0; i < node.Operands.Count; i++)
+            foreach (var node in block.Nodes)
             {
-                var operand = node.Operands[i];
-                if (operand is { Op: Op.Alloca, Size: 4 })
+                var operands = node.Operands;
+                for (var i = 0; i < operands.Count; i++)
                 {
-                    Use(node, i, operand);
-                }
-                else if (operand is { Op: Op.Load } load && load.Operands[0].Op == Op.Alloca && node.Op is not (Op.Branch or Op.Compare or Op.Return))
-                {
-                    refused.Add(load.Operands[0]);
+                    var operand = operands[i];
+                    if (operand is { Op: Op.Alloca, Size: 4 })
+                    {
+                        Use(node, i, operand);
+                    }
+                    else if (operand is { Op: Op.Load } load && load.Operands[0] is { Op: Op.Alloca, Size: 4 } slot && node.Op is not (Op.Branch or Op.Compare or Op.Return))
+                    {
+                        refused.Add(slot);
+                    }
                 }
             }
         }
 
-        return [.. constants.Where(c => c.Value.Count >= FewestConstants && !refused.Contains(c.Key)).Select(static c => c.Key)];
+        foreach (var (slot, values) in constants)
+        {
+            if (values.Count < FewestConstants)
+            {
+                refused.Add(slot);
+            }
+        }
+
+        var vague = new HashSet<Node>(constants.Keys);
+        vague.ExceptWith(refused);
+        return vague;
 
         void Use(Node node, int operand, Node slot)
         {
             switch (node.Op)
             {
                 case Op.Store when operand == 0 && node.Size == 4:
-                    Collect(node.Operands[1], constants.TryGetValue(slot, out var known) ? known : constants[slot] = [], 0);
+                    if (!constants.TryGetValue(slot, out var known))
+                    {
+                        constants[slot] = known = [];
+                    }
+
+                    Collect(node.Operands[1], known, 0);
                     break;
                 case Op.Load when node.Size == 4:
                 case Op.Call when ((HelperCall)node.Payload!).Arguments[operand].ReadOnly:
@@ -57,7 +76,10 @@ internal static class VagueSlots
         }
         else if (value.Op == Op.Phi && depth < 4)
         {
-            value.Operands.ForEach(o => Collect(o, constants, depth + 1));
+            foreach (var operand in value.Operands)
+            {
+                Collect(operand, constants, depth + 1);
+            }
         }
     }
 }

@@ -1,3 +1,5 @@
+using System.Collections;
+
 namespace Skep.Bpf.Compiler.Ir;
 
 /// <summary>A basic block: phis first, one terminator last.</summary>
@@ -6,6 +8,9 @@ internal sealed class Block(int id)
     private static readonly List<Block> s_none = [];
 
     public int Id { get; } = id;
+
+    /// <summary>Place among the blocks of the function as of the last <see cref="Function.Normalize"/>.</summary>
+    public int Index { get; set; }
 
     public List<Node> Nodes { get; set; } = [];
 
@@ -19,7 +24,7 @@ internal sealed class Block(int id)
 
     public List<Block> Successors => IsTerminated ? Nodes[^1].Targets : s_none;
 
-    public IEnumerable<Node> Phis => Nodes.TakeWhile(n => n.Op == Op.Phi);
+    public PhiSequence Phis => new(this);
 
     public Node Append(Node node)
     {
@@ -55,4 +60,24 @@ internal sealed class Block(int id)
     }
 
     public override string ToString() => $"b{Id}";
+}
+
+/// <summary>The phis at the start of a block.</summary>
+internal readonly struct PhiSequence(Block block) : IEnumerable<Node>
+{
+    public Enumerator GetEnumerator() => new(block.Nodes);
+
+    IEnumerator<Node> IEnumerable<Node>.GetEnumerator() => block.Nodes.TakeWhile(static n => n.Op == Op.Phi).GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => ((IEnumerable<Node>)this).GetEnumerator();
+
+    /// <summary>Goes through them without an allocation.</summary>
+    internal struct Enumerator(List<Node> nodes)
+    {
+        private int _index = -1;
+
+        public readonly Node Current => nodes[_index];
+
+        public bool MoveNext() => ++_index < nodes.Count && nodes[_index].Op == Op.Phi;
+    }
 }

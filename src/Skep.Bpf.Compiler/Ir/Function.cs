@@ -45,40 +45,47 @@ internal sealed class Function(string name)
     /// <summary>Drops unreachable blocks, orders the rest in reverse postorder, and recomputes predecessors.</summary>
     public void Normalize()
     {
-        var order = new List<Block>(Blocks.Count);
-        var seen = new HashSet<Block>();
-        var stack = new Stack<(Block Block, int Next)>();
-        stack.Push((Entry, 0));
-        seen.Add(Entry);
-        while (stack.Count > 0)
+        const int Unseen = -1, Open = -2;
+        foreach (var block in Blocks)
         {
-            var (block, next) = stack.Pop();
-            var successors = block.Successors;
-            if (next < successors.Count)
-            {
-                stack.Push((block, next + 1));
+            block.Index = Unseen;
+        }
 
+        // On the way the block whose successors are looked at, and how many of them have been.
+        var order = new List<Block>(Blocks.Count);
+        var (way, taken) = (new List<Block> { Entry }, new List<int> { 0 });
+        Entry.Index = Open;
+        while (way.Count > 0)
+        {
+            var block = way[^1];
+            var successors = block.Successors;
+            if (taken[^1] < successors.Count)
+            {
                 // Last target first, so that target 0 comes early in the final order.
-                var successor = successors[successors.Count - 1 - next];
-                if (seen.Add(successor))
+                var successor = successors[successors.Count - ++taken[^1]];
+                if (successor.Index == Unseen)
                 {
-                    stack.Push((successor, 0));
+                    successor.Index = Open;
+                    way.Add(successor);
+                    taken.Add(0);
                 }
             }
             else
             {
                 order.Add(block);
+                way.RemoveAt(way.Count - 1);
+                taken.RemoveAt(taken.Count - 1);
             }
         }
 
         order.Reverse();
         foreach (var dead in Blocks)
         {
-            if (!seen.Contains(dead))
+            if (dead.Index == Unseen)
             {
                 foreach (var successor in dead.Successors)
                 {
-                    if (seen.Contains(successor))
+                    if (successor.Index != Unseen)
                     {
                         successor.RemoveIncoming(dead);
                     }
@@ -88,9 +95,10 @@ internal sealed class Function(string name)
 
         Blocks.Clear();
         Blocks.AddRange(order);
-        foreach (var block in Blocks)
+        for (var i = 0; i < Blocks.Count; i++)
         {
-            block.Predecessors.Clear();
+            Blocks[i].Index = i;
+            Blocks[i].Predecessors.Clear();
         }
 
         foreach (var block in Blocks)
@@ -111,9 +119,10 @@ internal sealed class Function(string name)
         foreach (var block in Blocks)
         {
             block.Nodes.RemoveAll(static n => n.Replacement is not null);
-            foreach (var node in block.Nodes)
+            var nodes = block.Nodes;
+            for (var n = 0; n < nodes.Count; n++)
             {
-                var operands = node.Operands;
+                var operands = nodes[n].Operands;
                 for (var i = 0; i < operands.Count; i++)
                 {
                     if (operands[i].Replacement is not null)

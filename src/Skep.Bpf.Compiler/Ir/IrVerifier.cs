@@ -3,12 +3,11 @@ using Skep.Bpf.Compiler.Diagnostics;
 
 namespace Skep.Bpf.Compiler.Ir;
 
-/// <summary>Checks the invariants of the SSA form; runs after every pass, so that a broken pass is named at once.</summary>
+/// <summary>Checks the invariants of the SSA form, and names the pass after which they do not hold.</summary>
 internal static class IrVerifier
 {
     public static void Check(Function function, string pass)
     {
-        var blocks = new HashSet<Block>(function.Blocks);
         var dominators = new Dominators(function);
 
         // By the number of the value: who stands there, and as which of its block.
@@ -18,26 +17,28 @@ internal static class IrVerifier
         {
             for (var i = 0; i < block.Nodes.Count; i++)
             {
-                (standing[block.Nodes[i].Id], position[block.Nodes[i].Id]) = (block.Nodes[i], i);
-                if (block.Nodes[i].Block != block)
+                var node = block.Nodes[i];
+                (standing[node.Id], position[node.Id]) = (node, i);
+                if (node.Block != block)
                 {
-                    Fail($"{block.Nodes[i]} does not know its block {block}");
+                    Fail($"{node} does not know its block {block}");
                 }
             }
         }
 
         foreach (var block in function.Blocks)
         {
-            if (!block.IsTerminated || !block.Successors.All(blocks.Contains))
+            if (!block.IsTerminated || !block.Successors.TrueForAll(IsPresent))
             {
                 Fail($"{block} has no terminator, or goes to a removed block");
             }
 
             var inPhis = true;
-            for (var i = 0; i < block.Nodes.Count; i++)
+            var nodes = block.Nodes;
+            for (var i = 0; i < nodes.Count; i++)
             {
-                var node = block.Nodes[i];
-                if (node.IsTerminator != (i == block.Nodes.Count - 1))
+                var node = nodes[i];
+                if (node.IsTerminator != (i == nodes.Count - 1))
                 {
                     Fail($"terminator inside {block}: {node}");
                 }
@@ -45,7 +46,7 @@ internal static class IrVerifier
                 if (node.Op == Op.Phi)
                 {
                     if (!inPhis || node.Operands.Count != node.Targets.Count || node.Targets.Count != block.Predecessors.Count
-                        || !node.Targets.All(block.Predecessors.Contains))
+                        || !node.Targets.TrueForAll(block.Predecessors.Contains))
                     {
                         Fail($"{node} stands after other instructions, or does not match the predecessors of {block}: {string.Join(", ", block.Predecessors)}");
                     }
@@ -55,15 +56,16 @@ internal static class IrVerifier
                     inPhis = false;
                 }
 
-                for (var o = 0; o < node.Operands.Count; o++)
+                var operands = node.Operands;
+                for (var o = 0; o < operands.Count; o++)
                 {
-                    var operand = node.Operands[o];
+                    var operand = operands[o];
                     if (operand.IsLeaf)
                     {
                         continue;
                     }
 
-                    var ok = operand.Id < count && standing[operand.Id] == operand
+                    var ok = (uint)operand.Id < (uint)count && standing[operand.Id] == operand
                         && (node.Op == Op.Phi
                             ? dominators.Dominates(operand.Block!, node.Targets[o])
                             : operand.Block == block ? position[operand.Id] < i : dominators.Dominates(operand.Block!, block));
@@ -74,6 +76,8 @@ internal static class IrVerifier
                 }
             }
         }
+
+        bool IsPresent(Block block) => block.Index < function.Blocks.Count && function.Blocks[block.Index] == block;
 
         void Fail(string what) => throw new CompileException(
             Rule.Internal, $"compiler fault after {pass}: {what}\n{IrPrinter.Print(function)}", new SourcePosition(function.Name, 0, 0));

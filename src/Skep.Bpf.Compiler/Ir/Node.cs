@@ -5,8 +5,10 @@ internal sealed class Node(Op op, IrType type)
 {
     private static readonly List<Node> s_noOperands = [];
     private List<Node>? _operands;
+    private List<Block>? _targets;
 
-    public int Id { get; set; }
+    /// <summary>Number in its function as of the last <see cref="Function.Number"/>; -1 for what has none, such as a constant.</summary>
+    public int Id { get; set; } = -1;
 
     public Op Op { get; set; } = op;
 
@@ -36,7 +38,7 @@ internal sealed class Node(Op op, IrType type)
     public List<Node> Operands => _operands ?? s_noOperands;
 
     /// <summary>Successors of a terminator; for a phi, the predecessor that each operand comes from.</summary>
-    public List<Block> Targets { get; } = [];
+    public List<Block> Targets => _targets ??= [];
 
     /// <summary>Set while a pass runs: the value that takes this one's place.</summary>
     public Node? Replacement { get; set; }
@@ -91,7 +93,11 @@ internal sealed class Node(Op op, IrType type)
             copy.AddOperand(operand(old));
         }
 
-        copy.Targets.AddRange(Targets);
+        if (_targets is not null)
+        {
+            copy.Targets.AddRange(_targets);
+        }
+
         return copy;
     }
 

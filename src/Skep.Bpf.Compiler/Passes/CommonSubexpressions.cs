@@ -14,59 +14,65 @@ internal sealed class CommonSubexpressions : IPass
     public bool Run(Function function)
     {
         var dominators = new Dominators(function);
-        var values = new Dictionary<Key, Node>();
-        var facts = new Dictionary<(Condition, Key), bool>();
+
+        // Values that have been computed on the way to a block, and answers to tests: constants 1 and 0.
+        var known = new Dictionary<Key, Node>();
+        var added = new List<Key>();
         var changed = false;
-        var stack = new Stack<(int Block, List<Key>? Values, List<(Condition, Key)>? Facts)>();
-        stack.Push((0, null, null));
-        while (stack.Count > 0)
+
+        // The complement of how many keys there were before a block is for when it is left.
+        var work = new Stack<int>();
+        work.Push(0);
+        while (work.TryPop(out var index))
         {
-            var (index, addedValues, addedFacts) = stack.Pop();
-            if (addedValues is not null)
+            if (index < 0)
             {
-                addedValues.ForEach(k => values.Remove(k));
-                addedFacts!.ForEach(k => facts.Remove(k));
+                for (var i = added.Count - 1; i >= ~index; i--)
+                {
+                    known.Remove(added[i]);
+                }
+
+                added.RemoveRange(~index, added.Count - ~index);
                 continue;
             }
 
+            work.Push(~added.Count);
             var block = function.Blocks[index];
-            addedValues = [];
-            addedFacts = [];
-            Learn(block, facts, addedFacts);
+            Learn(block, known, added);
             foreach (var node in block.Nodes)
             {
-                for (var i = 0; i < node.Operands.Count; i++)
+                var operands = node.Operands;
+                for (var i = 0; i < operands.Count; i++)
                 {
-                    node.Operands[i] = node.Operands[i].Resolve();
+                    operands[i] = operands[i].Resolve();
                 }
 
-                if (node.Op == Op.Branch && facts.TryGetValue((node.Condition, KeyOf(node.Operands[0], node.Operands[1])), out var known))
+                if (node.Op == Op.Branch && known.TryGetValue(KeyOf(node.Condition, operands[0], operands[1]), out var answer))
                 {
                     // ControlFlow folds the branch on two constants.
                     node.Condition = Condition.Equal;
-                    node.With(Node.Const(IrType.I32, known ? 1 : 0), Node.Const(IrType.I32, 1));
+                    node.With(answer, Node.Const(IrType.I32, 1));
                     changed = true;
                 }
                 else if (node.Op is >= Op.Add and <= Op.Compare && node.Replacement is null)
                 {
                     var key = KeyOf(node);
-                    if (values.TryGetValue(key, out var earlier))
+                    if (known.TryGetValue(key, out var earlier))
                     {
                         node.Replacement = earlier;
                         changed = true;
                     }
                     else
                     {
-                        values.Add(key, node);
-                        addedValues.Add(key);
+                        known.Add(key, node);
+                        added.Add(key);
                     }
                 }
             }
 
-            stack.Push((index, addedValues, addedFacts));
             foreach (var child in dominators.Children[index])
             {
-                stack.Push((child, null, null));
+                work.Push(child);
             }
         }
 
@@ -79,7 +85,7 @@ internal sealed class CommonSubexpressions : IPass
     }
 
     /// <summary>What the branch that leads here, and nothing else does, has established.</summary>
-    private static void Learn(Block block, Dictionary<(Condition, Key), bool> facts, List<(Condition, Key)> added)
+    private static void Learn(Block block, Dictionary<Key, Node> known, List<Key> added)
     {
         if (block.Predecessors.Count != 1 || block.Predecessors[0].Terminator is not { Op: Op.Branch } branch || branch.Targets[0] == branch.Targets[1])
         {
@@ -87,32 +93,56 @@ internal sealed class CommonSubexpressions : IPass
         }
 
         var holds = branch.Targets[0] == block;
-        var key = KeyOf(branch.Operands[0], branch.Operands[1]);
         Add(branch.Condition, holds);
         Add(branch.Condition.Negate(), !holds);
 
         void Add(Condition condition, bool value)
         {
-            if (facts.TryAdd((condition, key), value))
+            var key = KeyOf(condition, branch.Operands[0], branch.Operands[1]);
+            if (known.TryAdd(key, Node.Const(IrType.I32, value ? 1 : 0)))
             {
-                added.Add((condition, key));
+                added.Add(key);
             }
         }
     }
 
     private static Key KeyOf(Node node) => new(
-        node.Op, node.Type, node.Op == Op.Compare ? (long)node.Condition : node.Immediate, Operand(node.Operands[0]), node.Operands.Count > 1 ? Operand(node.Operands[1]) : null);
+        node.Op, node.Type, node.Op == Op.Compare ? (long)node.Condition : node.Immediate, new Operand(node.Operands[0]), node.Operands.Count > 1 ? new Operand(node.Operands[1]) : default);
 
-    private static Key KeyOf(Node a, Node b) => new(Op.Branch, a.Type, 0, Operand(a), Operand(b));
+    private static Key KeyOf(Condition condition, Node a, Node b) => new(Op.Branch, a.Type, (long)condition, new Operand(a), new Operand(b));
 
-    /// <summary>Constants compare by value, everything else by identity.</summary>
-    private static object Operand(Node node) => node.Op switch
+    /// <summary>Constants compare by value, maps and objects by what they are, everything else by identity.</summary>
+    private readonly struct Operand(Node node) : IEquatable<Operand>
     {
-        Op.Constant => node.Immediate,
-        Op.Map or Op.FrozenObject => node.Payload!,
-        Op.MapValue => (node.Payload!, node.Immediate),
-        _ => node,
-    };
+        private readonly Op _op = node.Op;
+        private readonly object? _identity = node.Op switch
+        {
+            Op.Constant => null,
+            Op.Map or Op.FrozenObject or Op.MapValue => node.Payload,
+            _ => node,
+        };
 
-    private readonly record struct Key(Op Op, IrType Type, long Immediate, object A, object? B);
+        private readonly long _number = node.Op is Op.Constant or Op.MapValue ? node.Immediate : 0;
+
+        public bool Equals(Operand other) => _op == other._op && _number == other._number && (ReferenceEquals(_identity, other._identity) || Equals(_identity, other._identity));
+
+        public override bool Equals(object? obj) => obj is Operand other && Equals(other);
+
+        public override int GetHashCode() => ((int)_op * 31) + _number.GetHashCode() + (_identity?.GetHashCode() ?? 0);
+    }
+
+    private readonly struct Key(Op op, IrType type, long immediate, Operand a, Operand b) : IEquatable<Key>
+    {
+        private readonly Op _op = op;
+        private readonly IrType _type = type;
+        private readonly long _immediate = immediate;
+        private readonly Operand _a = a;
+        private readonly Operand _b = b;
+
+        public bool Equals(Key other) => _op == other._op && _type == other._type && _immediate == other._immediate && _a.Equals(other._a) && _b.Equals(other._b);
+
+        public override bool Equals(object? obj) => obj is Key other && Equals(other);
+
+        public override int GetHashCode() => HashCode.Combine((int)_op, (int)_type, _immediate, _a.GetHashCode(), _b.GetHashCode());
+    }
 }

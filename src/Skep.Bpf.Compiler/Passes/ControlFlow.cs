@@ -19,18 +19,29 @@ internal sealed class ControlFlow : IPass
             }
 
             function.Normalize();
-            foreach (var block in function.Blocks.ToArray())
+            var merged = false;
+            foreach (var block in function.Blocks)
             {
-                again |= Merge(block);
+                merged |= Merge(block);
             }
 
-            function.Normalize();
-            foreach (var block in function.Blocks.ToArray())
+            if (merged)
             {
-                again |= Bypass(function, block);
+                function.Normalize();
             }
 
-            function.Normalize();
+            var bypassed = false;
+            foreach (var block in function.Blocks)
+            {
+                bypassed |= Bypass(function, block);
+            }
+
+            if (bypassed)
+            {
+                function.Normalize();
+            }
+
+            again |= merged || bypassed;
             changed |= again;
         }
 

@@ -1,3 +1,4 @@
+using Skep.Bpf.Compiler.Emit;
 using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Passes;
@@ -9,25 +10,27 @@ internal sealed class DeadCode : IPass
 
     public bool Run(Function function)
     {
-        var read = ReadSlots(function);
-        var live = new HashSet<Node>();
+        var count = function.Number();
+        var read = ReadSlots(function, count);
+        var live = new BitSet(count);
         var work = new Stack<Node>();
         foreach (var block in function.Blocks)
         {
             foreach (var node in block.Nodes)
             {
-                if (node.HasEffect && !(node.Op == Op.Store && SlotOf(node.Operands[0]) is { } slot && !read.Contains(slot)) && live.Add(node))
+                if (node.HasEffect && !(node.Op == Op.Store && SlotOf(node.Operands[0]) is { } slot && !read.Contains(slot.Id)) && live.Add(node.Id))
                 {
                     work.Push(node);
                 }
             }
         }
 
-        while (work.Count > 0)
+        while (work.TryPop(out var node))
         {
-            foreach (var operand in work.Pop().Operands)
+            foreach (var operand in node.Operands)
             {
-                if (live.Add(operand))
+                // What has no number is a leaf, and stands nowhere.
+                if (operand.Id >= 0 && live.Add(operand.Id))
                 {
                     work.Push(operand);
                 }
@@ -37,31 +40,32 @@ internal sealed class DeadCode : IPass
         var removed = 0;
         foreach (var block in function.Blocks)
         {
-            removed += block.Nodes.RemoveAll(n => !live.Contains(n));
+            removed += block.Nodes.RemoveAll(n => !live.Contains(n.Id));
         }
 
-        function.Allocas.RemoveAll(a => !live.Contains(a));
+        function.Allocas.RemoveAll(a => !live.Contains(a.Id));
         return removed > 0;
     }
 
-    private static HashSet<Node> ReadSlots(Function function)
+    private static BitSet ReadSlots(Function function, int count)
     {
-        var read = new HashSet<Node>();
+        var read = new BitSet(count);
         foreach (var block in function.Blocks)
         {
             foreach (var node in block.Nodes)
             {
-                for (var i = 0; i < node.Operands.Count; i++)
+                var operands = node.Operands;
+                for (var i = 0; i < operands.Count; i++)
                 {
-                    if ((node.Op != Op.Store || i != 0) && node.Op != Op.Add && SlotOf(node.Operands[i]) is { } slot)
+                    if ((node.Op != Op.Store || i != 0) && node.Op != Op.Add && SlotOf(operands[i]) is { } slot)
                     {
-                        read.Add(slot);
+                        read.Add(slot.Id);
                     }
 
                     // A sum with anything but a constant may be used in any way.
-                    if (node.Op == Op.Add && node.Operands[i].Op == Op.Alloca && !node.Operands[1].IsConstant)
+                    if (node.Op == Op.Add && operands[i].Op == Op.Alloca && !operands[1].IsConstant)
                     {
-                        read.Add(node.Operands[i]);
+                        read.Add(operands[i].Id);
                     }
                 }
             }

@@ -23,78 +23,76 @@ internal sealed class DeadStores : IPass
             return false;
         }
 
-        var live = function.Blocks.ToDictionary(static b => b, _ => new BitSet(bytes));
+        var live = function.Blocks.ConvertAll(_ => new BitSet(bytes));
+        var set = new BitSet(bytes);
         for (var changed = true; changed;)
         {
             changed = false;
             for (var b = function.Blocks.Count - 1; b >= 0; b--)
             {
                 var block = function.Blocks[b];
-                var set = AtEnd(block, live, bytes);
+                SetToEnd(set, block, live);
                 for (var i = block.Nodes.Count - 1; i >= 0; i--)
                 {
                     Step(block.Nodes[i], set, places);
                 }
 
-                changed |= live[block].UnionWith(set);
+                changed |= live[b].UnionWith(set);
             }
         }
 
         var removed = false;
         foreach (var block in function.Blocks)
         {
-            var set = AtEnd(block, live, bytes);
-            var dead = new HashSet<Node>();
+            SetToEnd(set, block, live);
             for (var i = block.Nodes.Count - 1; i >= 0; i--)
             {
                 if (IsDead(block.Nodes[i], set, places))
                 {
-                    dead.Add(block.Nodes[i]);
+                    block.Nodes.RemoveAt(i);
+                    removed = true;
                 }
                 else
                 {
                     Step(block.Nodes[i], set, places);
                 }
             }
-
-            removed |= dead.Count > 0 && block.Nodes.RemoveAll(dead.Contains) > 0;
         }
 
         return removed;
     }
 
-    /// <summary>Where the bytes of each slot begin in the sets.</summary>
-    private static Dictionary<Node, int> Places(Function function, out int bytes)
+    /// <summary>Where the bytes of each slot begin in the sets, by number of the slot; -1 for those that are not looked at.</summary>
+    private static int[] Places(Function function, out int bytes)
     {
-        var aliasing = new Aliasing(function);
-        var places = new Dictionary<Node, int>();
+        var escaping = new EscapingSlots(function);
+        var places = new int[function.Number()];
+        Array.Fill(places, -1);
         bytes = 0;
-        foreach (var slot in function.Allocas.Where(a => !aliasing.Escapes(a)).OrderBy(static a => a.Size))
+        foreach (var slot in function.Allocas.Where(a => !escaping.Contains(a)).OrderBy(static a => a.Size))
         {
             if (bytes + slot.Size > MostBytes)
             {
                 break;
             }
 
-            places.Add(slot, bytes);
+            places[slot.Id] = bytes;
             bytes += slot.Size;
         }
 
         return places;
     }
 
-    private static BitSet AtEnd(Block block, Dictionary<Block, BitSet> live, int bytes)
+    private static void SetToEnd(BitSet set, Block block, List<BitSet> live)
     {
-        var set = new BitSet(bytes);
+        set.Clear();
         foreach (var successor in block.Successors)
         {
-            set.UnionWith(live[successor]);
+            set.UnionWith(live[successor.Index]);
         }
-
-        return set;
     }
 
-    private static bool IsDead(Node node, BitSet live, Dictionary<Node, int> places)
+    private static bool IsDead(Node node, BitSet live, int[] places)
     {
         if (node.Op != Op.Store)
         {
@@ -102,18 +100,10 @@ internal sealed class DeadStores : IPass
         }
 
         var (start, end) = RangeOf(node.Operands[0], node.Immediate, node.Size, places);
-        for (var i = start; i < end; i++)
-        {
-            if (live.Contains(i))
-            {
-                return false;
-            }
-        }
-
-        return start < end;
+        return start < end && !live.ContainsAny(start, end);
     }
 
-    private static void Step(Node node, BitSet live, Dictionary<Node, int> places)
+    private static void Step(Node node, BitSet live, int[] places)
     {
         switch (node.Op)
         {
@@ -139,25 +129,15 @@ internal sealed class DeadStores : IPass
         void Set(Node address, long displacement, int size, bool isRead)
         {
             var (start, end) = RangeOf(address, displacement, size, places);
-            for (var i = start; i < end; i++)
-            {
-                if (isRead)
-                {
-                    live.Add(i);
-                }
-                else
-                {
-                    live.Remove(i);
-                }
-            }
+            live.Set(start, end, isRead);
         }
     }
 
     /// <summary>The accessed bytes in the sets; empty when it is none of the slots that are looked at.</summary>
-    private static (int Start, int End) RangeOf(Node address, long displacement, int size, Dictionary<Node, int> places)
+    private static (int Start, int End) RangeOf(Node address, long displacement, int size, int[] places)
     {
         var slot = Aliasing.BaseOf(address);
-        if (slot.Op != Op.Alloca || !places.TryGetValue(slot, out var place))
+        if (slot.Op != Op.Alloca || (uint)slot.Id >= (uint)places.Length || places[slot.Id] is var place && place < 0)
         {
             return default;
         }

@@ -15,12 +15,22 @@ internal sealed class MemoryForwarding : IPass
     {
         var aliasing = new Aliasing(function);
         var changed = false;
-        var tested = function.Blocks.Select(static b => b.Terminator).Where(static t => t.Op == Op.Switch || IsTest(t)).Select(static t => t.Operands[0]).ToHashSet();
+        var tested = new HashSet<Node>();
+        foreach (var block in function.Blocks)
+        {
+            if (block.Terminator is var end && (end.Op == Op.Switch || IsTest(end)))
+            {
+                tested.Add(end.Operands[0]);
+            }
+        }
+
         var vague = VagueSlots.Find(function);
-        var atEnd = new Dictionary<Block, List<Known>>();
+        var atEnd = new List<Known>?[function.Blocks.Count];
         foreach (var block in function.Blocks)
         {
             var known = AtStart(block, atEnd, tested);
+
+            // Meanwhile this and earlier blocks may get phis.
             foreach (var node in block.Nodes.ToArray())
             {
                 for (var i = 0; i < node.Operands.Count; i++)
@@ -34,7 +44,7 @@ internal sealed class MemoryForwarding : IPass
                 }
             }
 
-            atEnd[block] = known;
+            atEnd[block.Index] = known;
         }
 
         if (changed)
@@ -51,44 +61,65 @@ internal sealed class MemoryForwarding : IPass
     /// What is known on all paths. A value that was compared for being equal to a constant is better read anew where paths meet: in a register the
     /// verifier would know it apart on each of them, and walk what follows once for each.
     /// </summary>
-    private static List<Known> AtStart(Block block, Dictionary<Block, List<Known>> atEnd, HashSet<Node> tested)
+    private static List<Known> AtStart(Block block, List<Known>?[] atEnd, HashSet<Node> tested)
     {
-        var ends = new List<List<Known>>();
-        foreach (var predecessor in block.Predecessors)
+        var before = block.Predecessors;
+        foreach (var predecessor in before)
         {
-            if (!atEnd.TryGetValue(predecessor, out var end))
+            if (atEnd[predecessor.Index] is null)
             {
                 return [];
             }
-
-            ends.Add(end);
         }
 
-        if (ends.Count < 2)
+        if (before.Count < 2)
         {
-            return ends.Count == 0 ? [] : [.. ends[0]];
+            return before.Count == 0 ? [] : [.. atEnd[before[0].Index]!];
         }
 
         var result = new List<Known>();
-        foreach (var first in ends[0].Where(k => !tested.Contains(k.Access)))
+        foreach (var first in atEnd[before[0].Index]!)
         {
-            var all = new Known[ends.Count];
-            for (var i = 0; i < all.Length; i++)
+            if (!tested.Contains(first.Access) && Meet(block, first, atEnd) is { } met)
             {
-                all[i] = ends[i].Find(k => k.IsSamePlace(first.Access))!;
-                if (all[i] is null)
-                {
-                    break;
-                }
-            }
-
-            if (all[^1] is not null)
-            {
-                result.Add(all.All(k => k == first) ? first : new Known(first.Access, block, all));
+                result.Add(met);
             }
         }
 
         return result;
+    }
+
+    /// <summary>What all predecessors know of a place; null when one knows nothing.</summary>
+    private static Known? Meet(Block block, Known first, List<Known>?[] atEnd)
+    {
+        var before = block.Predecessors;
+        var others = new Known[before.Count];
+        var same = true;
+        for (var i = 0; i < others.Length; i++)
+        {
+            if (Find(atEnd[before[i].Index]!, first.Base, first.Offset, first.Access.Size) is not { } found)
+            {
+                return null;
+            }
+
+            others[i] = found;
+            same &= found == first;
+        }
+
+        return same ? first : new Known(first.Access, block, others);
+    }
+
+    private static Known? Find(List<Known> known, Node place, long offset, int size)
+    {
+        foreach (var candidate in known)
+        {
+            if (candidate.Base == place && candidate.Offset == offset && candidate.Access.Size == size)
+            {
+                return candidate;
+            }
+        }
+
+        return null;
     }
 
     private static bool Visit(Node node, List<Known> known, Aliasing aliasing)
@@ -96,7 +127,7 @@ internal sealed class MemoryForwarding : IPass
         switch (node.Op)
         {
             case Op.Load:
-                if (known.Find(k => k.IsSamePlace(node)) is { } earlier)
+                if (Find(known, Aliasing.BaseOf(node.Operands[0]), node.Immediate + Aliasing.OffsetOf(node.Operands[0]), node.Size) is { } earlier)
                 {
                     if (earlier.Fits(node))
                     {
@@ -163,9 +194,10 @@ internal sealed class MemoryForwarding : IPass
         /// <summary>The access, or one of them: it says which place is meant.</summary>
         public Node Access { get; } = access;
 
-        public bool IsSamePlace(Node other) =>
-            Access.Size == other.Size && Aliasing.BaseOf(Access.Operands[0]) == Aliasing.BaseOf(other.Operands[0])
-            && Access.Immediate + Aliasing.OffsetOf(Access.Operands[0]) == other.Immediate + Aliasing.OffsetOf(other.Operands[0]);
+        /// <summary>What the address is computed from, and how far from there.</summary>
+        public Node Base { get; } = Aliasing.BaseOf(access.Operands[0]);
+
+        public long Offset { get; } = access.Immediate + Aliasing.OffsetOf(access.Operands[0]);
 
         /// <summary>Whether a read may be replaced by the content.</summary>
         public bool Fits(Node load)
