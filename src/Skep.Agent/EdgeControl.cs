@@ -26,6 +26,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     private static readonly TimeSpan s_patience = TimeSpan.FromMilliseconds(100);
 
     private readonly Dictionary<(EdgeOptions Options, HookKind Hook, bool HasEthernetHeader), BpfProgram> _programs = [];
+    private readonly Dictionary<(bool TranslatesSources, bool HasEthernetHeader), BpfProgram> _errorPrograms = [];
     private readonly Dictionary<HostInterface, string> _refusals = [];
     private long _ticked = clock.GetTimestamp();
     private long _swept = clock.GetTimestamp();
@@ -94,6 +95,30 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         }
 
         return (new Hook(kind, device.Name, device.Index), program);
+    }
+
+    /// <summary>
+    /// The program that mends ICMP errors of this host itself where they leave: by interfaces of balancers that rewrite and, when backends see own addresses, by
+    /// loopback, because then such errors are addressed to this host.
+    /// </summary>
+    /// <param name="device">The interface.</param>
+    /// <param name="name">Its name in the plan; null when it has none.</param>
+    public (Hook Hook, BpfProgram Program)? ErrorHookFor(HostInterface device, string? name)
+    {
+        var isNeeded = name is not null ? Plan.Interfaces.TryGetValue(name, out var options) && options.Balance
+            : device.IsLoopback && State is { Balancer.TranslatesSources: true } && Plan.Interfaces.Values.Any(o => o.Balance);
+        if (!isNeeded)
+        {
+            return null;
+        }
+
+        var shape = (State!.Balancer.TranslatesSources, device.HasEthernetHeader);
+        if (!_errorPrograms.TryGetValue(shape, out var program))
+        {
+            _errorPrograms.Add(shape, program = new HostErrorProgram(_maps!, shape.TranslatesSources, shape.HasEthernetHeader));
+        }
+
+        return (new Hook(HookKind.TcEdgeOut, device.Name, device.Index), program);
     }
 
     /// <summary>The programs that balance sockets of this host, if it is asked for.</summary>
@@ -176,6 +201,10 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         {
             _swept = clock.GetTimestamp();
             State.Connections.Sweep();
+            if (State.Balancer.ReleaseAddresses())
+            {
+                Specialise();
+            }
         }
     }
 
@@ -232,7 +261,12 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     // Outer headers are put on at XDP only; they are taken off at either.
     private bool NeedsXdp(string name) => Plan.DirectInterfaces.Contains(name);
 
-    private EdgeOptions OptionsOf(string name) => Plan.Interfaces[name] with { Direct = Plan.DirectInterfaces.Contains(name) ? _direct : null };
+    private EdgeOptions OptionsOf(string name) => Plan.Interfaces[name] with
+    {
+        Direct = Plan.DirectInterfaces.Contains(name) ? _direct : null,
+        // Also as long as connections live whose service does so no more.
+        TranslateSources = Plan.Interfaces[name].Balance && State!.Balancer.TranslatesSources,
+    };
 
     private void Open()
     {

@@ -261,6 +261,7 @@ internal sealed partial class Platform
         EdgeVerdict.NoBackend => "the service has no backend that takes connections",
         EdgeVerdict.TableFull => "the connection table took no entry",
         EdgeVerdict.PortCollision => "the client uses the same port towards the backends through other services",
+        EdgeVerdict.PortsExhausted => "no free port was found at the own addresses that replace clients'",
         EdgeVerdict.StrayFragment => "a later fragment whose first one was not seen",
         EdgeVerdict.SourceRefused => "the source is not among those that may use the service",
         EdgeVerdict.Undeliverable => "no way to the backend is known, or the frame had no room for the outer headers",

@@ -234,6 +234,11 @@ internal sealed partial class Platform : IDisposable
                     wanted.Add(hook, program);
                 }
 
+                if (!_holdEdge && _edge.ErrorHookFor(found, _enforcedOn.GetValueOrDefault(found.Index)) is var (way, errors))
+                {
+                    wanted.Add(way, errors);
+                }
+
                 if (_options.Observe.Count == 0 ? !found.IsLoopback : observed.ContainsKey(found.Index))
                 {
                     _flows.AddHooks(wanted, found);

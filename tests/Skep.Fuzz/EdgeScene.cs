@@ -34,12 +34,16 @@ public sealed class EdgeScene : IDisposable
     /// <summary>Strict and balancing; stray fragments pass.</summary>
     public static EdgeOptions StrictBalancing { get; } = Everything with { Malformed = PacketPolicy.Drop, StrayFragments = PacketPolicy.Pass, RateLimit = null };
 
+    /// <summary>Clients' addresses replaced too, with fewer ports than the corpus has connections.</summary>
+    public static EdgeOptions Translating { get; } = Everything with { TranslateSources = true, RateLimit = null };
+
     /// <summary>All of the above by name.</summary>
     public static IReadOnlyDictionary<string, EdgeOptions> Variants { get; } = new Dictionary<string, EdgeOptions>
     {
         ["everything"] = Everything,
         ["strict"] = Strict,
         ["strict-balancing"] = StrictBalancing,
+        ["translating"] = Translating,
     };
 
     /// <summary>Makes the scene: <paramref name="bind"/> gives each map storage, then services and blocks are written.</summary>
@@ -53,7 +57,7 @@ public sealed class EdgeScene : IDisposable
         }
 
         var state = new EdgeState(scene.Maps, time);
-        state.Balancer.Apply(
+        ServiceModel[] services =
         [
             Service("web", Scene.WebService, 80, IpProtocol.Tcp, 8080, Scene.Backends),
             Service("web6", Scene.WebService6, 80, IpProtocol.Tcp, 8080, Scene.Backends6),
@@ -61,7 +65,8 @@ public sealed class EdgeScene : IDisposable
             Service("names6", Scene.NameService6, 53, IpProtocol.Udp, 5353, Scene.Backends6),
             Service("shop", Scene.ShopService, 80, IpProtocol.Tcp, 8080, Scene.Backends[0]),
             Service("empty", Scene.EmptyService, 80, IpProtocol.Tcp, 8080),
-        ]);
+        ];
+        state.Balancer.Apply([.. services.Select(s => options.TranslateSources ? Translated(s) : s)]);
         state.BlockList.Apply(
         [
             new BlockRequest(IpPrefix.Parse(Scene.BlockedAddress + "/32")),
@@ -79,6 +84,12 @@ public sealed class EdgeScene : IDisposable
             map.Dispose();
         }
     }
+
+    // Backends of the corpus answer to its client, so its address is the own one, and its ports are those that are given out.
+    private static ServiceModel Translated(ServiceModel service) => service with
+    {
+        SourceTranslation = new([IpAddress.Parse(service.Address.IsIPv4 ? Scene.Client : Scene.Client6)]) { FirstPort = 40_008, LastPort = 40_011 },
+    };
 
     private static ServiceModel Service(string name, string address, ushort port, IpProtocol protocol, ushort backendPort, params string[] backends) => new(
         name,

@@ -88,8 +88,24 @@ internal sealed class ResourceStore(AgentOptions options, Func<IReadOnlyList<Pro
             return loaded;
         }
 
-        var lockouts = Lockout.Check(loaded.Set, protectedAddresses());
-        return lockouts.IsEmpty ? loaded : loaded with { Set = null, Problems = [.. loaded.Problems, .. lockouts] };
+        var addresses = protectedAddresses();
+        var lockouts = Lockout.Check(loaded.Set, addresses);
+        return lockouts.IsEmpty
+            ? loaded with { Problems = [.. loaded.Problems, .. TranslationCheck.Run(loaded.Set, addresses.Select(a => a.Address).ToHashSet(), NetworkSetting)] }
+            : loaded with { Set = null, Problems = [.. loaded.Problems, .. lockouts] };
+    }
+
+    // Of the network namespace that the reading thread is in.
+    private static string? NetworkSetting(string name)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/sys/net/{name}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
     }
 
     // A reader sees the old text or the new one, also after a crash in between.

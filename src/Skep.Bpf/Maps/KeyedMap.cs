@@ -30,7 +30,7 @@ public abstract unsafe partial class KeyedMap<TKey, TValue> : BpfMap
     /// test it with <see cref="Unsafe.IsNullRef{T}"/> before use. Per-CPU kinds give the value of this CPU.
     /// </summary>
     [KernelHelper(1)]
-    public ref TValue Find(in TKey key)
+    public ref TValue Find(scoped in TKey key)
     {
         fixed (TKey* k = &key)
         {

@@ -7,7 +7,7 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>Kernel half: gives a new connection a backend from the service's ring and enters it into the table under both keys.</summary>
-internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
+internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, bool translatesSources)
 {
     private readonly RingReader _ring = new(maps);
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
@@ -15,8 +15,10 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
     private readonly Global<uint> _clock = maps.Clock;
     private readonly ArrayMap<long> _open = maps.Open;
     private readonly SignalStage? _signals = signals;
+    private readonly LpmTrie<SourceKey, byte> _sources = maps.Direct.Sources;
+    private readonly PortAllocation? _ports = translatesSources ? new PortAllocation(maps) : null;
 
-    // Slots that are tried when a client's port is taken towards a backend: each misses as rarely as the backend holds few of the ring.
+    // Slots that are tried when a client's port, or all own ports, are taken towards a backend: each misses as rarely as the backend holds few of the ring.
     private const int MaxAttempts = 4;
 
     /// <summary>Hash of a connection: the same for every packet of it, on every host.</summary>
@@ -46,18 +48,20 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
             slot = IsBusier(_ring.IdAt(in service, slot), _ring.IdAt(in service, other)) ? other : slot;
         }
 
+        var last = EdgeVerdict.PortCollision;
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var verdict = TryOpen(in key, in service, slot, flags, ref forward);
-            if (verdict != EdgeVerdict.PortCollision)
+            var verdict = TryOpen(in key, in service, hash, slot, flags, ref forward);
+            if (verdict != EdgeVerdict.PortCollision && (_ports is null || verdict != EdgeVerdict.PortsExhausted))
             {
                 return verdict;
             }
 
             slot = slot + 1 < service.RingSlots ? slot + 1 : 0;
+            last = _ports is null ? EdgeVerdict.PortCollision : verdict;
         }
 
-        return EdgeVerdict.PortCollision;
+        return last;
     }
 
     /// <summary>Whether the connection's backend is still one.</summary>
@@ -82,7 +86,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
         return one.Group == other.Group && other.InUse != 0 && atOther * one.Weight < atOne * other.Weight;
     }
 
-    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint slot, TcpFlags flags, ref Connection forward)
+    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, ulong hash, uint slot, TcpFlags flags, ref Connection forward)
     {
         var id = _ring.IdAt(in service, slot);
         if (id == 0)
@@ -123,7 +127,24 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
             _signals.Begin(ref forward, ref reply, (IpProtocol)key.Protocol, flags);
         }
 
-        var verdict = EnterReply(in replyKey, in reply);
+        EdgeVerdict verdict;
+        if (_ports is not null && IsTranslated(in key, in service))
+        {
+            reply.NewAddress = key.Source;
+            reply.NewPort = key.SourcePort;
+            reply.OtherPort = key.DestinationPort;
+            var taken = _ports.Take(ref replyKey, ref reply, service.Id, hash);
+            verdict = (EdgeVerdict)(taken >> 32);
+            forward.OtherAddress = (byte)taken;
+            forward.OtherPort = replyKey.DestinationPort;
+            addressDelta = -ChecksumDelta.FromRaw(reply.AddressDelta);
+            fullDelta = -ChecksumDelta.FromRaw(reply.FullDelta);
+        }
+        else
+        {
+            verdict = EnterReply(in replyKey, in reply);
+        }
+
         if (verdict != EdgeVerdict.Forwarded)
         {
             return verdict;
@@ -146,6 +167,17 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals)
         }
 
         return EdgeVerdict.Forwarded;
+    }
+
+    private bool IsTranslated(in ConnectionKey key, in ServiceEntry service)
+    {
+        if ((service.Flags & ServiceFlags.OnlyOfBackends) == 0)
+        {
+            return (service.Flags & ServiceFlags.TranslatesSources) != 0;
+        }
+
+        var source = SourceKey.Of(service.Id | SourceKey.Backends, in key.Source);
+        return !Unsafe.IsNullRef(ref _sources.Find(in source));
     }
 
     private EdgeVerdict EnterReply(in ConnectionKey key, in Connection reply)

@@ -89,6 +89,12 @@ public sealed partial class Balancer
 
         public Member[] Members { get; set; } = [];
 
+        /// <summary>How its clients' addresses are replaced.</summary>
+        public ServiceFlags TranslationFlags { get; set; }
+
+        /// <summary>Backends whose addresses are replaced when they are clients, when those of others are not.</summary>
+        public HashSet<SourceKey> BackendSources { get; set; } = [];
+
         /// <summary>What was applied last; null before that.</summary>
         public ServiceState? State { get; set; }
 

@@ -36,6 +36,7 @@ public sealed partial class Balancer
         _vips = new VipTable(maps.Direct.Vips);
         _quicServers = new VipTable(maps.Direct.QuicServers);
         _quicServices = [.. _quicServers.Entries.Select(s => s.Key & 0xFFFF)];
+        _addresses = new AddressTable(maps);
         Adopt();
     }
 
@@ -237,6 +238,7 @@ public sealed partial class Balancer
             (entry.Weight, entry.Group) = ((uint)model.RingWeight, model.Canary ? 1u : 0u);
         }
 
+        served.TranslationFlags = WriteTranslation(service, served, members.Select(m => m.Model.Address), Report);
         if (service.Forwarding != ForwardingMode.Nat)
         {
             WriteTunnels(service, served.Id, members, Report);
@@ -343,6 +345,7 @@ public sealed partial class Balancer
         _maps.Services.Remove(in key);
         RemoveDirect(key, served);
         _troubled -= served.Problems.IsEmpty ? 0 : 1;
+        RemoveTranslation(served);
         if (--CollectionsMarshal.GetValueRefOrAddDefault(_servicesOfAddress, key.Address, out _) == 0)
         {
             _servicesOfAddress.Remove(key.Address);

@@ -1,4 +1,5 @@
 using Skep.Bpf.Maps;
+using Skep.Packets;
 
 namespace Skep.Balancing;
 
@@ -24,9 +25,15 @@ public sealed class BalancerMaps
         Open = new(measure ? maxBackends + 1 : 1, "edge_open", MapFlags.Mmapable);
         Connections = new(maxConnections * 2, "edge_conns");
         Fragments = new(4096, "edge_fragments");
+        Addresses = new(MaxAddresses + 1, "edge_addresses", MapFlags.Mmapable);
+        AddressNumbers = new(MaxAddresses, "edge_addr_ids");
+        SourcePools = new(maxServices * SourcePool.MostAddresses, "edge_source_pools", MapFlags.Mmapable);
         Clock = new("edge_clock");
         Direct = new DirectMaps(maxServices, maxBackends, maxFlows);
     }
+
+    /// <summary>Addresses that source translation can name: a connection has a byte for it.</summary>
+    public const uint MaxAddresses = 255;
 
     /// <summary>Services at most.</summary>
     public uint MaxServices { get; }
@@ -67,6 +74,15 @@ public sealed class BalancerMaps
     /// <summary>The way of fragmented packets.</summary>
     public LruHashMap<FragmentKey, FragmentRoute> Fragments { get; }
 
+    /// <summary>Addresses that connections with source translation name by a number: virtual ones, and own ones that backends see. 0 is none.</summary>
+    public ArrayMap<IpAddress> Addresses { get; }
+
+    /// <summary>The numbers of <see cref="Addresses"/>.</summary>
+    public HashMap<IpAddress, uint> AddressNumbers { get; }
+
+    /// <summary>What clients' addresses are replaced by, <see cref="SourcePool.MostAddresses"/> for each service.</summary>
+    public ArrayMap<SourcePool> SourcePools { get; }
+
     /// <summary>
     /// Seconds that the agent counts, stamped on connections: reading it costs one load where a clock helper costs 20 ns. It stands still while no
     /// agent runs, and then nothing ages.
@@ -77,5 +93,5 @@ public sealed class BalancerMaps
     public DirectMaps Direct { get; }
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Connections, Fragments, Clock, .. Direct.All];
+    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Connections, Fragments, Addresses, AddressNumbers, SourcePools, Clock, .. Direct.All];
 }

@@ -24,9 +24,10 @@ internal sealed unsafe class BalancerStage
     private readonly IcmpErrorStage _errors;
     private readonly SignalStage? _signals;
     private readonly Rewriter _rewriter;
+    private readonly AddressBook? _book;
 
     /// <summary>A balancer over <paramref name="maps"/>. Answers of backends are exempt from the rate limit, which is why it is applied in here.</summary>
-    internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, bool measure, Rewriter rewriter)
+    internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, EdgeOptions options, Rewriter rewriter)
     {
         ArgumentNullException.ThrowIfNull(maps);
         _rewriter = rewriter;
@@ -35,10 +36,11 @@ internal sealed unsafe class BalancerStage
         _counters = maps.BackendCounters;
         _clock = maps.Clock;
         _rateLimit = rateLimit;
-        _signals = measure ? new SignalStage(maps) : null;
-        _choice = new BackendChoice(maps, _signals);
-        _fragments = new FragmentStage(maps);
-        _errors = new IcmpErrorStage(maps.Connections, _signals);
+        _signals = options.Measure ? new SignalStage(maps) : null;
+        _book = options.TranslateSources ? new AddressBook(maps) : null;
+        _choice = new BackendChoice(maps, _signals, options.TranslateSources);
+        _fragments = new FragmentStage(maps, _book);
+        _errors = new IcmpErrorStage(maps.Connections, _signals, _book);
     }
 
     /// <summary>Decides about a packet and rewrites it.</summary>
@@ -138,8 +140,7 @@ internal sealed unsafe class BalancerStage
             counter.Bytes += edge.Bytes;
         }
 
-        _rewriter.Destination(in packet, in connection, ref edge);
-        _fragments.Remember(in packet, in connection);
+        Rewrite(in packet, in connection, isReply: false, ref edge);
         return EdgeVerdict.Forwarded;
     }
 
@@ -164,12 +165,7 @@ internal sealed unsafe class BalancerStage
             connection.LastSeen = now;
             var wasClosed = connection.IsClosed;
             connection.End |= EndOf(flags, ConnectionEnd.ClientFin);
-            ConnectionKey twin;
-            twin.Source = connection.NewAddress;
-            twin.Destination = key.Source;
-            twin.RawPorts = connection.NewPort.Raw | (key.RawPorts << 16);
-            twin.Protocol = key.Protocol;
-            ref var reply = ref KeepTwin(in connection, in twin, in key.Destination, key.DestinationPort, ConnectionDirection.Reply);
+            ref var reply = ref KeepTwin(in connection, in key, ConnectionDirection.Reply);
             if (_signals is not null && asks && !Unsafe.IsNullRef(ref reply))
             {
                 _signals.Asked(ref reply);
@@ -188,8 +184,7 @@ internal sealed unsafe class BalancerStage
             counter.Bytes += edge.Bytes;
         }
 
-        _rewriter.Destination(in packet, in connection, ref edge);
-        _fragments.Remember(in packet, in connection);
+        Rewrite(in packet, in connection, isReply: false, ref edge);
         return EdgeVerdict.Forwarded;
     }
 
@@ -201,12 +196,7 @@ internal sealed unsafe class BalancerStage
             connection.LastSeen = now;
             var wasClosed = connection.IsClosed;
             connection.End |= EndOf(flags, ConnectionEnd.BackendFin);
-            ConnectionKey twin;
-            twin.Source = key.Destination;
-            twin.Destination = connection.NewAddress;
-            twin.RawPorts = (key.RawPorts >> 16) | ((uint)connection.NewPort.Raw << 16);
-            twin.Protocol = key.Protocol;
-            KeepTwin(in connection, in twin, in key.Source, key.SourcePort, ConnectionDirection.Forward);
+            KeepTwin(in connection, in key, ConnectionDirection.Forward);
             if (_signals is not null && connection.IsClosed && !wasClosed)
             {
                 _signals.Closed(connection.Backend, ref connection, byBackend: true, (flags & TcpFlags.Rst) != 0);
@@ -225,24 +215,76 @@ internal sealed unsafe class BalancerStage
             counter.ReplyBytes += edge.Bytes;
         }
 
-        _rewriter.Source(in packet, in connection, ref edge);
-        _fragments.Remember(in packet, in connection);
+        Rewrite(in packet, in connection, isReply: true, ref edge);
         return EdgeVerdict.Replied;
     }
 
     private static ConnectionEnd EndOf(TcpFlags flags, ConnectionEnd fin) =>
         (flags & TcpFlags.Rst) != 0 ? ConnectionEnd.Reset : (flags & TcpFlags.Fin) != 0 ? fin : ConnectionEnd.None;
 
-    // Gives the other entry, a null reference when it is another connection's or was not there. Once a second per direction, and at the end: both entries know how the connection ended, and one that was evicted comes back. The table is
-    // the kernel's, which forgets entry by entry; a connection with one entry left would be deaf in one direction for good.
-    private ref Connection KeepTwin(
-        in Connection connection, in ConnectionKey twinKey, in IpAddress address, NetworkUInt16 port, ConnectionDirection direction)
+    private void Rewrite(in IpPacket packet, in Connection connection, bool isReply, ref EdgePacket edge)
     {
+        if (_book is not null && connection.OtherAddress != 0)
+        {
+            ref var sender = ref _book.Find(connection.OtherAddress);
+            if (!Unsafe.IsNullRef(ref sender))
+            {
+                _rewriter.Both(in packet, in connection, in sender, ref edge);
+            }
+        }
+        else if (isReply)
+        {
+            _rewriter.Source(in packet, in connection, ref edge);
+        }
+        else
+        {
+            _rewriter.Destination(in packet, in connection, ref edge);
+        }
+
+        _fragments.Remember(in packet, in connection);
+    }
+
+    // Gives the other entry, a null reference when it is another connection's or was not there. Once a second per direction, and at the end: both entries
+    // know how the connection ended, and one that was evicted comes back. The table is the kernel's, which forgets entry by entry; a connection with one
+    // entry left would be deaf in one direction for good.
+    private ref Connection KeepTwin(in Connection connection, in ConnectionKey key, ConnectionDirection direction)
+    {
+        // What the other entry writes: the ends that this one's packets come with.
+        var twin = default(Connection);
+        ConnectionKey twinKey;
+        if (_book is not null && connection.OtherAddress != 0)
+        {
+            ref var other = ref _book.Find(connection.OtherAddress);
+            twinKey.Destination = Unsafe.IsNullRef(ref other) ? default : other;
+            twinKey.Source = connection.NewAddress;
+            twinKey.RawPorts = connection.NewPort.Raw | ((uint)connection.OtherPort.Raw << 16);
+            twin.NewAddress = key.Source;
+            twin.NewPort = key.SourcePort;
+            twin.OtherPort = key.DestinationPort;
+        }
+        else if (direction == ConnectionDirection.Reply)
+        {
+            twinKey.Source = connection.NewAddress;
+            twinKey.Destination = key.Source;
+            twinKey.RawPorts = connection.NewPort.Raw | (key.RawPorts << 16);
+            twin.NewAddress = key.Destination;
+            twin.NewPort = key.DestinationPort;
+        }
+        else
+        {
+            twinKey.Source = key.Destination;
+            twinKey.Destination = connection.NewAddress;
+            twinKey.RawPorts = (key.RawPorts >> 16) | ((uint)connection.NewPort.Raw << 16);
+            twin.NewAddress = key.Source;
+            twin.NewPort = key.SourcePort;
+        }
+
+        twinKey.Protocol = key.Protocol;
         ref var found = ref _connections.Find(in twinKey);
         if (!Unsafe.IsNullRef(ref found))
         {
             // Another connection's, when a client used the port of a closed connection for another service with the same backend.
-            if (found.NewAddress == address && found.NewPort == port)
+            if (found.NewAddress == twin.NewAddress && found.NewPort == twin.NewPort)
             {
                 found.End |= connection.End;
                 return ref found;
@@ -251,9 +293,15 @@ internal sealed unsafe class BalancerStage
             return ref Unsafe.NullRef<Connection>();
         }
 
-        var twin = default(Connection);
-        twin.NewAddress = address;
-        twin.NewPort = port;
+        if (_book is not null && connection.OtherAddress != 0)
+        {
+            twin.OtherAddress = _book.NumberOf(in key.Destination);
+            if (twin.OtherAddress == 0)
+            {
+                return ref Unsafe.NullRef<Connection>();
+            }
+        }
+
         twin.AddressDelta = (-ChecksumDelta.FromRaw(connection.AddressDelta)).Raw;
         twin.FullDelta = (-ChecksumDelta.FromRaw(connection.FullDelta)).Raw;
         twin.Direction = direction;

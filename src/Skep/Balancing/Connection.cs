@@ -64,15 +64,16 @@ public enum ConnectionPhase : byte
 
 /// <summary>
 /// What is done to packets of one direction of a connection; everything the hot path needs is in this one value.
-/// Layout: new address 16, new port 2, checksum difference of the address 2, of address and port 2, direction 1, end 1, backend 4, last seen 4,
-/// pending since 4, phase 1, zero 3.
+/// Layout: new address 16, new port 2, checksum difference of addresses 2, of addresses and ports 2, direction 1, end 1, backend 4, last seen 4,
+/// pending since 4, phase 1, number of the other address 1, other port 2.
+/// With source translation both ends of a packet are replaced: the receiver by <see cref="NewAddress"/>, the sender by the other address.
 /// </summary>
 public struct Connection
 {
-    /// <summary>Address that replaces the destination (forward) or the source (reply).</summary>
+    /// <summary>Address that replaces the destination (forward) or the source (reply); with source translation, the destination both ways.</summary>
     public IpAddress NewAddress;
 
-    /// <summary>Port that replaces the destination's (forward) or the source's (reply).</summary>
+    /// <summary>The port that goes with it.</summary>
     public NetworkUInt16 NewPort;
 
     /// <summary><see cref="ChecksumDelta"/> of the address change: for the IPv4 header.</summary>
@@ -99,11 +100,11 @@ public struct Connection
     /// <summary>What is waited for.</summary>
     public ConnectionPhase Phase;
 
-    /// <summary>Zero.</summary>
-    public byte Reserved0;
+    /// <summary>With source translation, the number of the address that replaces the source, an index of <see cref="BalancerMaps.Addresses"/>; else 0.</summary>
+    public byte OtherAddress;
 
-    /// <summary>Zero.</summary>
-    public ushort Reserved1;
+    /// <summary>The port that goes with it.</summary>
+    public NetworkUInt16 OtherPort;
 
     /// <summary>Whether both sides finished or one reset: the ports may be used anew.</summary>
     public readonly bool IsClosed => End >= (ConnectionEnd.ClientFin | ConnectionEnd.BackendFin);
@@ -125,7 +126,7 @@ public struct FragmentKey
     public uint Protocol;
 }
 
-/// <summary>What is done to the later fragments of a packet. Layout: new address 16, checksum difference 2, direction 2, backend 4.</summary>
+/// <summary>What is done to the later fragments of a packet. Layout: new address 16, checksum difference 2, direction 2, backend or number of an address 4.</summary>
 public struct FragmentRoute
 {
     /// <summary>Address that replaces the destination (forward) or the source (reply).</summary>
@@ -137,7 +138,7 @@ public struct FragmentRoute
     /// <summary><see cref="ConnectionDirection"/>, <see cref="Unchanged"/> or <see cref="Tunnelled"/>.</summary>
     public ushort Direction;
 
-    /// <summary>Id of the backend of tunnelled fragments, else 0.</summary>
+    /// <summary>Id of the backend of tunnelled fragments; of others with source translation, the number of the address that replaces the source; else 0.</summary>
     public uint Backend;
 
     /// <summary>The packet is not balanced: its fragments pass as they are.</summary>

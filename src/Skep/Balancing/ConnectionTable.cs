@@ -26,6 +26,10 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         return list;
     }
 
+    /// <summary>The connection of a client's packet; null when it is none of the balancer's.</summary>
+    internal ConnectionState? Find(in ConnectionKey key) =>
+        maps.Connections.TryGet(in key, out var connection) && connection.Direction == ConnectionDirection.Forward ? State(in key, in connection, maps.Clock.Value) : null;
+
     /// <summary>The connection of a packet that has been rewritten already, by one lookup; null when it is none of the balancer's.</summary>
     public ConnectionState? FindRewritten(IpAddress source, ushort sourcePort, IpAddress destination, ushort destinationPort, IpProtocol protocol)
     {
@@ -46,6 +50,13 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         if (connection.Direction == ConnectionDirection.Forward)
         {
             return State(in key, in connection, now);
+        }
+
+        if (connection.OtherAddress != 0)
+        {
+            return new ConnectionState(
+                connection.NewAddress, connection.NewPort.Value, OtherAddress(in connection), connection.OtherPort.Value, protocol, connection.Backend, destination,
+                destinationPort, connection.End, TimeSpan.FromSeconds(Idle(in connection, now))) { SeenAs = (source, sourcePort) };
         }
 
         return new ConnectionState(
@@ -124,7 +135,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         return removed;
     }
 
-    private static ConnectionState State(in ConnectionKey key, in Connection forward, uint now) => new(
+    private ConnectionState State(in ConnectionKey key, in Connection forward, uint now) => new(
         key.Source,
         key.SourcePort.Value,
         key.Destination,
@@ -134,9 +145,22 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         forward.NewAddress,
         forward.NewPort.Value,
         forward.End,
-        TimeSpan.FromSeconds(Idle(in forward, now)));
+        TimeSpan.FromSeconds(Idle(in forward, now)))
+    {
+        SeenAs = forward.OtherAddress != 0 ? (OtherAddress(in forward), forward.OtherPort.Value) : null,
+    };
 
-    private static ConnectionKey TwinOf(in ConnectionKey key, in Connection connection) => connection.Direction == ConnectionDirection.Forward
+    private IpAddress OtherAddress(in Connection connection) => maps.Addresses.Entries[connection.OtherAddress];
+
+    private ConnectionKey TwinOf(in ConnectionKey key, in Connection connection) => connection.OtherAddress != 0
+        ? new ConnectionKey
+        {
+            Source = connection.NewAddress,
+            Destination = OtherAddress(in connection),
+            RawPorts = connection.NewPort.Raw | ((uint)connection.OtherPort.Raw << 16),
+            Protocol = key.Protocol,
+        }
+        : connection.Direction == ConnectionDirection.Forward
         ? new ConnectionKey
         {
             Source = connection.NewAddress,

@@ -35,9 +35,9 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         // A single port goes before a range that has it.
         var service = balancer.Services.FirstOrDefault(s => s.Model.Key == wanted)
             ?? balancer.Services.FirstOrDefault(s => s.Model.LastPort is { } last && s.Model.Address == address && s.Model.Protocol == protocol && port >= s.Model.Port && port <= last);
-        if (maps.Connections.TryGet(in key, out var connection))
+        if (maps.Connections.TryGet(in key, out _))
         {
-            return Known(in key, in connection, service, steps);
+            return Known(in key, service, steps);
         }
 
         steps.Add("The connection table does not know it: it is a new connection.");
@@ -74,17 +74,15 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         else
         {
             steps.Add(WeightOf(service, backend));
+            AddTranslation(service.Model, client, steps);
         }
 
         return new Explanation(service.Model, backend?.Model, false, steps.DrainToImmutable());
     }
 
-    private Explanation Known(in ConnectionKey key, in Connection connection, ServiceState? service, ImmutableArray<string>.Builder steps)
+    private Explanation Known(in ConnectionKey key, ServiceState? service, ImmutableArray<string>.Builder steps)
     {
-        var found = connection.Direction == ConnectionDirection.Forward
-            ? connections.FindRewritten(key.Source, key.SourcePort.Value, connection.NewAddress, connection.NewPort.Value, (IpProtocol)key.Protocol)
-            : null;
-        if (found is null)
+        if (connections.Find(in key) is not { } found)
         {
             steps.Add("The connection table knows it as the answer of a backend: it goes to the client with the service's address.");
             return new Explanation(null, null, true, steps.DrainToImmutable());
@@ -94,6 +92,11 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         steps.Add(string.Create(
             CultureInfo.InvariantCulture,
             $"The connection table knows it: it belongs to {EndpointText.Of(found.Backend, found.BackendPort)}, was silent for {found.Idle.TotalSeconds:0} s and {(found.End == ConnectionEnd.None ? "is open" : $"has ended so far by {found.End}")}. It stays there whatever the ring says."));
+        if (found.SeenAs is { } seen)
+        {
+            steps.Add($"The backend sees it as coming from {EndpointText.Of(seen.Address, seen.Port)}, and answers there.");
+        }
+
         if (backend is null)
         {
             steps.Add("That backend is no longer one of the service: a new SYN of the client goes to another.");
@@ -104,6 +107,21 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         }
 
         return new Explanation(service?.Model, backend?.Model, true, steps.DrainToImmutable());
+    }
+
+    private static void AddTranslation(ServiceModel service, IpAddress client, ImmutableArray<string>.Builder steps)
+    {
+        var isBackend = service.Backends.Any(b => b.Address == client);
+        if (service.SourceTranslation is { } translation && (isBackend || !translation.OnlyBackends))
+        {
+            steps.Add(string.Create(
+                CultureInfo.InvariantCulture,
+                $"{(translation.OnlyBackends ? "The client is itself a backend of the service: the" : "The")} backend sees it as coming from a port {translation.FirstPort} to {translation.LastPort} of {string.Join(" or ", translation.Addresses)}, and answers there."));
+        }
+        else if (isBackend && service.Forwarding == ForwardingMode.Nat)
+        {
+            steps.Add("The client is itself a backend of the service: unless the other backend's way to it leads through this host, and it is another one, answers do not find back. 'sourceTranslation' makes it work.");
+        }
     }
 
     private BackendState? Choose(ServiceState service, RingPlace ring, ServiceFlags flags, ulong hash, ImmutableArray<string>.Builder steps)

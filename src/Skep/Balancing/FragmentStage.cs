@@ -7,10 +7,11 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>Kernel half: later fragments have no ports, so the first one leaves word where its packet goes.</summary>
-internal sealed class FragmentStage(BalancerMaps maps)
+internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
 {
     private readonly LruHashMap<FragmentKey, FragmentRoute> _routes = maps.Fragments;
     private readonly HashMap<ServiceKey, ServiceEntry> _services = maps.Services;
+    private readonly AddressBook? _book = book;
 
     /// <summary>Notes the way of a first fragment; nothing for whole packets. To be called with the addresses the packet came with.</summary>
     internal void Remember(in IpPacket packet, in Connection connection)
@@ -25,7 +26,7 @@ internal sealed class FragmentStage(BalancerMaps maps)
         route.NewAddress = connection.NewAddress;
         route.AddressDelta = connection.AddressDelta;
         route.Direction = (ushort)connection.Direction;
-        route.Backend = 0;
+        route.Backend = _book is not null ? connection.OtherAddress : 0u;
         // A full table makes strays of the later fragments, which are counted as such.
         _routes.Update(in key, in route, UpdateMode.Any);
     }
@@ -81,7 +82,17 @@ internal sealed class FragmentStage(BalancerMaps maps)
         ref var route = ref _routes.Find(in key);
         if (!Unsafe.IsNullRef(ref route))
         {
-            if (route.Direction == (ushort)ConnectionDirection.Forward)
+            if (_book is not null && route.Backend != 0 && route.Direction < FragmentRoute.Unchanged)
+            {
+                ref var sender = ref _book.Find(route.Backend);
+                if (Unsafe.IsNullRef(ref sender))
+                {
+                    return EdgeVerdict.StrayFragment;
+                }
+
+                Rewriter.Addresses(in packet, in sender, in route.NewAddress, route.AddressDelta);
+            }
+            else if (route.Direction == (ushort)ConnectionDirection.Forward)
             {
                 Rewriter.DestinationAddress(in packet, in route.NewAddress, route.AddressDelta);
             }

@@ -9,9 +9,10 @@ namespace Skep.Balancing;
 /// Kernel half: an ICMP error embeds the packet that caused it, with the addresses that packet had where the error arose. For a balanced connection
 /// it is translated back (RFC 5508 section 4.2), so that path MTU discovery and "port unreachable" work through the balancer.
 /// </summary>
-internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection> connections, SignalStage? signals)
+internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection> connections, SignalStage? signals, AddressBook? book = null)
 {
     private readonly SignalStage? _signals = signals;
+    private readonly AddressBook? _book = book;
     private readonly LruHashMap<ConnectionKey, Connection> _connections = connections;
 
     internal EdgeVerdict Route(in IpPacket packet, byte* end)
@@ -64,7 +65,27 @@ internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection
 
         var address = NetworkUInt32.FromRaw(connection.NewAddress.RawIPv4);
         var addressDelta = ChecksumDelta.FromRaw(connection.AddressDelta);
-        if (connection.Direction == ConnectionDirection.Forward)
+        if (_book is not null && connection.OtherAddress != 0)
+        {
+            ref var other = ref _book.Find(connection.OtherAddress);
+            if (Unsafe.IsNullRef(ref other))
+            {
+                return EdgeVerdict.Passed;
+            }
+
+            inner->Source = address;
+            inner->Destination = NetworkUInt32.FromRaw(other.RawIPv4);
+            ports->SourcePort = connection.NewPort;
+            ports->DestinationPort = connection.OtherPort;
+            if (_signals is not null && connection.Direction == ConnectionDirection.Reply && packet.Source == key.Source
+                && icmp->Type == IcmpTypes.DestinationUnreachable && icmp->Code == IcmpTypes.PortUnreachable)
+            {
+                _signals.Unreachable(ref connection);
+            }
+
+            TranslateOuter(in packet, in key, in connection, in other);
+        }
+        else if (connection.Direction == ConnectionDirection.Forward)
         {
             inner->Source = address;
             ports->SourcePort = connection.NewPort;
@@ -127,7 +148,27 @@ internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection
 
         // The message with its pseudo header contains the change of the inner address, of the port, and of the outer address.
         var delta = ChecksumDelta.FromRaw(connection.FullDelta);
-        if (connection.Direction == ConnectionDirection.Forward)
+        if (_book is not null && connection.OtherAddress != 0)
+        {
+            ref var other = ref _book.Find(connection.OtherAddress);
+            if (Unsafe.IsNullRef(ref other))
+            {
+                return EdgeVerdict.Passed;
+            }
+
+            inner->Source = connection.NewAddress;
+            inner->Destination = other;
+            ports->SourcePort = connection.NewPort;
+            ports->DestinationPort = connection.OtherPort;
+            if (_signals is not null && connection.Direction == ConnectionDirection.Reply && packet.Source == key.Source
+                && icmp->Type == IcmpV6Types.DestinationUnreachable && icmp->Code == IcmpV6Types.PortUnreachable)
+            {
+                _signals.Unreachable(ref connection);
+            }
+
+            delta += TranslateOuter(in packet, in key, in connection, in other);
+        }
+        else if (connection.Direction == ConnectionDirection.Forward)
         {
             inner->Source = connection.NewAddress;
             ports->SourcePort = connection.NewPort;
@@ -152,6 +193,15 @@ internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection
 
         icmp->Checksum = delta.Apply(icmp->Checksum);
         return EdgeVerdict.IcmpForwarded;
+    }
+
+    // With source translation: the error goes to the end it concerns, and the other end hides behind the address that this one knows. Gives the difference.
+    private static ChecksumDelta TranslateOuter(in IpPacket packet, in ConnectionKey key, in Connection connection, in IpAddress other)
+    {
+        var sender = packet.Source == key.Source ? other : packet.Source;
+        var delta = ChecksumDelta.Of(packet.Destination, in connection.NewAddress) + ChecksumDelta.Of(packet.Source, in sender);
+        Rewriter.Addresses(in packet, in sender, in connection.NewAddress, delta.Raw);
+        return delta;
     }
 
     private static ConnectionKey AnswerTo(IpAddress source, IpAddress destination, uint rawPorts, uint protocol)

@@ -44,6 +44,40 @@ internal sealed unsafe class Rewriter(bool notesChecksums)
         Mend(in packet, in connection, ref edge);
     }
 
+    /// <summary>Sends the packet to another receiver as coming from another sender.</summary>
+    internal void Both(in IpPacket packet, in Connection connection, in IpAddress sender, ref EdgePacket edge)
+    {
+        Addresses(in packet, in sender, in connection.NewAddress, connection.AddressDelta);
+        if (packet.Protocol == IpProtocol.Tcp)
+        {
+            ((TcpHeader*)packet.Transport)->SourcePort = connection.OtherPort;
+            ((TcpHeader*)packet.Transport)->DestinationPort = connection.NewPort;
+        }
+        else
+        {
+            ((UdpHeader*)packet.Transport)->SourcePort = connection.OtherPort;
+            ((UdpHeader*)packet.Transport)->DestinationPort = connection.NewPort;
+        }
+
+        Mend(in packet, in connection, ref edge);
+    }
+
+    /// <summary>Replaces both addresses in the IP header only; <paramref name="delta"/> is that of both changes.</summary>
+    internal static void Addresses(in IpPacket packet, in IpAddress sender, in IpAddress receiver, ushort delta)
+    {
+        if (packet.IsIPv6)
+        {
+            ((IPv6Header*)packet.Network)->Source = sender;
+            ((IPv6Header*)packet.Network)->Destination = receiver;
+            return;
+        }
+
+        var header = (IPv4Header*)packet.Network;
+        header->Source = NetworkUInt32.FromRaw(sender.RawIPv4);
+        header->Destination = NetworkUInt32.FromRaw(receiver.RawIPv4);
+        header->Checksum = ChecksumDelta.FromRaw(delta).Apply(header->Checksum);
+    }
+
     /// <summary>Replaces the receiver's address in the IP header only.</summary>
     internal static void DestinationAddress(in IpPacket packet, in IpAddress address, ushort delta)
     {

@@ -44,6 +44,38 @@ public enum ServiceFlags : uint
     None = 0,
     /// <summary>Of the backends of two slots the one with fewer open connections for its weight.</summary>
     TwoChoices = 1,
+    /// <summary>Clients' addresses and ports are replaced by those of <see cref="BalancerMaps.SourcePools"/>.</summary>
+    TranslatesSources = 2,
+    /// <summary>Beside <see cref="TranslatesSources"/>: only those of clients that are backends of the service themselves.</summary>
+    OnlyOfBackends = 4,
+}
+
+/// <summary>
+/// An address that backends see instead of the client's. Layout: address 16, first port 2 and ports 2 as numbers, addresses of the service 2, number in
+/// <see cref="BalancerMaps.Addresses"/> 1, number of the virtual address 1.
+/// </summary>
+public struct SourcePool
+{
+    /// <summary>The address.</summary>
+    public IpAddress Address;
+
+    /// <summary>First port that is given out.</summary>
+    public ushort FirstPort;
+
+    /// <summary>Ports that are given out.</summary>
+    public ushort Ports;
+
+    /// <summary>Pools that the service has; they stand one after the other.</summary>
+    public ushort Pools;
+
+    /// <summary>Number of the address.</summary>
+    public byte Number;
+
+    /// <summary>Number of the service's virtual address.</summary>
+    public byte VirtualNumber;
+
+    /// <summary>Addresses of one service.</summary>
+    public const int MostAddresses = 4;
 }
 
 /// <summary>A backend as the program sees it. Layout: address 16, port in network order 2, in use 2, service 4, weight 4, group 4.</summary>

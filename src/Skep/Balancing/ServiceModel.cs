@@ -22,6 +22,9 @@ public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, I
     /// <summary>How packets reach the backends.</summary>
     public ForwardingMode Forwarding { get; init; }
 
+    /// <summary>What backends see instead of clients' addresses; null for these themselves. With <see cref="ForwardingMode.Nat"/> only.</summary>
+    public SourceTranslation? SourceTranslation { get; init; }
+
     /// <summary>Last port of a range that begins with <see cref="Port"/>; null for one port. Direct return only.</summary>
     public ushort? LastPort { get; init; }
 

@@ -92,7 +92,11 @@ public sealed record ConnectionState(
     IpAddress Backend,
     ushort BackendPort,
     ConnectionEnd End,
-    TimeSpan Idle);
+    TimeSpan Idle)
+{
+    /// <summary>Address and port that the backend sees instead of the client's; null without source translation.</summary>
+    public (IpAddress Address, ushort Port)? SeenAs { get; init; }
+}
 
 /// <summary>When connections are forgotten.</summary>
 public sealed record ConnectionTimeouts

@@ -21,6 +21,9 @@ public sealed record EdgeOptions
     /// <summary>Whether backends are measured by the packets of their connections; costs four readings of the clock a connection, and 600 bytes a backend.</summary>
     public bool Measure { get; init; } = true;
 
+    /// <summary>Whether there are connections whose client's address is replaced by an own one.</summary>
+    public bool TranslateSources { get; init; }
+
     /// <summary>What services with direct return need, or null when there are none.</summary>
     public DirectOptions? Direct { get; init; }
 

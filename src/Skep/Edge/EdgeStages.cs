@@ -27,7 +27,7 @@ internal sealed class EdgeStages
         _counters = maps.Counters;
         _blockList = options.BlockAddresses ? new BlockListStage(maps.BlockedAddresses, options.BlockPrefixes ? maps.BlockedPrefixes : null) : null;
         _rateLimit = options.RateLimit is { } rate ? new RateLimitStage(maps.Sources, rate) : null;
-        _balancer = options.Balance ? new BalancerStage(maps.Balancing, _rateLimit, options.Measure, rewriter) : null;
+        _balancer = options.Balance ? new BalancerStage(maps.Balancing, _rateLimit, options, rewriter) : null;
         _checksLengths = options.Malformed == PacketPolicy.Drop;
         _dropped = DroppedBy(options);
     }
@@ -44,7 +44,7 @@ internal sealed class EdgeStages
         ArgumentNullException.ThrowIfNull(options);
         var dropped = Bit(EdgeVerdict.Blocked) | Bit(EdgeVerdict.RateLimited) | Bit(EdgeVerdict.NoBackend)
             | Bit(EdgeVerdict.TableFull) | Bit(EdgeVerdict.PortCollision) | Bit(EdgeVerdict.SourceRefused) | Bit(EdgeVerdict.Undeliverable)
-            | Bit(EdgeVerdict.TunnelRefused);
+            | Bit(EdgeVerdict.TunnelRefused) | Bit(EdgeVerdict.PortsExhausted);
         if (options.Malformed == PacketPolicy.Drop)
         {
             dropped |= Bit(EdgeVerdict.Malformed);

@@ -41,6 +41,8 @@ public enum EdgeVerdict : uint
     TunnelRefused,
     /// <summary>Sent to the backend that its QUIC connection id names.</summary>
     QuicForwarded,
+    /// <summary>No free port was found at the addresses that replace the client's: dropped.</summary>
+    PortsExhausted,
 }
 
 /// <summary>Packets and bytes of one verdict on one CPU. Layout: packets 8, bytes 8.</summary>

@@ -96,6 +96,7 @@ public sealed record EdgePlan
         ArgumentNullException.ThrowIfNull(set);
         ArgumentNullException.ThrowIfNull(sizes);
         var problems = ImmutableArray.CreateBuilder<ResourceProblem>();
+        var translated = new HashSet<System.Net.IPAddress>();
         long services = 0, backends = 0, addresses = 0, prefixes = 0;
         foreach (var balancer in set.LoadBalancers)
         {
@@ -103,6 +104,11 @@ public sealed record EdgePlan
             backends += balancer.Addresses.Sum(a => (long)balancer.Ports.Length * balancer.Backends.Count(b => Serves(balancer, b, a)));
             Report(balancer, services > sizes.MaxServices, $"more than {sizes.MaxServices} virtual endpoints (addresses times ports) in all");
             Report(balancer, backends > sizes.MaxBackends, $"more than {sizes.MaxBackends} backends in all, counted once for every endpoint");
+            if (balancer.SourceTranslation is { } translation)
+            {
+                translated.UnionWith([.. balancer.Addresses, .. translation.Addresses]);
+                Report(balancer, translated.Count > BalancerMaps.MaxAddresses, $"more than {BalancerMaps.MaxAddresses} virtual and own addresses with sourceTranslation in all");
+            }
         }
 
         foreach (var list in set.BlockLists)
@@ -174,6 +180,14 @@ public sealed record EdgePlan
             ClientPrefix = balancer.Affinity is { } affinity ? vip.IsIPv4 ? affinity.IPv4Prefix : affinity.IPv6Prefix : null,
             Tracking = balancer.Tracking,
             QuicConfigs = port.Protocol == TransportProtocol.UDP ? balancer.QuicConfigs : (byte)0,
+            SourceTranslation = balancer.SourceTranslation is { } translation
+                ? new SourceTranslation([.. translation.Addresses.Where(a => a.AddressFamily == address.AddressFamily).Select(IpAddress.From)])
+                {
+                    FirstPort = translation.FirstPort,
+                    LastPort = translation.LastPort,
+                    OnlyBackends = translation.OnlyBackends,
+                }
+                : null,
             SourceRanges =
             [
                 .. balancer.SourceRanges.Where(r => r.BaseAddress.AddressFamily == address.AddressFamily)

@@ -7,6 +7,8 @@ public enum HookKind
     Xdp,
     /// <summary>Traffic control, towards the host, before everything else there: where the edge runs without XDP.</summary>
     TcEdge,
+    /// <summary>Traffic control, out of the host, before everything else there: where the edge mends what the host itself says about rewritten packets.</summary>
+    TcEdgeOut,
     /// <summary>Traffic control, towards the host.</summary>
     TcIngress,
     /// <summary>Traffic control, out of the host.</summary>
@@ -24,13 +26,14 @@ public enum HookKind
 public readonly record struct Hook(HookKind Kind, string Target, int InterfaceIndex = 0)
 {
     /// <summary>Whether it is where the edge of an interface runs.</summary>
-    public bool IsEdge => Kind is HookKind.Xdp or HookKind.TcEdge;
+    public bool IsEdge => Kind is HookKind.Xdp or HookKind.TcEdge or HookKind.TcEdgeOut;
 
     /// <summary>The kind as people write it.</summary>
     public string Word => Kind switch
     {
         HookKind.Xdp => "xdp",
         HookKind.TcEdge => "tcx-edge",
+        HookKind.TcEdgeOut => "tcx-edge-out",
         HookKind.TcIngress => "tcx-ingress",
         HookKind.TcEgress => "tcx-egress",
         HookKind.Cgroup => "cgroup",

@@ -238,6 +238,7 @@ public sealed class KernelDatapath : IDatapath
         // Generic XDP copies super-packets together and leaves partial checksums wrong: where the driver has none, traffic control does it better.
         HookKind.Xdp => XdpLink.Attach(program, hook.InterfaceIndex, XdpMode.Native),
         HookKind.TcEdge => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Ingress, LinkAnchor.First),
+        HookKind.TcEdgeOut => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Egress, LinkAnchor.First),
         // What comes in is seen before, what goes out after the programs of others changed it: both as on the wire. Our own edge comes first, as at XDP.
         HookKind.TcIngress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Ingress, BehindEdge(hook)),
         HookKind.TcEgress => TcxLink.Attach(program, hook.InterfaceIndex, TcDirection.Egress),

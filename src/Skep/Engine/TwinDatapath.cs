@@ -94,6 +94,11 @@ public sealed class TwinDatapath : IDatapath
             packet = verdict == XdpAction.Pass ? result.Packet.ToArray() : packet;
         }
 
+        if (verdict == XdpAction.Pass && outgoing && _programs.TryGetValue(new Hook(HookKind.TcEdgeOut, interfaceName, interfaceIndex), out edge))
+        {
+            packet = Twin.Run((TcProgram)edge.Program, packet, new TcRunOptions((uint)interfaceIndex)).Packet.ToArray();
+        }
+
         if (verdict == XdpAction.Pass && _programs.TryGetValue(new Hook(outgoing ? HookKind.TcEgress : HookKind.TcIngress, interfaceName, interfaceIndex), out var flows))
         {
             Twin.Run((TcProgram)flows.Program, packet, new TcRunOptions((uint)interfaceIndex, outgoing ? 0 : (uint)interfaceIndex));

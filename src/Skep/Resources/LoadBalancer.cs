@@ -56,6 +56,9 @@ public sealed record LoadBalancer : Resource
     /// <summary>Configurations of QUIC connection ids that name backends, a bit each; 0 for none.</summary>
     public byte QuicConfigs { get; init; }
 
+    /// <summary>What backends see instead of clients' addresses; null for these themselves.</summary>
+    public TranslatedSources? SourceTranslation { get; init; }
+
     /// <summary>Whether another one asks for the same, wherever it is written.</summary>
     internal bool SaysTheSameAs(LoadBalancer other)
     {
@@ -80,6 +83,22 @@ public sealed record LoadBalancer : Resource
             Source = Source, Labels = Labels, Interfaces = Interfaces, Addresses = Addresses, Ports = Ports, Backends = Backends, SourceRanges = SourceRanges,
         });
     }
+}
+
+/// <summary>Own addresses and ports that backends see instead of the clients'.</summary>
+/// <param name="Addresses">Addresses of this host, of every family that has a virtual address.</param>
+/// <param name="FirstPort">First port that is given out.</param>
+/// <param name="LastPort">Last port that is given out.</param>
+/// <param name="OnlyBackends">Only clients that are backends of the balancer themselves.</param>
+/// <param name="Source">Where it was declared.</param>
+public sealed record TranslatedSources(ImmutableArray<IPAddress> Addresses, ushort FirstPort, ushort LastPort, bool OnlyBackends, ResourceSource Source)
+{
+    /// <summary>Whether another one asks for the same, wherever it is written.</summary>
+    public bool Equals(TranslatedSources? other) => other is not null && Addresses.AsSpan().SequenceEqual(other.Addresses.AsSpan())
+        && (FirstPort, LastPort, OnlyBackends) == (other.FirstPort, other.LastPort, other.OnlyBackends);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Addresses.Length, FirstPort, LastPort, OnlyBackends);
 }
 
 /// <summary>Affinity by client.</summary>

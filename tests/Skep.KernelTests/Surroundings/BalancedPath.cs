@@ -8,36 +8,58 @@ namespace Skep.KernelTests.Surroundings;
 
 /// <summary>
 /// A client and a server in namespaces of their own, joined by veth pairs to a third that forwards, all offloads on as the kernel makes them; a program
-/// runs at traffic control where both cables end there. The virtual addresses are on no device.
+/// runs at traffic control where both cables end there, and if it is given another where packets leave it. The virtual addresses are on no device.
 /// </summary>
 internal sealed class BalancedPath : IDisposable
 {
-    private readonly TestNamespace _middle = new();
     private readonly List<IDisposable> _attached = [];
 
-    public BalancedPath(TcProgram program)
+    public BalancedPath(TcProgram program, TcProgram? leaving = null)
     {
-        _middle.Run(() =>
+        Middle.Run(() =>
         {
             File.WriteAllText("/proc/sys/net/ipv4/ip_forward", "1");
             File.WriteAllText("/proc/sys/net/ipv6/conf/all/forwarding", "1");
+            // Packets whose source is an own address now are forwarded as well.
+            File.WriteAllText("/proc/sys/net/ipv4/conf/all/accept_local", "1");
         });
-        var toClient = Cable(Client, "client", "10.88.1.", "fd88:1::");
-        var toServer = Cable(Server, "server", "10.88.2.", "fd88:2::");
+        ToClient = Cable(Client, "client", "10.88.1.", "fd88:1::");
+        ToServer = Cable(Server, "server", "10.88.2.", "fd88:2::");
         var loaded = ProgramLoader.Load(ProgramCompiler.Compile(program));
-        foreach (var index in new[] { toClient, toServer })
+        foreach (var index in new[] { ToClient, ToServer })
         {
-            _attached.Add(_middle.Run(() => TcxLink.Attach(loaded, index, TcDirection.Ingress)));
+            _attached.Add(Middle.Run(() => TcxLink.Attach(loaded, index, TcDirection.Ingress)));
         }
 
         _attached.Add(loaded);
+        if (leaving is not null)
+        {
+            var departing = ProgramLoader.Load(ProgramCompiler.Compile(leaving));
+            foreach (var index in new[] { ToClient, ToServer, Middle.Run(() => RtNetlink.IndexOf("lo")) })
+            {
+                _attached.Add(Middle.Run(() => TcxLink.Attach(departing, index, TcDirection.Egress)));
+            }
+
+            _attached.Add(departing);
+        }
     }
+
+    public TestNamespace Middle { get; } = new();
+
+    public int ToClient { get; }
+
+    public int ToServer { get; }
 
     public TestNamespace Client { get; } = new();
 
     public TestNamespace Server { get; } = new();
 
     public static IPAddress VirtualAddress(bool isIPv6) => IPAddress.Parse(isIPv6 ? "fd88:100::1" : "10.88.100.1");
+
+    public static IPAddress ClientAddress(bool isIPv6) => IPAddress.Parse(isIPv6 ? "fd88:1::2" : "10.88.1.2");
+
+    /// <summary>Where the server's cable ends in the middle.</summary>
+    public static IPAddress OwnAddress(bool isIPv6) => IPAddress.Parse(isIPv6 ? "fd88:2::1" : "10.88.2.1");
 
     public static IPAddress ServerAddress(bool isIPv6) => IPAddress.Parse(isIPv6 ? "fd88:2::2" : "10.88.2.2");
 
@@ -46,13 +68,13 @@ internal sealed class BalancedPath : IDisposable
         _attached.ForEach(a => a.Dispose());
         Client.Dispose();
         Server.Dispose();
-        _middle.Dispose();
+        Middle.Dispose();
     }
 
     private int Cable(TestNamespace end, string name, string prefix4, string prefix6)
     {
-        var (here, there) = _middle.Connect(end, name, "eth0", IPAddress.Parse(prefix4 + "1"), IPAddress.Parse(prefix4 + "2"));
-        _middle.Run(() => RtNetlink.AddAddress(here, IPAddress.Parse(prefix6 + "1"), 64));
+        var (here, there) = Middle.Connect(end, name, "eth0", IPAddress.Parse(prefix4 + "1"), IPAddress.Parse(prefix4 + "2"));
+        Middle.Run(() => RtNetlink.AddAddress(here, IPAddress.Parse(prefix6 + "1"), 64));
         end.Run(() =>
         {
             RtNetlink.AddAddress(there, IPAddress.Parse(prefix6 + "2"), 64);

@@ -109,6 +109,16 @@ public sealed partial class Balancer
                 _rings.Adopt(ring);
             }
         }
+
+        AdoptBackendSources(_served.Values, sources);
+    }
+
+    private static void AdoptBackendSources(IEnumerable<Served> served, Dictionary<uint, HashSet<SourceKey>> sources)
+    {
+        foreach (var service in served)
+        {
+            service.BackendSources = sources.GetValueOrDefault(service.Id | SourceKey.Backends) ?? [];
+        }
     }
 
     /// <summary>Whether what stands beside the ring needs no writing.</summary>

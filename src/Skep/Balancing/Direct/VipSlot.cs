@@ -133,6 +133,9 @@ public readonly record struct SourceKey
         _d = (uint)(address.RawLower >> 32);
     }
 
+    /// <summary>Added to the id of a service: the prefixes are its backends.</summary>
+    public const uint Backends = 1u << 31;
+
     /// <summary>The key that a program looks for.</summary>
     public static SourceKey Of(uint service, in IpAddress source) => new(160, service, in source);
 

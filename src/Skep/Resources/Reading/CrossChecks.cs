@@ -17,6 +17,7 @@ internal static class CrossChecks
             Backends(balancer, problems);
             Following(balancer, problems);
             DirectReturn.Check(balancer, problems);
+            Translation.Check(balancer, problems);
         }
 
         DirectReturn.Ranges([.. resources.OfType<LoadBalancer>()], problems);

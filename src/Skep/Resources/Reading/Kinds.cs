@@ -62,6 +62,13 @@ internal static class Kinds
         new Field("ipv4", Scalars.IPv4Prefix, "Of IPv4 addresses; all 32 unless given."),
         new Field("ipv6", Scalars.IPv6Prefix, "Of IPv6 addresses; all 128 unless given."));
 
+    private static readonly ObjectShape s_sourceTranslation = new(
+        "Own addresses and ports that backends see instead of the clients'.",
+        new Field("addresses", new ListShape(Scalars.Address, 1, 2 * SourcePool.MostAddresses), "Addresses of this host, one at least and four at most of every family that has a virtual address.", Required: true),
+        new Field("firstPort", Scalars.Port, "First port that is given out; 1024 unless given."),
+        new Field("lastPort", Scalars.Port, "Last port that is given out; 32767 unless given, below those that Linux takes for connections of its own (ip_local_port_range)."),
+        new Field("for", Scalars.TranslatedClients, "all clients (default), or only backends: clients that are backends of the balancer themselves, which otherwise could not use it."));
+
     private static readonly ObjectShape s_blockEntry = new(
         "A blocked source.",
         new Field("prefix", Scalars.Prefix, "Address or prefix.", Required: true),
@@ -95,7 +102,8 @@ internal static class Kinds
             new Field("tracking", Scalars.Flag, "Whether flows are remembered, so that they survive changes of the backends; true unless given."),
             new Field("sourceRanges", new ListShape(Scalars.Prefix, 1, 256), "Sources that may begin connections; all unless given."),
             new Field("quic", new EitherShape(Scalars.Flag, DirectReturn.Quic),
-                "Send UDP packets to the backend whose quicServerId is in their QUIC connection id, so that connections survive clients that move.")), BuildLoadBalancer),
+                "Send UDP packets to the backend whose quicServerId is in their QUIC connection id, so that connections survive clients that move."),
+            new Field("sourceTranslation", s_sourceTranslation, "With nat: replace clients' addresses too, so that answers come back whatever route backends have.")), BuildLoadBalancer),
         new("BlockList", new ObjectShape(
             "Sources whose packets are dropped.",
             s_interfaces,
@@ -135,6 +143,7 @@ internal static class Kinds
         Tracking = spec.Get("tracking", true),
         SourceRanges = [.. spec.List<IPNetwork>("sourceRanges").Select(r => r.Value)],
         QuicConfigs = DirectReturn.BuildQuic(spec),
+        SourceTranslation = spec.Has("sourceTranslation") ? BuildSourceTranslation(spec.Get<ObjectValue>("sourceTranslation"), spec.SourceOf("sourceTranslation")) : null,
         HealthCheck = spec.Has("healthCheck") ? BalancingShapes.BuildHealthCheck(spec.Get<ObjectValue>("healthCheck")) : null,
         Policy = BalancingShapes.BuildPolicy(spec),
     };
@@ -142,6 +151,10 @@ internal static class Kinds
     private static ClientAffinity BuildAffinity(ObjectValue spec) => spec.Has("affinityPrefix") && spec.Get<ObjectValue>("affinityPrefix") is { } prefix
         ? new((int)prefix.Get("ipv4", 32u), (int)prefix.Get("ipv6", 128u))
         : new();
+
+    private static TranslatedSources BuildSourceTranslation(ObjectValue value, ResourceSource source) => new(
+        [.. value.List<IPAddress>("addresses").Select(a => a.Value)],
+        (ushort)value.Get("firstPort", 1024u), (ushort)value.Get("lastPort", 32767u), value.Get("for", false), source);
 
     private static TunnelEndpoint BuildTunnelEndpoint(ResourceHead head, ObjectValue spec) => new()
     {

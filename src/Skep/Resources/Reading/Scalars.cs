@@ -57,6 +57,8 @@ internal static partial class Scalars
         text => QuicServerIdType.TryParse(text, out var id) ? id : null,
         () => new JsonObject { ["type"] = "string", ["pattern"] = "^([0-9a-fA-F]{2}){1,15}$" });
 
+    public static readonly ScalarShape TranslatedClients = Choice("bad-choice", "a choice of clients", ("all", false), ("backends", true));
+
     public static readonly ScalarShape Weight = Whole("bad-weight", "a weight", 0, 1000);
 
     public static readonly ScalarShape Percent = Whole("bad-percent", "a percentage", 0, 100);
