@@ -10,8 +10,8 @@ using Skep.Resources;
 namespace Skep.Benchmarks.Balancing;
 
 /// <summary>
-/// 10,000 virtual addresses with 100 backends each, in kernel maps: how long it takes to put all in force, to change one, and to take over after a restart. Changes of a
-/// resource begin with a set of resources that is new throughout, as it comes from reading files, and one of 10,000 differs.
+/// 10,000 virtual addresses with 100 backends each, in kernel maps: how long it takes to put all in force and to take over after a restart, and the CPU time of changing one. Changes of a
+/// resource begin with a set of resources that is new throughout, as it is after files were read, and one of 10,000 differs.
 /// </summary>
 internal static class RingScale
 {
@@ -51,7 +51,7 @@ internal static class RingScale
         {
             var at = random.Next(Services);
             models[at] = Model(at, random.Next(50, 200));
-            return 1000 * Seconds(() => Check(balancer.Apply(models).IsEmpty));
+            return Milliseconds(() => Check(balancer.Apply(models).IsEmpty));
         }).Order().ToArray();
         Add("one change, median", "ms", changes[100]);
         Add("one change, worst of 200", "ms", changes[^1]);
@@ -60,12 +60,12 @@ internal static class RingScale
             var at = random.Next(Services);
             ServiceModel[] fewer = [.. models[..at], .. models[(at + 1)..]];
             var list = i % 2 == 0 ? fewer : models;
-            return 1000 * Seconds(() => Check(balancer.Apply(list).IsEmpty));
+            return Milliseconds(() => Check(balancer.Apply(list).IsEmpty));
         }).Order().ToArray();
         Add("one more or less, median", "ms", added[100]);
         Add("one more or less, worst of 200", "ms", added[^1]);
         ChangeResources(balancer, random, Add);
-        var updates = Enumerable.Range(0, 200).Select(_ => 1000 * Seconds(() => Check(balancer.Update(Model(random.Next(Services), random.Next(50, 200))).IsEmpty))).Order().ToArray();
+        var updates = Enumerable.Range(0, 200).Select(_ => Milliseconds(() => Check(balancer.Update(Model(random.Next(Services), random.Next(50, 200))).IsEmpty))).Order().ToArray();
         Add("one weight, median", "ms", updates[100]);
         Add("slots of a ring", "count", balancer.Services[0].Slots);
         Add("memory of rings", "MB", maps.Ring.MaxEntries * 8 / 1e6);
@@ -78,17 +78,17 @@ internal static class RingScale
         var weights = Enumerable.Repeat(100, Services).ToArray();
         var set = Resources(weights);
         Check(balancer.Apply(EdgePlan.For(set, [], []).Services).IsEmpty);
-        var times = Enumerable.Range(0, 20).Select(_ =>
+        var times = Enumerable.Range(0, 21).Select(_ =>
         {
             weights[random.Next(Services)] = random.Next(50, 200);
             var read = Resources(weights);
             GC.Collect();
-            return 1000 * Seconds(() =>
+            return Milliseconds(() =>
             {
                 set = read.Keeping(set);
                 Check(balancer.Apply(EdgePlan.For(set, [], []).Services).IsEmpty);
             });
-        }).Order().ToArray();
+        }).Skip(1).Order().ToArray();
         add("one change of a resource, median", "ms", times[10]);
         add("one change of a resource, worst of 20", "ms", times[^1]);
     }
@@ -100,6 +100,7 @@ internal static class RingScale
             .. firstWeights.Select((weight, service) => new LoadBalancer
             {
                 Name = $"scale{service}",
+                Digest = (UInt128)(((ulong)service << 16) | (uint)weight),
                 Source = new ResourceSource("scale.yaml", service, 1),
                 Interfaces = ["eth0"],
                 Addresses = [new IPAddress([198, 18, (byte)(service >> 8), (byte)service])],
@@ -118,6 +119,14 @@ internal static class RingScale
         var start = Stopwatch.GetTimestamp();
         work();
         return Stopwatch.GetElapsedTime(start).TotalSeconds;
+    }
+
+    // Of CPU time: a busy machine makes any moment long.
+    private static double Milliseconds(Action work)
+    {
+        var start = ThreadClock.Nanoseconds;
+        work();
+        return (ThreadClock.Nanoseconds - start) / 1e6;
     }
 
     private static void Check(bool holds)

@@ -62,6 +62,7 @@ public sealed record EdgePlan
         var balancing = set.LoadBalancers.SelectMany(b => b.Interfaces).ToHashSet(StringComparer.Ordinal);
         var rewriting = set.LoadBalancers.Any(b => b.Forwarding == ForwardingMode.Nat);
         var direct = set.LoadBalancers.Any(b => b.Forwarding != ForwardingMode.Nat);
+        var notBypassing = set.LoadBalancers.Where(b => !b.BypassStack).SelectMany(b => b.Interfaces).ToHashSet(StringComparer.Ordinal);
         var ends = set.TunnelEndpoints.SelectMany(t => t.Interfaces).ToHashSet(StringComparer.Ordinal);
         var limits = set.RateLimits.SelectMany(r => r.Interfaces.Select(i => (i, r))).ToDictionary(p => p.i, p => p.r, StringComparer.Ordinal);
         var services = set.LoadBalancers.Select(b => (Balancer: b, Services: s_services.GetValue(b, static b => [.. ServicesOf(b)]))).ToArray();
@@ -77,7 +78,7 @@ public sealed record EdgePlan
                     BlockPrefixes = blocking.Contains(name) && hasPrefixes,
                     Balance = rewriting && balancing.Contains(name),
                     Decapsulate = ends.Contains(name),
-                    BypassStack = balancing.Contains(name) && set.LoadBalancers.Where(b => b.Interfaces.Contains(name)).All(b => b.BypassStack),
+                    BypassStack = balancing.Contains(name) && !notBypassing.Contains(name),
                     RateLimit = limits.TryGetValue(name, out var limit) ? new SourceRate(limit.PacketsPerSecond, limit.Burst) : null,
                 },
                 StringComparer.Ordinal),

@@ -58,31 +58,6 @@ public sealed record LoadBalancer : Resource
 
     /// <summary>What backends see instead of clients' addresses; null for these themselves.</summary>
     public TranslatedSources? SourceTranslation { get; init; }
-
-    /// <summary>Whether another one asks for the same, wherever it is written.</summary>
-    internal bool SaysTheSameAs(LoadBalancer other)
-    {
-        if (!Addresses.AsSpan().SequenceEqual(other.Addresses.AsSpan()) || !Ports.AsSpan().SequenceEqual(other.Ports.AsSpan())
-            || !SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan()) || !Interfaces.AsSpan().SequenceEqual(other.Interfaces.AsSpan())
-            || !Labels.SequenceEqual(other.Labels) || Backends.Length != other.Backends.Length)
-        {
-            return false;
-        }
-
-        for (var i = 0; i < Backends.Length; i++)
-        {
-            if (!Backends[i].SaysTheSameAs(other.Backends[i]))
-            {
-                return false;
-            }
-        }
-
-        // Fields that are lists were compared; a list that is added later makes two that differ, which costs only time.
-        return Equals(other with
-        {
-            Source = Source, Labels = Labels, Interfaces = Interfaces, Addresses = Addresses, Ports = Ports, Backends = Backends, SourceRanges = SourceRanges,
-        });
-    }
 }
 
 /// <summary>Own addresses and ports that backends see instead of the clients'.</summary>
@@ -147,7 +122,4 @@ public sealed record Backend(IPAddress Address, ushort? Port, int Weight, Resour
 
     /// <summary>How long a drain may take; null for as long as connections last.</summary>
     public TimeSpan? DrainFor { get; init; }
-
-    /// <summary>Whether another one is the same, wherever it is written.</summary>
-    internal bool SaysTheSameAs(Backend other) => Address.Equals(other.Address) && Weight == other.Weight && Equals(other with { Source = Source });
 }

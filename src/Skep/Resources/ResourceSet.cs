@@ -24,8 +24,8 @@ public sealed record ResourceSet
     public IEnumerable<Resource> All => [.. LoadBalancers, .. BlockLists, .. RateLimits, .. TunnelEndpoints];
 
     /// <summary>
-    /// The same set, in which load balancers that say what one of <paramref name="before"/> says are the objects from there: who follows changes then sees by identity what
-    /// did not change. Their places in files are those of before.
+    /// The same set, in which load balancers that were read from the same text as those of <paramref name="before"/> are the objects from there: who follows changes then
+    /// sees by identity what did not change. Their places in files are those of before.
     /// </summary>
     public ResourceSet Keeping(ResourceSet before)
     {
@@ -33,7 +33,7 @@ public sealed record ResourceSet
         var known = before.LoadBalancers.ToDictionary(b => b.Name, StringComparer.Ordinal);
         return this with
         {
-            LoadBalancers = [.. LoadBalancers.Select(b => known.TryGetValue(b.Name, out var old) && (ReferenceEquals(b, old) || old.SaysTheSameAs(b)) ? old : b)],
+            LoadBalancers = [.. LoadBalancers.Select(b => b.Digest != 0 && known.TryGetValue(b.Name, out var old) && b.Digest == old.Digest ? old : b)],
         };
     }
 
@@ -58,6 +58,9 @@ public abstract record Resource
 
     /// <summary><c>spec.interfaces</c>: where the resource is enforced; never guessed.</summary>
     public required ImmutableArray<string> Interfaces { get; init; }
+
+    /// <summary>What the document says, layout and comments aside, as a number; equal ones say the same. 0 when it was not read from a document.</summary>
+    public UInt128 Digest { get; init; }
 
     /// <summary><c>spec.hook</c>: where packets are taken from these interfaces.</summary>
     public EdgeHook Hook { get; init; }

@@ -47,7 +47,7 @@ internal static class ResourceReader
             document.Source,
             ReadInterfaces(spec, problems),
             spec.Get("hook", EdgeHook.Auto));
-        return kind.Build(head, spec);
+        return kind.Build(head, spec) with { Digest = NodeDigest.Of(document) };
     }
 
     private static ImmutableArray<string> ReadInterfaces(ObjectValue spec, ProblemList problems)
