@@ -60,7 +60,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         Open();
         var now = wall.GetUtcNow();
         var blocks = plan.Blocks.Values.Where(b => b.Until is null || b.Until > now).Select(b => new BlockRequest(b.Prefix, b.Until - now)).ToArray();
-        FindHops([.. plan.Services.Where(s => s.Forwarding != ForwardingMode.Nat).SelectMany(s => s.Backends).Select(b => b.Address).Distinct()], s_patience);
+        FindHops([.. plan.Services.Where(s => s.Forwarding != ForwardingMode.Nat).SelectMany(s => s.Backends).Select(b => b.Address).Union(plan.Tunnels.Peers)], s_patience);
         List<string> problems =
         [
             .. State!.Tunnels.Apply(plan.Tunnels),
@@ -232,7 +232,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     /// <summary>Takes over ways to backends that changed; to be called when they may have. The programs they need may be others than before.</summary>
     public void FollowHops()
     {
-        if (State?.Balancer.WantedHops is { Count: > 0 } wanted)
+        if (State is not null && State.Balancer.WantedHops.Union(State.Tunnels.WantedHops).ToArray() is { Length: > 0 } wanted)
         {
             FindHops(wanted, TimeSpan.Zero);
             Specialise();
@@ -244,6 +244,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         _looked = clock.GetTimestamp();
         _hops = hops.Find(backends, patience);
         State!.Balancer.SetNextHops(_hops);
+        State.Tunnels.SetNextHops(_hops);
     }
 
     // The services and ways in force say what programs need; those that nobody needs any more are let go.

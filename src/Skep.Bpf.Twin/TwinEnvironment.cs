@@ -11,6 +11,7 @@ public sealed class TwinEnvironment : KernelEnvironment
 
     private readonly byte[] _comm = new byte[16];
     private readonly TwinTimers _timers;
+    private readonly PinnedMemory _socket = new((ulong)System.Runtime.CompilerServices.Unsafe.SizeOf<SocketContext>());
     private ulong _now;
     private ulong _random;
     private uint _cpu;
@@ -35,6 +36,9 @@ public sealed class TwinEnvironment : KernelEnvironment
 
     /// <summary>Answers of the routing table: gets the question, fills in interface and next hop. Without one nothing is forwarded.</summary>
     public RouteFinder? Routes { get; set; }
+
+    /// <summary>TCP sockets of the host: gets addresses and ports of a packet, gives the state of its socket, or null. Without one there are none.</summary>
+    public SocketFinder? TcpSockets { get; set; }
 
     /// <summary>The same clock for the user half: its timestamps are <see cref="KtimeNow"/>. Timers of it run on the system's clock.</summary>
     public TimeProvider TimeProvider { get; }
@@ -91,6 +95,22 @@ public sealed class TwinEnvironment : KernelEnvironment
 
     /// <inheritdoc/>
     public override FibResult FindRoute(ref FibRoute route, FibFlags flags) => Routes?.Invoke(ref route, flags) ?? FibResult.NotForwarded;
+
+    /// <inheritdoc/>
+    public override unsafe SocketContext* FindTcp(void* tuple, uint size, ulong network, ulong flags)
+    {
+        if (TcpStateOf(tuple, size, network, flags) is not { } state)
+        {
+            return null;
+        }
+
+        *(SocketContext*)_socket.Address = new SocketContext { Family = size == sizeof(SocketTuple4) ? 2u : 10u, Type = 1, Protocol = 6, State = (uint)state };
+        return (SocketContext*)_socket.Address;
+    }
+
+    /// <summary>State of the socket that <c>bpf_skc_lookup_tcp</c> finds; null for none.</summary>
+    internal unsafe SocketState? TcpStateOf(void* tuple, uint size, ulong network, ulong flags) =>
+        flags != 0 || (int)network >= 0 || (size != sizeof(SocketTuple4) && size != sizeof(SocketTuple6)) ? null : TcpSockets?.Invoke(new ReadOnlySpan<byte>(tuple, (int)size));
 
     private ulong Task { get; set; }
 
@@ -154,3 +174,7 @@ public sealed class TwinEnvironment : KernelEnvironment
 /// <param name="route">The question, and afterwards the answer.</param>
 /// <param name="flags">How to look.</param>
 public delegate FibResult RouteFinder(ref FibRoute route, FibFlags flags);
+
+/// <summary>The TCP sockets of a host, as <c>bpf_skc_lookup_tcp</c> asks for them.</summary>
+/// <param name="tuple">Source, destination and ports as the packet has them: 12 bytes for IPv4, 36 for IPv6.</param>
+public delegate SocketState? SocketFinder(ReadOnlySpan<byte> tuple);

@@ -13,6 +13,7 @@ public sealed record DirectCase(string Name, byte[] Frame, XdpAction Action, Edg
 public sealed class DirectTable
 {
     private readonly string[] _lines;
+    private readonly Dictionary<(string Service, IpAddress Backend), int> _former = [];
 
     private DirectTable(string name, DirectOptions direct)
     {
@@ -66,6 +67,7 @@ public sealed class DirectTable
     {
         ArgumentNullException.ThrowIfNull(state);
         state.Balancer.SetNextHops(Hops);
+        state.Balancer.Apply([.. Services.Select(s => s with { Backends = [.. s.Backends.Select(b => b with { Weight = _former.GetValueOrDefault((s.Name, b.Address), b.Weight) })] })]);
         return state.Balancer.Apply(Services);
     }
 
@@ -76,12 +78,12 @@ public sealed class DirectTable
         return Options with { Direct = DirectPlan.For(state.Balancer.Services, Hops.Values, Options.Direct!.Seed, most) };
     }
 
-    private static ServiceModel ServiceOf(string[] row)
+    private ServiceModel ServiceOf(string[] row)
     {
         var ports = row[3].Split('-');
         var port = ushort.Parse(ports[0], CultureInfo.InvariantCulture);
         var service = new ServiceModel(
-            row[1], IpAddress.Parse(row[2]), port, row[4] == "tcp" ? IpProtocol.Tcp : IpProtocol.Udp, [.. row[6].Split(',').Select(b => BackendOf(b, port))])
+            row[1], IpAddress.Parse(row[2]), port, row[4] == "tcp" ? IpProtocol.Tcp : IpProtocol.Udp, [.. row[6].Split(',').Select(b => BackendOf(row[1], b, port))])
         {
             Forwarding = Enum.Parse<ForwardingMode>(row[5], ignoreCase: true),
             LastPort = ports.Length > 1 ? ushort.Parse(ports[1], CultureInfo.InvariantCulture) : null,
@@ -92,16 +94,24 @@ public sealed class DirectTable
             ["client", var bits] => s with { ClientPrefix = Number(bits) },
             ["sources", var prefix] => s with { SourceRanges = [IpPrefix.Parse(prefix)] },
             ["quic", var configs] => s with { QuicConfigs = (byte)configs.Split(',').Sum(c => 1 << Number(c)) },
+            ["second"] => s with { SecondChance = true },
             _ => throw new InvalidOperationException($"'{extra}' is nothing a service of the table has."),
         });
     }
 
-    // ADDRESS[=QUIC SERVER ID][*WEIGHT]
-    private static BackendModel BackendOf(string text, ushort port)
+    // ADDRESS[=QUIC SERVER ID][*WEIGHT[>WEIGHT AFTER A CHANGE]]
+    private BackendModel BackendOf(string service, string text, ushort port)
     {
         var parts = text.Split('*');
-        var (address, id) = parts[0].Split('=') is [var before, var behind] ? (before, behind) : (parts[0], null);
-        return new BackendModel(IpAddress.Parse(address), port, parts.Length > 1 ? Number(parts[1]) : 1)
+        var (name, id) = parts[0].Split('=') is [var before, var behind] ? (before, behind) : (parts[0], null);
+        var address = IpAddress.Parse(name);
+        var weights = parts.Length > 1 ? parts[1].Split('>') : ["1"];
+        if (weights.Length > 1)
+        {
+            _former[(service, address)] = Number(weights[0]);
+        }
+
+        return new BackendModel(address, port, Number(weights[^1]))
         {
             QuicServerId = id is null ? null : QuicServerId.TryParse(id, out var parsed) ? parsed : throw new FormatException(id),
         };

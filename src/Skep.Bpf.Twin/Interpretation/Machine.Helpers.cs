@@ -80,6 +80,10 @@ internal sealed unsafe partial class Machine
                 return (ulong)Helper.GetCurrentComm(Memory(1, (uint)_r[Register.R2]), (uint)_r[Register.R2]);
             case 12:
                 return TailCall();
+            case 86:
+                return 0;
+            case 99:
+                return FindTcp();
             case 164:
                 return VisitEntries();
             case 181:
@@ -108,6 +112,24 @@ internal sealed unsafe partial class Machine
         }
 
         return result;
+    }
+
+    /// <summary>A socket as the kernel's <c>struct bpf_sock</c> has it, in memory that only holds what the verifier lets programs read.</summary>
+    private ulong FindTcp()
+    {
+        const int size = 80, family = 4, state = 72;
+        RequireContext(1);
+        var length = (uint)_r[Register.R3];
+        var tuple = Memory(2, length);
+        if (_environment.TcpStateOf(tuple, length, _r[Register.R4], _r[Register.R5]) is not { } found)
+        {
+            return 0;
+        }
+
+        new Span<byte>(_socket.Address, size).Clear();
+        *(uint*)(_socket.Address + family) = length == sizeof(SocketTuple4) ? 2u : 10u;
+        *(uint*)(_socket.Address + state) = (uint)found;
+        return Remember(_socket.Address, size, "a socket");
     }
 
     private ulong SpinLock(bool take)

@@ -18,6 +18,7 @@ internal sealed unsafe partial class Machine
     private const ulong MapTag = 0x00DA_0000_0000_0000;
 
     private readonly PinnedMemory _stack = new(MaxFrames * StackSize);
+    private readonly PinnedMemory _socket = new(80);
     private Value[] _values = new Value[16];
     private int _valueCount;
 

@@ -37,10 +37,10 @@ public abstract unsafe class SocketMap<TKey> : BpfMap
     [KernelHelper(1)]
     public SocketContext* Find(in TKey key) => throw KernelEnvironment.NotInTwin("a map of sockets");
 
-    /// <summary>Program side: lets go of a socket that <see cref="Find"/> gave; the kernel takes no program that forgets it.</summary>
+    /// <summary>Program side: lets go of a socket that <see cref="Find"/> or a context gave; the kernel takes no program that forgets it.</summary>
     /// <returns>0.</returns>
     [KernelHelper(86)]
-    public static int Release(SocketContext* socket) => throw KernelEnvironment.NotInTwin("bpf_sk_release");
+    public static int Release(SocketContext* socket) => 0;
 
     /// <summary>User side: puts in a socket.</summary>
     /// <exception cref="BpfException">EBADF: no socket; EOPNOTSUPP: a socket in a state or of a protocol the kernel does not take; EBUSY: it is the key's already.</exception>

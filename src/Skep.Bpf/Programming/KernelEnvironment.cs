@@ -79,6 +79,13 @@ public abstract class KernelEnvironment
     /// <summary>The error with which the call fails that the program refuses; 0 when it did not say.</summary>
     public int ReturnValue { get; internal set; }
 
+    /// <summary>Answers <c>bpf_skc_lookup_tcp</c>: the socket, or null.</summary>
+    /// <param name="tuple">A <see cref="SocketTuple4"/> or <see cref="SocketTuple6"/>.</param>
+    /// <param name="size">Its size.</param>
+    /// <param name="network">Number of a network namespace; all ones for the program's own.</param>
+    /// <param name="flags">0.</param>
+    public virtual unsafe SocketContext* FindTcp(void* tuple, uint size, ulong network, ulong flags) => throw NotInTwin("bpf_skc_lookup_tcp");
+
     /// <summary>Answers <c>bpf_fib_lookup</c>; there are no routes unless the environment has some.</summary>
     /// <param name="route">The question, and afterwards the answer.</param>
     /// <param name="flags">How to look.</param>

@@ -105,6 +105,17 @@ public unsafe partial struct TcContext
     /// <summary>Cookie of the socket the packet belongs to, 0 when there is none (<c>bpf_get_socket_cookie</c>).</summary>
     [KernelHelper(46)]
     public readonly ulong GetSocketCookie() => 0;
+
+    /// <summary>
+    /// The TCP socket of a packet's addresses and ports, or null (<c>bpf_skc_lookup_tcp</c>, kernel 5.2): a connected one, one that begins or ends, else the one that
+    /// listens. Of its fields, family and state may be read. It is held until <see cref="Maps.SocketMap{TKey}.Release"/>.
+    /// </summary>
+    /// <param name="tuple">A <see cref="SocketTuple4"/> or <see cref="SocketTuple6"/>.</param>
+    /// <param name="size">Its size, a constant.</param>
+    /// <param name="network">Number of a network namespace; all ones for the one of the packet.</param>
+    /// <param name="flags">0.</param>
+    [KernelHelper(99, Since = "5.2")]
+    public readonly SocketContext* FindTcp(void* tuple, uint size, ulong network, ulong flags) => KernelEnvironment.Current.FindTcp(tuple, size, network, flags);
 }
 
 /// <summary>What the checksum field of a packet in the stack holds (<c>skb-&gt;ip_summed</c>).</summary>

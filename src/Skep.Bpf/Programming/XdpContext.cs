@@ -82,6 +82,17 @@ public unsafe struct XdpContext
         return 0;
     }
 
+    /// <summary>
+    /// The TCP socket of a packet's addresses and ports, or null (<c>bpf_skc_lookup_tcp</c>, kernel 5.2): a connected one, one that begins or ends, else the one that
+    /// listens. Of its fields, family and state may be read. It is held until <see cref="Maps.SocketMap{TKey}.Release"/>.
+    /// </summary>
+    /// <param name="tuple">A <see cref="SocketTuple4"/> or <see cref="SocketTuple6"/>.</param>
+    /// <param name="size">Its size, a constant.</param>
+    /// <param name="network">Number of a network namespace; all ones for the one of the packet.</param>
+    /// <param name="flags">0.</param>
+    [KernelHelper(99, Since = "5.2")]
+    public readonly SocketContext* FindTcp(void* tuple, uint size, ulong network, ulong flags) => KernelEnvironment.Current.FindTcp(tuple, size, network, flags);
+
     /// <summary>Sends the packet out of another interface when the program returns what this gives (<c>bpf_redirect</c>, kernel 4.14; in bulk since 5.6).</summary>
     /// <param name="interfaceIndex">Index of the interface, in this network namespace. When there is none of it the packet is dropped later on.</param>
     /// <returns><see cref="XdpAction.Redirect"/>.</returns>

@@ -37,7 +37,7 @@ public sealed partial class Balancer
         });
 
         AdoptDirect(byId);
-        _rings.Sizes.Fit([.. _served.Values.Select(s => s.Members.Length)]);
+        _rings.Sizes.Fit([.. _served.Values.SelectMany(RingsOf)]);
 
         // An agent that died between two steps leaves backends whose service was never entered, or is gone.
         foreach (var orphan in byId.Values.SelectMany(m => m))

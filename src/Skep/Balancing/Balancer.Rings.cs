@@ -24,6 +24,9 @@ public sealed partial class Balancer
     /// <summary>Who has a slot of a ring; 0 for nobody.</summary>
     internal uint IdAt(RingPlace ring, int slot) => _rings.IdAt(ring, slot);
 
+    /// <summary>Who had a slot before; 0 for nobody, or when nobody keeps it.</summary>
+    internal uint FormerAt(RingPlace ring, int slot) => ring.HasFormer ? _rings.IdAt(new RingPlace(_rings.FormerStart(ring), ring.Slots), slot) : 0;
+
     // In place when the ring is large enough; else a larger one is filled first and then put in the place of the old one in one step.
     private bool TryWriteRing(ServiceModel service, Served served, ReadOnlySpan<RingMember> members, Span<int> quotas, out int status)
     {
@@ -33,7 +36,8 @@ public sealed partial class Balancer
         var hadFlags = served.Flags;
         served.Flags = flags;
         served.Wanted = service;
-        if (_rings.Sizes.For(members.Length) > served.Ring.Slots && TryTakeRows(members.Length, served, out var fresh))
+        var isOfKind = served.Ring.Slots == 0 || served.Ring.HasFormer == HasSecondChance(service);
+        if ((_rings.Sizes.For(members.Length) > served.Ring.Slots || !isOfKind) && TryTakeRows(members.Length, served, out var fresh))
         {
             _rings.Copy(served.Ring, fresh);
             _rings.Write(fresh, members, quotas);
@@ -57,25 +61,27 @@ public sealed partial class Balancer
 
     private bool TryTakeRows(int members, Served served, out RingPlace ring)
     {
-        if (_rings.TryTake(_rings.Sizes.For(members), last: false, out ring))
+        var hasFormer = served.Wanted is { } wanted && HasSecondChance(wanted);
+        if (_rings.TryTake(_rings.Sizes.For(members), last: false, hasFormer, out ring))
         {
             return true;
         }
 
         // The rows run short: from now on rings are smaller, and those that are larger shrink.
-        _rings.Sizes.Fit([.. _served.Values.Where(s => s != served).Select(s => s.Members.Length), members]);
+        _rings.Sizes.Fit([.. _served.Values.Where(s => s != served).SelectMany(RingsOf), .. Enumerable.Repeat(members, hasFormer ? 2 : 1)]);
         foreach (var (key, other) in _served.Where(s => s.Value != served && s.Value.Ring.Slots > _rings.Sizes.For(s.Value.Members.Length)))
         {
             Shrink(key, other);
         }
 
         var size = _rings.Sizes.For(members);
-        return size > served.Ring.Slots && (_rings.TryTake(size, last: false, out ring) || (served.Ring.Slots == 0 && _rings.TryTake(size, last: true, out ring)));
+        return (size > served.Ring.Slots || served.Ring.HasFormer != hasFormer)
+            && (_rings.TryTake(size, last: false, hasFormer, out ring) || (served.Ring.Slots == 0 && _rings.TryTake(size, last: true, hasFormer, out ring)));
     }
 
     private void Shrink(ServiceKey key, Served served)
     {
-        if (!_rings.TryTake(_rings.Sizes.For(served.Members.Length), last: true, out var fresh))
+        if (!_rings.TryTake(_rings.Sizes.For(served.Members.Length), last: true, served.Ring.HasFormer, out var fresh))
         {
             return;
         }
@@ -126,6 +132,13 @@ public sealed partial class Balancer
         served.Ring = fresh;
         return 0;
     }
+
+    /// <summary>Whether the former owner of a slot travels with packets of connections that nobody here knows.</summary>
+    internal static bool HasSecondChance(ServiceModel service) =>
+        service is { SecondChance: true, Protocol: IpProtocol.Tcp, Forwarding: ForwardingMode.Gue or ForwardingMode.Geneve };
+
+    // Members of the rings that a service has: with a second chance there are two.
+    private static IEnumerable<int> RingsOf(Served served) => Enumerable.Repeat(served.Members.Length, served.Ring.HasFormer ? 2 : 1);
 
     private static ServiceEntry EntryOf(Served served, RingPlace ring) =>
         new() { Id = served.Id, RingStart = ring.Start, RingSlots = (uint)ring.Slots, Flags = served.Flags };

@@ -70,9 +70,9 @@ public sealed partial class Balancer
             hasOtherSizes = true;
         }
 
-        if (hasOtherSizes || wanted.Any(w => !_served.TryGetValue(w.Key, out var served) || served.Members.Length != w.Value.Backends.Length))
+        if (hasOtherSizes || wanted.Any(w => !_served.TryGetValue(w.Key, out var served) || served.Members.Length != w.Value.Backends.Length || served.Ring.HasFormer != HasSecondChance(w.Value)))
         {
-            _rings.Sizes.Fit([.. services.Select(s => s.Backends.Length)]);
+            _rings.Sizes.Fit([.. services.SelectMany(s => Enumerable.Repeat(s.Backends.Length, HasSecondChance(s) ? 2 : 1))]);
         }
 
         var states = ImmutableArray.CreateBuilder<ServiceState>(services.Count);
@@ -257,6 +257,11 @@ public sealed partial class Balancer
             served.Members = [.. members.Select(m => m.Member), .. removed];
             LeaveOut(key, served);
             return null;
+        }
+
+        if (HasSecondChance(service) && !served.Ring.HasFormer)
+        {
+            Report(BalancerProblemKind.TooManySlots, $"{service.Endpoint} finds no room to remember who had its slots before; its connections have no second chance. Raise RingRows.");
         }
 
         served.Members = [.. members.Select(m => m.Member)];

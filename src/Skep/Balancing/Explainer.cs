@@ -134,6 +134,11 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         }
 
         steps.Add($"The client's addresses and ports hash to slot {slot}, which belongs to {NameOf(first)}.");
+        if (ring.HasFormer && Find(service, balancer.FormerAt(ring, (int)slot)) is { } former && former.Id != first.Id)
+        {
+            steps.Add($"Before the last change it belonged to {NameOf(former)}: packets of a connection that is not known here, other than SYN, take that one along as their second hop.");
+        }
+
         if ((flags & ServiceFlags.TwoChoices) == 0)
         {
             return first;

@@ -42,6 +42,12 @@ public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, I
     /// </summary>
     public byte QuicConfigs { get; init; }
 
+    /// <summary>
+    /// TCP in GUE or Geneve: whether a packet of a connection that is not known takes along who had its slot of the ring before, to whom the backend sends it on when it
+    /// has no socket for it.
+    /// </summary>
+    public bool SecondChance { get; init; }
+
     /// <summary>The key in the service map; of a range, its last port is in the upper half of the port.</summary>
     public ServiceKey Key => new()
     {

@@ -30,6 +30,9 @@ public sealed record EdgeOptions
     /// <summary>Whether outer headers are taken off packets for this host's virtual addresses.</summary>
     public bool Decapsulate { get; init; }
 
+    /// <summary>Whether packets that have no socket here and came with a second hop go on to it.</summary>
+    public bool SendOn { get; init; }
+
     /// <summary>
     /// At traffic control: whether balanced packets are sent on by the routing table at once, past the network stack and its firewall rules (kernel 5.10).
     /// </summary>

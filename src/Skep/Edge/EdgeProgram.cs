@@ -18,7 +18,7 @@ public sealed unsafe class EdgeProgram : XdpProgram
     public EdgeProgram(EdgeMaps maps, EdgeOptions options)
     {
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: false));
-        _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels) : null;
+        _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
         _direct = options.Direct is { } direct ? new DirectStage(maps.Balancing, direct, _stages.RateLimit, isLast: !options.Balance) : null;
     }
 

@@ -43,6 +43,10 @@ public enum EdgeVerdict : uint
     QuicForwarded,
     /// <summary>No free port was found at the addresses that replace the client's: dropped.</summary>
     PortsExhausted,
+    /// <summary>Of a connection that is not known: sent to the owner of its slot in the ring, with the former owner as a second hop.</summary>
+    ForwardedTwoHops,
+    /// <summary>Sent on by a backend that has no socket for it, to the second hop that came with it.</summary>
+    SentOn,
 }
 
 /// <summary>Packets and bytes of one verdict on one CPU. Layout: packets 8, bytes 8.</summary>

@@ -39,7 +39,7 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     public TcEdgeProgram(EdgeMaps maps, EdgeOptions options, bool hasEthernetHeader = true)
     {
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: true));
-        _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels) : null;
+        _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
         _hasEthernetHeader = hasEthernetHeader;
         _routes = options.BypassStack && hasEthernetHeader ? new RouteStage(FeatureProbe.RunningKernel >= s_skipsNeighbour) : null;
     }
@@ -132,8 +132,9 @@ public sealed unsafe class TcEdgeProgram : TcProgram
         {
             if (_tunnels is not null && _tunnels.IsEnd(in packet, edge.End))
             {
-                verdict = _tunnels.Run(ref context, in packet, edge.Start, edge.End, _hasEthernetHeader);
-                return _stages.Finish(verdict, edge.Packets, edge.Bytes) ? TcAction.Shot : TcAction.Unspec;
+                var action = TcAction.Unspec;
+                verdict = _tunnels.Run(ref context, in packet, edge.Start, edge.End, _hasEthernetHeader, ref action);
+                return _stages.Finish(verdict, edge.Packets, edge.Bytes) ? TcAction.Shot : action;
             }
 
             verdict = _stages.Balance(in packet, ref edge);

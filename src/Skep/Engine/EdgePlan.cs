@@ -78,6 +78,7 @@ public sealed record EdgePlan
                     BlockPrefixes = blocking.Contains(name) && hasPrefixes,
                     Balance = rewriting && balancing.Contains(name),
                     Decapsulate = ends.Contains(name),
+                    SendOn = set.TunnelEndpoints.Any(t => t.Interfaces.Contains(name) && t.Peers.Length > 0),
                     BypassStack = balancing.Contains(name) && !notBypassing.Contains(name),
                     RateLimit = limits.TryGetValue(name, out var limit) ? new SourceRate(limit.PacketsPerSecond, limit.Burst) : null,
                 },
@@ -180,6 +181,7 @@ public sealed record EdgePlan
             LastPort = range.Last != range.First ? range.Last : null,
             ClientPrefix = balancer.Affinity is { } affinity ? vip.IsIPv4 ? affinity.IPv4Prefix : affinity.IPv6Prefix : null,
             Tracking = balancer.Tracking,
+            SecondChance = balancer.SecondChance && port.Protocol == TransportProtocol.TCP,
             QuicConfigs = port.Protocol == TransportProtocol.UDP ? balancer.QuicConfigs : (byte)0,
             SourceTranslation = balancer.SourceTranslation is { } translation
                 ? new SourceTranslation([.. translation.Addresses.Where(a => a.AddressFamily == address.AddressFamily).Select(IpAddress.From)])

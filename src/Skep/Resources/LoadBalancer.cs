@@ -53,6 +53,9 @@ public sealed record LoadBalancer : Resource
     /// <summary>Sources that may begin connections; all when there are none.</summary>
     public ImmutableArray<IPNetwork> SourceRanges { get; init; } = [];
 
+    /// <summary>Whether packets of unknown connections take the former owner of their slot along.</summary>
+    public bool SecondChance { get; init; }
+
     /// <summary>Configurations of QUIC connection ids that name backends, a bit each; 0 for none.</summary>
     public byte QuicConfigs { get; init; }
 

@@ -17,4 +17,7 @@ public sealed record TunnelEndpoint : Resource
 
     /// <summary>Where the balancers are; outer headers from elsewhere are refused.</summary>
     public required ImmutableArray<IPNetwork> Balancers { get; init; }
+
+    /// <summary>Other backends, to which packets go on that came with one of them as a second hop and have no socket here.</summary>
+    public ImmutableArray<IPAddress> Peers { get; init; } = [];
 }

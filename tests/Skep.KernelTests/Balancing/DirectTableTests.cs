@@ -68,27 +68,34 @@ public sealed class DirectTableTests
         Assert.Empty(engines.CompareMaps());
     }
 
-    [KernelFact]
-    public void What_comes_in_outer_headers_comes_out_the_same_in_every_engine()
+    [KernelTheory]
+    [InlineData("base")]
+    [InlineData("extras")]
+    public void What_comes_in_outer_headers_comes_out_the_same_in_every_engine(string name)
     {
+        var table = DirectTable.All[name];
+        var backends = table.Services.SelectMany(s => s.Backends).Select(b => b.Address).Distinct().ToArray();
         var ends = new Skep.Balancing.TunnelEndpointModel(
-            DirectTable.Base.Services.SelectMany(s => s.Backends).Select(b => (b.Address, Role: Skep.Balancing.TunnelAddress.Outer))
-                .Concat(DirectTable.Base.Services.Select(s => (s.Address, Role: Skep.Balancing.TunnelAddress.Virtual))).Distinct()
+            backends.Select(b => (Address: b, Role: Skep.Balancing.TunnelAddress.Outer))
+                .Concat(table.Services.Select(s => (s.Address, Role: Skep.Balancing.TunnelAddress.Virtual))).Distinct()
                 .ToImmutableDictionary(p => p.Address, p => p.Role),
-            [IpPrefix.Parse("10.0.0.1"), IpPrefix.Parse("fd00::1")]);
+            [IpPrefix.Parse("10.0.0.1"), IpPrefix.Parse("fd00::1")])
+        { Peers = [.. backends] };
         using var engines = new EnginePair(bind =>
         {
-            var options = DirectTable.Base.Options with { Direct = null, Decapsulate = true };
+            var options = table.Options with { Direct = null, Decapsulate = true, SendOn = name == "extras" };
             var maps = new EdgeMaps(options);
             foreach (var map in maps.All)
             {
                 bind(map);
             }
 
-            new EdgeState(maps, TimeProvider.System).Tunnels.Apply(ends);
+            var tunnels = new EdgeState(maps, TimeProvider.System).Tunnels;
+            tunnels.Apply(ends);
+            tunnels.SetNextHops(table.Hops);
             return ([new EdgeProgram(maps, options), new TcEdgeProgram(maps, options)], maps.All);
         });
-        var packets = DirectTable.Base.Cases.Select(c => new NamedPacket(c.Name, c.Output)).ToArray();
+        var packets = table.Cases.Select(c => new NamedPacket(c.Name, c.Output)).ToArray();
         foreach (var packet in packets)
         {
             Assert.Null(engines.Run(packet.Bytes));

@@ -102,7 +102,7 @@ public sealed partial class Balancer
             }
             else if (_serviceIds.Adopt(slot.Service) && _maps.Direct.Services.TryGet(slot.Service, out var row))
             {
-                var ring = new RingPlace(row.RingStart, (int)row.RingSlots);
+                var ring = new RingPlace(row.RingStart, (int)row.RingSlots, row.FormerStart != 0);
                 byId.Remove(slot.Service, out var members);
                 _served.Add(key, new Served { Id = slot.Service, Ring = ring, Direct = state, Members = [.. members ?? []] });
                 _servicesOfAddress[key.Address] = _servicesOfAddress.GetValueOrDefault(key.Address) + 1;
@@ -124,8 +124,8 @@ public sealed partial class Balancer
     /// <summary>Whether what stands beside the ring needs no writing.</summary>
     private static bool IsAsBefore(ServiceModel service, Served served) => service.Forwarding == ForwardingMode.Nat ? served.Direct is null
         : served.Direct?.Model is { } model
-            && (model.LastPort, model.ClientPrefix, model.Tracking, model.QuicConfigs, QuicLengthOf(model))
-                == (service.LastPort, service.ClientPrefix, service.Tracking, service.QuicConfigs, QuicLengthOf(service))
+            && (model.LastPort, model.ClientPrefix, model.Tracking, model.QuicConfigs, QuicLengthOf(model), model.SecondChance)
+                == (service.LastPort, service.ClientPrefix, service.Tracking, service.QuicConfigs, QuicLengthOf(service), service.SecondChance)
             && model.SourceRanges.AsSpan().SequenceEqual(service.SourceRanges.AsSpan());
 
     /// <summary>Says where a service's ring is, in the table of its way. 0 or a negative errno.</summary>
@@ -147,7 +147,7 @@ public sealed partial class Balancer
             // Only its ring moves: what it is asked to be is not known yet.
             _ = adopted;
             _maps.Direct.Services.TryGet(served.Id, out var row);
-            (row.RingStart, row.RingSlots) = (ring.Start, (uint)ring.Slots);
+            (row.RingStart, row.RingSlots, row.FormerStart) = (ring.Start, (uint)ring.Slots, _rings.FormerStart(ring));
             return _maps.Direct.Services.TrySet(served.Id, in row);
         }
 
@@ -176,6 +176,7 @@ public sealed partial class Balancer
             ClientMaskLower = lower,
             QuicIdLength = QuicLengthOf(service),
             QuicConfigs = service.QuicConfigs,
+            FormerStart = _rings.FormerStart(ring),
         };
         var sources = service.SourceRanges.Select(p => SourceKey.Of(served.Id, p)).ToHashSet();
         foreach (var source in sources.Where(s => served.Direct is null || !served.Direct.Sources.Contains(s)))
@@ -300,7 +301,8 @@ public sealed partial class Balancer
         (service.Tracking ? VipFlags.None : VipFlags.Untracked)
         | (service.ClientPrefix is null ? VipFlags.None : VipFlags.ByClient)
         | (service.SourceRanges.IsEmpty ? VipFlags.None : VipFlags.Restricted)
-        | (QuicLengthOf(service) == 0 ? VipFlags.None : VipFlags.Quic);
+        | (QuicLengthOf(service) == 0 ? VipFlags.None : VipFlags.Quic)
+        | (HasSecondChance(service) ? VipFlags.SecondChance : VipFlags.None);
 
     private static (ulong Upper, ulong Lower) MaskOf(ServiceModel service)
     {
@@ -311,7 +313,7 @@ public sealed partial class Balancer
         static ulong Half(int count) => System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(count == 0 ? 0 : ulong.MaxValue << (64 - count));
     }
 
-    private static bool IsSame(in Tunnel one, in Tunnel other) =>
+    internal static bool IsSame(in Tunnel one, in Tunnel other) =>
         MemoryMarshal.AsBytes(new ReadOnlySpan<Tunnel>(in one)).SequenceEqual(MemoryMarshal.AsBytes(new ReadOnlySpan<Tunnel>(in other)));
 
     /// <summary>A service as the tables of direct return have it.</summary>

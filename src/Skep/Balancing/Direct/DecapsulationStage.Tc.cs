@@ -23,7 +23,8 @@ internal sealed unsafe partial class DecapsulationStage
     /// <param name="data">Its first byte.</param>
     /// <param name="end">One past its last directly readable byte.</param>
     /// <param name="hasEthernetHeader">Whether it begins with an Ethernet header.</param>
-    internal EdgeVerdict Run(ref TcContext context, in IpPacket packet, byte* data, byte* end, bool hasEthernetHeader)
+    /// <param name="action">What becomes of it, unless the verdict drops it.</param>
+    internal EdgeVerdict Run(ref TcContext context, in IpPacket packet, byte* data, byte* end, bool hasEthernetHeader, ref TcAction action)
     {
         var verdict = Judge(in packet, data, end, out var outer);
         if (verdict != EdgeVerdict.Decapsulated)
@@ -31,24 +32,41 @@ internal sealed unsafe partial class DecapsulationStage
             return verdict;
         }
 
+        var isIPv6 = outer.IsIPv6;
+        var link = (uint)(packet.Network - data);
+        if (_sentOn is not null && outer.Option != 0)
+        {
+            var sent = _sentOn.Forward(ref context, outer.Option, outer.Offset, SentOnStage.Where(link, (uint)(packet.Transport - data), packet.IsIPv6, isIPv6));
+            if (sent != 0)
+            {
+                action = (TcAction)(int)(sent >> 32);
+                return (EdgeVerdict)(uint)sent;
+            }
+        }
+
         var flags = RoomFlags.FixedSegments;
         if (_tellsFamily)
         {
-            flags |= outer.IsIPv6 ? RoomFlags.DecapsulatesToIPv6 : RoomFlags.DecapsulatesToIPv4;
+            flags |= isIPv6 ? RoomFlags.DecapsulatesToIPv6 : RoomFlags.DecapsulatesToIPv4;
         }
-        else if (outer.IsIPv6 != packet.IsIPv6)
+        else if (isIPv6 != packet.IsIPv6)
         {
             return EdgeVerdict.TunnelRefused;
         }
 
-        var isIPv6 = outer.IsIPv6;
-        if (outer.Marked != 0)
+        var difference = 0u;
+        if (outer.IsCongested && !TryMark(data + (nuint)(outer.Offset & 0x3ff), end, isIPv6, out difference))
         {
-            // A sum that the device made covers it; a packet without one stays without.
-            context.ChecksumUpdate(outer.Marked);
+            return EdgeVerdict.TunnelRefused;
         }
 
-        if (context.AdjustRoom(-(int)outer.Length, RoomMode.BehindLinkHeader, flags) != 0)
+        if (difference != 0)
+        {
+            // A sum that the device made covers it; a packet without one stays without.
+            context.ChecksumUpdate(difference);
+        }
+
+        if (context.AdjustRoom(-(int)(outer.Offset - link), RoomMode.BehindLinkHeader, flags) != 0)
         {
             return EdgeVerdict.TunnelRefused;
         }

@@ -11,8 +11,9 @@ namespace Skep.Balancing;
 /// Kernel half on a backend: takes off the outer headers that a balancer put on (IP in IP, GUE, Geneve) and leaves the packet to the network stack, which has the
 /// virtual address. Only what comes from a balancer, to an address meant for it, around a packet for a virtual address is taken; all else in such headers is dropped.
 /// </summary>
-internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps)
+internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps, bool sendsOn)
 {
+    private readonly SentOnStage? _sentOn = sendsOn ? new SentOnStage(maps) : null;
     private readonly HashMap<IpAddress, TunnelAddress> _addresses = maps.Addresses;
     private readonly LpmTrie<PrefixKey, byte> _balancers = maps.Balancers;
 
@@ -35,13 +36,30 @@ internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps)
     internal EdgeVerdict Run(ref XdpContext context, in IpPacket packet, byte* data, byte* end, ref XdpAction action)
     {
         action = XdpAction.Pass;
-        var verdict = Judge(in packet, data, end, out var inner);
+        var verdict = Judge(in packet, data, end, out var outer);
         if (verdict != EdgeVerdict.Decapsulated)
         {
             return verdict;
         }
 
-        return Strip(ref context, (uint)(packet.Network - data), inner.Length, inner.IsIPv6 ? 6u : 4) != 0 ? EdgeVerdict.Decapsulated : EdgeVerdict.TunnelRefused;
+        var isIPv6 = outer.IsIPv6;
+        var link = (uint)(packet.Network - data);
+        if (_sentOn is not null && outer.Option != 0)
+        {
+            var sent = _sentOn.Forward(ref context, outer.Option, outer.Offset, SentOnStage.Where(link, (uint)(packet.Transport - data), packet.IsIPv6, isIPv6));
+            if (sent != 0)
+            {
+                action = (XdpAction)(sent >> 32);
+                return (EdgeVerdict)(uint)sent;
+            }
+        }
+
+        if (outer.IsCongested && !TryMark(data + (nuint)(outer.Offset & 0x3ff), end, isIPv6, out _))
+        {
+            return EdgeVerdict.TunnelRefused;
+        }
+
+        return Strip(ref context, link, outer.Offset - link, isIPv6 ? 6u : 4) != 0 ? EdgeVerdict.Decapsulated : EdgeVerdict.TunnelRefused;
     }
 
     // Who may send, what it is around, and what congestion on the way means to it.
@@ -74,13 +92,15 @@ internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps)
         }
 
         ref var role = ref _addresses.Find(in inner.Destination);
-        if (Unsafe.IsNullRef(ref role) || (role & TunnelAddress.Virtual) == 0 || (congested && !TryMark(network, isIPv6, out outer.Marked)))
+        if (Unsafe.IsNullRef(ref role) || (role & TunnelAddress.Virtual) == 0)
         {
             return EdgeVerdict.TunnelRefused;
         }
 
-        outer.Length = (uint)offset - link;
+        outer.Offset = (uint)offset;
         outer.IsIPv6 = isIPv6;
+        outer.IsCongested = congested;
+        outer.Option = _sentOn is not null && inner.Protocol == IpProtocol.Tcp && inner.Fragment == FragmentKind.None ? SentOnStage.OptionOf(in packet, data, end) : 0;
         return EdgeVerdict.Decapsulated;
     }
 
@@ -180,9 +200,14 @@ internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps)
     }
 
     // Congestion on the way is told to the packet (RFC 6040 section 4.2); one that knows no ECN is dropped instead.
-    private static bool TryMark(byte* network, bool isIPv6, out uint difference)
+    private static bool TryMark(byte* network, byte* end, bool isIPv6, out uint difference)
     {
         difference = 0;
+        if (network + sizeof(IPv4Header) > end)
+        {
+            return false;
+        }
+
         if (isIPv6)
         {
             var header = (IPv6Header*)network;
@@ -204,12 +229,15 @@ internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps)
 /// <summary>Headers around a packet.</summary>
 internal struct OuterHeaders
 {
-    /// <summary>Bytes between the link header and the packet.</summary>
-    internal uint Length;
+    /// <summary>Where the packet begins, from the beginning of the frame.</summary>
+    internal uint Offset;
 
-    /// <summary>What was added to the packet to mark congestion, beyond what its own checksum makes up for.</summary>
-    internal uint Marked;
+    /// <summary>Where the option with a second hop begins; 0 for none.</summary>
+    internal uint Option;
 
     /// <summary>Whether the packet is IPv6.</summary>
     internal bool IsIPv6;
+
+    /// <summary>Whether the outer header says that there was congestion.</summary>
+    internal bool IsCongested;
 }

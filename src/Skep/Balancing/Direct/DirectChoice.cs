@@ -7,8 +7,9 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>Kernel half: the backend of a flow that the table does not know.</summary>
-internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows)
+internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, bool secondChance)
 {
+    private readonly bool _secondChance = secondChance;
     private readonly RingReader _ring = new(maps);
     private readonly ArrayMap<DirectService> _services = maps.Direct.Services;
     private readonly ArrayMap<Tunnel> _tunnels = maps.Direct.Tunnels;
@@ -21,7 +22,7 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows)
     /// <param name="service">Id of the service.</param>
     /// <param name="what">How the service's packets are treated, and in bits 16-23 what the packet means.</param>
     /// <param name="former">Backend that the table had and that cannot be used; 0 for none.</param>
-    /// <returns>Backend in bits 0-15, the verdict above bit 31.</returns>
+    /// <returns>Backend in bits 0-15, in 16-31 the one that had the slot before and may have the connection, the verdict above bit 31.</returns>
     [GlobalFunction]
     internal ulong Choose(in ConnectionKey flow, ulong hash, uint service, uint what, uint former)
     {
@@ -52,6 +53,7 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows)
         var isByClient = (flags & VipFlags.ByClient) != 0;
         var client = 0UL;
         var backend = 0u;
+        var second = 0u;
         if (isByClient)
         {
             // One number for all flows of a client: the ring gives them one backend, and the table keeps it when the ring changes.
@@ -73,24 +75,54 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows)
             ring.RingStart = entry.RingStart;
             ring.RingSlots = entry.RingSlots;
             ring.Flags = ServiceFlags.None;
-            backend = _ring.IdAt(in ring, BackendChoice.SlotOf(BackendChoice.HashOf(in key), entry.RingSlots)) & 0xFFFF;
+            var slot = BackendChoice.SlotOf(BackendChoice.HashOf(in key), entry.RingSlots);
+            backend = _ring.IdAt(in ring, slot) & 0xFFFF;
+            if (_secondChance && (flags & VipFlags.SecondChance) != 0 && entry.FormerStart != 0 && kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending)
+            {
+                ring.RingStart = entry.FormerStart;
+                second = _ring.IdAt(in ring, slot) & 0xFFFF;
+                if (backend == 0)
+                {
+                    // Nobody takes connections, and this one is not new.
+                    backend = Owns(second, service, TunnelFlags.None) ? second : 0;
+                    second = 0;
+                }
+
+                second = Follows(backend, second, service) ? second : 0;
+            }
+
             if (backend == 0)
             {
                 return Verdict(EdgeVerdict.NoBackend);
             }
 
-            if (isByClient && isTracked && kind != FlowPacketKind.Error)
+            if (second == 0 && isByClient && isTracked && kind != FlowPacketKind.Error)
             {
                 _flows.Add(client, backend);
             }
         }
 
-        if (isTracked && kind is FlowPacketKind.Ordinary or FlowPacketKind.Opening)
+        // Whose the connection is stays open as long as there are two.
+        if (second == 0 && isTracked && kind is FlowPacketKind.Ordinary or FlowPacketKind.Opening)
         {
             _flows.Add(hash, backend);
         }
 
-        return Verdict(EdgeVerdict.Forwarded) | backend;
+        return Verdict(EdgeVerdict.Forwarded) | backend | (second << 16);
+    }
+
+    // Outer headers are of one family on the whole way.
+    private bool Follows(uint backend, uint former, uint service)
+    {
+        if (former == 0 || former == backend)
+        {
+            return false;
+        }
+
+        ref var one = ref _tunnels.Find(backend);
+        ref var other = ref _tunnels.Find(former);
+        return !Unsafe.IsNullRef(ref one) && !Unsafe.IsNullRef(ref other) && other.Owner == service + 1
+            && ((one.Flags ^ other.Flags) & TunnelFlags.IPv6) == 0;
     }
 
     private static ulong Verdict(EdgeVerdict verdict) => (ulong)verdict << 32;

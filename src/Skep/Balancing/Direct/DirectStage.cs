@@ -21,6 +21,7 @@ public sealed unsafe class DirectStage
     private readonly VipLookup _vips;
     private readonly FlowCache _flows;
     private readonly QuicRoute? _quic;
+    private readonly SecondHopStage? _secondHop;
     private readonly DirectChoice _choice;
     private readonly Encapsulator _encapsulator;
     private readonly EmbeddedFlow _errors;
@@ -45,9 +46,10 @@ public sealed unsafe class DirectStage
         _flows = new FlowCache(maps.Direct, options.Seed);
         _quic = (options.Features & VipFlags.Quic) != 0 ? new QuicRoute(maps, _flows) : null;
         _encapsulator = new Encapsulator(options);
-        _choice = new DirectChoice(maps, _flows);
+        _choice = new DirectChoice(maps, _flows, (options.Features & VipFlags.SecondChance) != 0);
         _errors = new EmbeddedFlow();
         _tooBig = new TooBigStage();
+        _secondHop = (options.Features & VipFlags.SecondChance) != 0 ? new SecondHopStage(maps, _encapsulator, _tooBig) : null;
         _fragments = new FragmentStage(maps);
         _rateLimit = rateLimit;
         _tunnels = maps.Direct.Tunnels;
@@ -147,6 +149,13 @@ public sealed unsafe class DirectStage
                 if ((EdgeVerdict)(choice >> 32) != EdgeVerdict.Forwarded)
                 {
                     return (EdgeVerdict)(choice >> 32);
+                }
+
+                if (_secondHop is not null && ((uint)choice >> 16) != 0 && (what & IsFirst) == 0)
+                {
+                    var sent = _secondHop.Send(ref context, in delivery, (uint)choice, (uint)(network - data) | (what & IsIPv6) << 5);
+                    action = (XdpAction)(sent >> 32);
+                    return (EdgeVerdict)(uint)sent;
                 }
 
                 backend = (uint)choice & 0xFFFF;

@@ -74,9 +74,7 @@ internal sealed unsafe partial class Encapsulator(DirectOptions options)
     internal bool Send(
         ref XdpContext context, ref Tunnel tunnel, in Way way, in IpPacket packet, in InnerPacket inner, byte* end, in Delivery delivery, ref XdpAction action)
     {
-        action = way.Interface == 0 ? XdpAction.Pass
-            : way.Interface == context.IngressInterface ? XdpAction.Tx
-            : XdpContext.Redirect(way.Interface);
+        action = ActionOf(ref context, in way);
         if (Is(DirectModes.L2, way.Mode))
         {
             return SendOnLink(ref context, ref tunnel, in way, in inner);
@@ -84,16 +82,20 @@ internal sealed unsafe partial class Encapsulator(DirectOptions options)
 
         if (Is(DirectModes.Gue, way.Mode))
         {
-            return SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: false);
+            return SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: false, hasHop: false, in delivery.Key.Source);
         }
 
         if (Is(DirectModes.Geneve, way.Mode))
         {
-            return SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: true);
+            return SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: true, hasHop: false, in delivery.Key.Source);
         }
 
         return SendInIp(ref context, ref tunnel, in way, inner.IsIPv6 ? IpProtocol.IPv6 : IpProtocol.IPv4, in inner, in delivery);
     }
+
+    private static XdpAction ActionOf(ref XdpContext context, in Way way) => way.Interface == 0 ? XdpAction.Pass
+        : way.Interface == context.IngressInterface ? XdpAction.Tx
+        : XdpContext.Redirect(way.Interface);
 
     private bool SendInIp(ref XdpContext context, ref Tunnel tunnel, in Way way, IpProtocol protocol, in InnerPacket inner, in Delivery delivery)
     {

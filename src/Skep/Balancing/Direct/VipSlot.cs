@@ -72,11 +72,13 @@ public enum VipFlags : ushort
     MoreRanges = 8,
     /// <summary>UDP only: packets whose QUIC connection id names a backend go to that one.</summary>
     Quic = 16,
+    /// <summary>TCP in GUE or Geneve: a packet of a connection that is not known takes the former owner of its slot along.</summary>
+    SecondChance = 32,
 }
 
 /// <summary>
 /// What the program needs about a service when it chooses a backend. Layout: first row of the ring 4, slots of the ring 4, masks of the client's
-/// address 8 and 8, length of QUIC server ids 1, QUIC configurations 1, zero 6.
+/// address 8 and 8, length of QUIC server ids 1, QUIC configurations 1, zero 2, first row of who had the slots before 4.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 public struct DirectService
@@ -100,10 +102,10 @@ public struct DirectService
     public byte QuicConfigs;
 
     /// <summary>Zero.</summary>
-    public ushort Reserved0;
+    public ushort Reserved;
 
-    /// <summary>Zero.</summary>
-    public uint Reserved1;
+    /// <summary>First row of who had the slots of the ring before; 0 when nobody keeps it.</summary>
+    public uint FormerStart;
 }
 
 /// <summary>

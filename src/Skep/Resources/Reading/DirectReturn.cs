@@ -37,6 +37,13 @@ internal static class DirectReturn
         }
 
         ServerIds(balancer, problems);
+        if (balancer.SecondChance && (balancer.Forwarding is not (ForwardingMode.Gue or ForwardingMode.Geneve) || balancer.Ports.All(p => p.Protocol != TransportProtocol.TCP)))
+        {
+            problems.Error(
+                balancer.Source, "no-second-chance", $"LoadBalancer '{balancer.Name}' has secondChance, but {(balancer.Ports.All(p => p.Protocol != TransportProtocol.TCP) ? "no TCP port" : "no outer headers that a second hop fits into")}",
+                "it is for TCP with 'forwarding: gue' or 'forwarding: geneve'; leave it out elsewhere");
+        }
+
         foreach (var port in balancer.Ports.Where(p => p.EndPort is { } end && (p.Port == 0 || end <= p.Port)))
         {
             problems.Error(balancer.Source, "bad-range", $"endPort {port.EndPort} does not lie above port {port.Port}", "write the first port as port and the last one as endPort");

@@ -101,6 +101,8 @@ internal static class Kinds
             new Field("affinityPrefix", s_affinityPrefix, "How much of a client's address counts with affinity by client."),
             new Field("tracking", Scalars.Flag, "Whether flows are remembered, so that they survive changes of the backends; true unless given."),
             new Field("sourceRanges", new ListShape(Scalars.Prefix, 1, 256), "Sources that may begin connections; all unless given."),
+            new Field("secondChance", Scalars.Flag,
+                "With gue and geneve: packets of connections that this balancer does not know take along which backend had their place before a change, for TunnelEndpoints with peers."),
             new Field("quic", new EitherShape(Scalars.Flag, DirectReturn.Quic),
                 "Send UDP packets to the backend whose quicServerId is in their QUIC connection id, so that connections survive clients that move."),
             new Field("sourceTranslation", s_sourceTranslation, "With nat: replace clients' addresses too, so that answers come back whatever route backends have.")), BuildLoadBalancer),
@@ -122,7 +124,9 @@ internal static class Kinds
             s_hook,
             new Field("tunnelAddresses", new ListShape(Scalars.Address, 1, 64), "Addresses of this host that balancers send to.", Required: true),
             new Field("addresses", new ListShape(Scalars.Address, 1, 1024), "Virtual addresses, which this host has on its loopback device.", Required: true),
-            new Field("balancers", new ListShape(Scalars.Prefix, 1, 256), "Where the balancers are; outer headers from elsewhere are refused.", Required: true)), BuildTunnelEndpoint),
+            new Field("balancers", new ListShape(Scalars.Prefix, 1, 256), "Where the balancers are; outer headers from elsewhere are refused.", Required: true),
+            new Field("peers", new ListShape(Scalars.Address, 1, 1024),
+                "Addresses of the other backends, for balancers with secondChance: a packet without a connection here goes on to the one it came with.")), BuildTunnelEndpoint),
     ];
 
     private static LoadBalancer BuildLoadBalancer(ResourceHead head, ObjectValue spec) => new()
@@ -144,6 +148,7 @@ internal static class Kinds
         SourceRanges = [.. spec.List<IPNetwork>("sourceRanges").Select(r => r.Value)],
         QuicConfigs = DirectReturn.BuildQuic(spec),
         SourceTranslation = spec.Has("sourceTranslation") ? BuildSourceTranslation(spec.Get<ObjectValue>("sourceTranslation"), spec.SourceOf("sourceTranslation")) : null,
+        SecondChance = spec.Get("secondChance", false),
         HealthCheck = spec.Has("healthCheck") ? BalancingShapes.BuildHealthCheck(spec.Get<ObjectValue>("healthCheck")) : null,
         Policy = BalancingShapes.BuildPolicy(spec),
     };
@@ -166,6 +171,7 @@ internal static class Kinds
         TunnelAddresses = [.. spec.List<IPAddress>("tunnelAddresses").Select(a => a.Value)],
         Addresses = [.. spec.List<IPAddress>("addresses").Select(a => a.Value)],
         Balancers = [.. spec.List<IPNetwork>("balancers").Select(b => b.Value)],
+        Peers = [.. spec.List<IPAddress>("peers").Select(a => a.Value)],
     };
 
     private static LoadBalancerPort BuildPort(ObjectValue port)

@@ -1,0 +1,70 @@
+using System.Runtime.CompilerServices;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+using Skep.Edge;
+using Skep.Packets;
+
+namespace Skep.Balancing;
+
+/// <summary>
+/// Kernel half on a balancer: sends a packet of a connection that nobody here knows to the owner of its slot, with the slot's former owner as a second hop. So balancers
+/// that know nothing of each other's connections may take over from each other while the ring changes.
+/// </summary>
+internal sealed unsafe class SecondHopStage(BalancerMaps maps, Encapsulator encapsulator, TooBigStage tooBig)
+{
+    private readonly ArrayMap<Tunnel> _tunnels = maps.Direct.Tunnels;
+    private readonly PerCpuArrayMap<BackendCounter> _counters = maps.BackendCounters;
+    private readonly Encapsulator _encapsulator = encapsulator;
+    private readonly TooBigStage _tooBig = tooBig;
+
+    // Beside the length of the link header.
+    private const uint IsIPv6 = 256;
+
+    /// <summary>Sends the packet: a function of its own, walked once by the verifier.</summary>
+    /// <param name="context">The packet.</param>
+    /// <param name="delivery">Its flow.</param>
+    /// <param name="backends">Owner of the slot in bits 0-15, former owner above.</param>
+    /// <param name="where">Bytes before its IP header in bits 0-4; bit 8 when that is IPv6.</param>
+    /// <returns>The verdict, and the action above bit 31.</returns>
+    [GlobalFunction]
+    internal ulong Send(ref XdpContext context, in Delivery delivery, uint backends, uint where)
+    {
+        var data = context.Data;
+        var end = context.DataEnd;
+        var network = data + (nuint)(where & 31);
+        var isIPv6 = (where & IsIPv6) != 0;
+        ref var tunnel = ref _tunnels.Find(backends & 0xFFFF);
+        ref var former = ref _tunnels.Find(backends >> 16);
+        if (Unsafe.IsNullRef(ref tunnel) || Unsafe.IsNullRef(ref former))
+        {
+            return Result(EdgeVerdict.NoBackend, XdpAction.Drop);
+        }
+
+        if (!InnerPacket.TryRead(network, isIPv6, data, end, out var inner) || IpPacket.ParseNetwork(network, end, isIPv6, out var packet) != ParseStatus.Ip)
+        {
+            return Result(EdgeVerdict.Malformed, XdpAction.Pass);
+        }
+
+        var way = _encapsulator.WayOf(ref tunnel);
+        var overhead = _encapsulator.OverheadOf(in way) + Encapsulator.HopOverheadOf(in way);
+        if (inner.Length + overhead > tunnel.Mtu && (tunnel.Mtu <= overhead || !inner.MayBeFragmented))
+        {
+            return tunnel.Mtu > overhead && _tooBig.Answer(ref context, inner.LinkLength, tunnel.Mtu - overhead, inner.IsIPv6 ? 6u : 4) != 0
+                ? Result(EdgeVerdict.TooBig, XdpAction.Tx) : Result(EdgeVerdict.Undeliverable, XdpAction.Drop);
+        }
+
+        ref var counter = ref _counters.Find(backends & 0xFFFF);
+        if (!Unsafe.IsNullRef(ref counter))
+        {
+            counter.Packets++;
+            counter.Bytes += (uint)(end - data);
+        }
+
+        var hop = former.Destination;
+        var action = XdpAction.Pass;
+        return _encapsulator.SendByHop(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, in hop, ref action)
+            ? Result(EdgeVerdict.ForwardedTwoHops, action) : Result(EdgeVerdict.Undeliverable, XdpAction.Drop);
+    }
+
+    private static ulong Result(EdgeVerdict verdict, XdpAction action) => (ulong)verdict | ((ulong)action << 32);
+}
