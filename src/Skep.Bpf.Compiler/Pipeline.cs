@@ -4,10 +4,18 @@ using Skep.Bpf.Compiler.Passes;
 
 namespace Skep.Bpf.Compiler;
 
-/// <summary>The passes in order, each with its reason; the form is verified after each.</summary>
+/// <summary>
+/// The passes in order, each with its reason. The form is verified at the start and at the end, and after each pass where faults of the compiler are
+/// looked for: in tests, and where somebody reads along.
+/// </summary>
 internal static class Pipeline
 {
+    /// <summary>The switch of the process that has the form verified after each pass; a fifteenth of the time.</summary>
+    public const string CheckEveryPass = "Skep.Bpf.Compiler.CheckEveryPass";
+
     private const int MostRounds = 8;
+
+    private static readonly bool s_checksEveryPass = AppContext.TryGetSwitch(CheckEveryPass, out var isOn) && isOn;
 
     public static void Run(Function function, CompileTarget target)
     {
@@ -21,25 +29,11 @@ internal static class Pipeline
         Apply(new LoopUnrolling());
         Apply(new TailDuplication());
         Apply(new Promotion(readByHelpers: false));
-
-        // What one pass finds helps the others; two or three rounds are usual.
-        for (var round = 0; round < MostRounds; round++)
-        {
-            var changed = Apply(new Simplification());
-            changed |= Apply(new ControlFlow());
-            changed |= Apply(new CommonSubexpressions());
-            changed |= Apply(new MemoryForwarding());
-            changed |= Apply(new DeadStores());
-            changed |= Apply(new DeadCode());
-            changed |= Apply(new StackSplitting());
-            changed |= Apply(new JumpThreading());
-            changed |= Apply(new Promotion(readByHelpers: true));
-            changed |= Apply(new BoundsChecks(target));
-            if (!changed)
-            {
-                break;
-            }
-        }
+        Repeat(
+        [
+            new Simplification(), new ControlFlow(), new CommonSubexpressions(), new MemoryForwarding(), new DeadStores(), new DeadCode(), new StackSplitting(),
+            new JumpThreading(), new Promotion(readByHelpers: true), new BoundsChecks(target),
+        ]);
 
         if (Apply(new HiddenBounds()))
         {
@@ -66,12 +60,47 @@ internal static class Pipeline
 
         Apply(new StackAlignment());
         Apply(new ConstantPool());
+        IrVerifier.Check(function, $"the passes (the switch {CheckEveryPass} says which)");
         target.Dump?.Invoke("optimised", IrPrinter.Print(function));
+
+        // What one pass finds helps the others; two or three rounds are usual.
+        void Repeat(ReadOnlySpan<IPass> passes)
+        {
+            // How much had changed when each found nothing to do: while that is all, it would find nothing again.
+            var changes = 0;
+            Span<int> idle = stackalloc int[passes.Length];
+            idle.Fill(-1);
+            for (var round = 0; round < MostRounds; round++)
+            {
+                var before = changes;
+                for (var i = 0; i < passes.Length; i++)
+                {
+                    if (idle[i] == changes)
+                    {
+                        continue;
+                    }
+
+                    if (Apply(passes[i]))
+                    {
+                        changes++;
+                    }
+                    else
+                    {
+                        idle[i] = changes;
+                    }
+                }
+
+                if (changes == before)
+                {
+                    return;
+                }
+            }
+        }
 
         bool Apply(IPass pass)
         {
             var changed = pass.Run(function);
-            if (changed)
+            if (changed && (s_checksEveryPass || target.Dump is not null))
             {
                 var name = pass.GetType().Name;
                 IrVerifier.Check(function, name);

@@ -17,9 +17,11 @@ internal sealed class BlockOrder
     private const double WorthInLine = 0.25;
 
     private readonly MachineFunction _function;
-    private readonly Dictionary<MachineBlock, double> _weights = [];
 
-    private BlockOrder(MachineFunction function) => _function = function;
+    // By the number of the block.
+    private readonly double[] _weights;
+
+    private BlockOrder(MachineFunction function) => (_function, _weights) = (function, new double[function.Blocks.Count]);
 
     public static List<MachineBlock> Of(MachineFunction function)
     {
@@ -107,25 +109,25 @@ internal sealed class BlockOrder
     private void Weigh()
     {
         var (order, back) = ReversePostorder();
-        _weights[_function.Blocks[0]] = 1;
+        _weights[0] = 1;
         foreach (var block in order)
         {
-            var weight = _weights.GetValueOrDefault(block) * (back.Any(e => e.To == block) ? RoundsOfLoop : 1);
-            _weights[block] = weight;
+            var weight = _weights[block.Id] * (back.Exists(e => e.To == block) ? RoundsOfLoop : 1);
+            _weights[block.Id] = weight;
             foreach (var (target, chance) in Ways(block))
             {
-                if (!back.Contains((block, target)))
+                if (!back.Exists(e => e.From == block && e.To == target))
                 {
-                    _weights[target] = _weights.GetValueOrDefault(target) + (weight * chance);
+                    _weights[target.Id] += weight * chance;
                 }
             }
         }
     }
 
-    private (List<MachineBlock> Order, HashSet<(MachineBlock From, MachineBlock To)> Back) ReversePostorder()
+    private (List<MachineBlock> Order, List<Edge> Back) ReversePostorder()
     {
         var order = new List<MachineBlock>();
-        var back = new HashSet<(MachineBlock, MachineBlock)>();
+        var back = new List<Edge>();
         var open = new HashSet<MachineBlock> { _function.Blocks[0] };
         var seen = new HashSet<MachineBlock> { _function.Blocks[0] };
         var stack = new Stack<(MachineBlock Block, IEnumerator<(MachineBlock Target, double Chance)> Ways)>();
@@ -148,7 +150,7 @@ internal sealed class BlockOrder
             }
             else if (open.Contains(target))
             {
-                back.Add((top.Block, target));
+                back.Add(new Edge(top.Block, target));
             }
         }
 
@@ -161,18 +163,19 @@ internal sealed class BlockOrder
     {
         var order = new List<MachineBlock>();
         var placed = new HashSet<MachineBlock>();
-        var pending = new PriorityQueue<MachineBlock, (double, int)>();
+        var pending = new SortedSet<Candidate>();
         var found = 0;
-        pending.Enqueue(_function.Blocks[0], default);
-        while (pending.TryDequeue(out var next, out _))
+        pending.Add(new Candidate(_function.Blocks[0], 0, 0));
+        while (pending.Min is { } next)
         {
-            for (var block = next; block is not null && placed.Add(block); block = Following(block, placed))
+            pending.Remove(next);
+            for (var block = next.Block; block is not null && placed.Add(block); block = Following(block, placed))
             {
                 order.Add(block);
                 foreach (var (target, _) in Ways(block))
                 {
                     // The likeliest first, of equal ones what was found last.
-                    pending.Enqueue(target, (-_weights[target], -++found));
+                    pending.Add(new Candidate(target, _weights[target.Id], ++found));
                 }
             }
         }
@@ -209,6 +212,20 @@ internal sealed class BlockOrder
 
     private static MachineInstruction? Turnable(MachineFunction function, MachineInstruction instruction) =>
         instruction is { Kind: MachineKind.JumpIf, IsFixed: false } && Inverse(function, instruction.Code) is not null ? instruction : null;
+
+    private sealed record Edge(MachineBlock From, MachineBlock To);
+
+    /// <summary>A block that something placed jumps to.</summary>
+    private sealed class Candidate(MachineBlock block, double weight, int found) : IComparable<Candidate>
+    {
+        public MachineBlock Block => block;
+
+        private double Weight => weight;
+
+        private int Found => found;
+
+        public int CompareTo(Candidate? other) => other!.Weight.CompareTo(weight) is var order and not 0 ? order : other.Found.CompareTo(found);
+    }
 
     private static bool OnlyLeadsTo(MachineBlock block, MachineBlock target) => block.Code[^1].Target == target && block.Code.Count(static i => i.Target is not null) == 1;
 

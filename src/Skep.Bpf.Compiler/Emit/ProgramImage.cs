@@ -41,7 +41,7 @@ internal sealed class ProgramImage
             starts.Add(function, image.Code.Count);
             var code = Emitter.Run(machine);
             image.Append(function, code, references);
-            return code.References.Select(static r => r.Target);
+            return code.References.ConvertAll(static r => r.Target);
         });
 
         StackLedger.Check(graph, frames);
@@ -58,9 +58,26 @@ internal sealed class ProgramImage
         var start = Code.Count;
         Functions.Add(FunctionTypes.Describe(function, start));
         Code.AddRange(code.Code);
-        Maps.AddRange(code.Maps.Select(m => m with { Slot = m.Slot + start }));
-        Lines.AddRange(code.Lines.Select(l => l with { Slot = l.Slot + start }));
-        KernelFunctions.AddRange(code.KernelFunctions.Select(f => f with { Slot = f.Slot + start }));
-        references.AddRange(code.References.Select(r => (r.Slot + start, r.Target)));
+
+        // Loops, not queries: those over structs cannot be compiled ahead of time.
+        foreach (var map in code.Maps)
+        {
+            Maps.Add(map with { Slot = map.Slot + start });
+        }
+
+        foreach (var line in code.Lines)
+        {
+            Lines.Add(line with { Slot = line.Slot + start });
+        }
+
+        foreach (var kernelFunction in code.KernelFunctions)
+        {
+            KernelFunctions.Add(kernelFunction with { Slot = kernelFunction.Slot + start });
+        }
+
+        foreach (var (slot, target) in code.References)
+        {
+            references.Add((slot + start, target));
+        }
     }
 }

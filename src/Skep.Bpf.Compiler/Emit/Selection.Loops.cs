@@ -9,7 +9,7 @@ internal sealed partial class Selection
 {
     private readonly Dictionary<Block, Loop> _loopOf = [];
     private readonly Dictionary<Block, List<Loop>> _loopsAfter = [];
-    private readonly Dictionary<(Block Header, long Value), int> _loopConstants = [];
+    private readonly Dictionary<Block, Dictionary<long, int>> _loopConstants = [];
     private Dictionary<Node, int> _longExits = [];
     private Block? _block;
 
@@ -37,18 +37,28 @@ internal sealed partial class Selection
     /// <summary>At the end of a block that enters a loop.</summary>
     private void MakeLoopConstants(Block block)
     {
-        foreach (var loop in _loopsAfter.GetValueOrDefault(block, []))
+        if (!_loopsAfter.TryGetValue(block, out var loops))
         {
+            return;
+        }
+
+        foreach (var loop in loops)
+        {
+            if (!_loopConstants.TryGetValue(loop.Header, out var constants))
+            {
+                _loopConstants[loop.Header] = constants = [];
+            }
+
             foreach (var node in _function.Blocks.Where(loop.Body.Contains).Where(b => _loopOf[b] == loop).SelectMany(static b => b.Nodes))
             {
                 // What flows into a phi is made on the edge.
                 foreach (var operand in node.Operands.Where(o => node.Op != Op.Phi && IsWide(o)))
                 {
-                    if (!_loopConstants.ContainsKey((loop.Header, operand.Immediate)))
+                    if (!constants.ContainsKey(operand.Immediate))
                     {
                         var register = _machine.NewRegister();
                         Emit(new MachineInstruction(MachineKind.Wide) { Code = OpCodes.LoadImmediate64, Dst = register, Immediate = operand.Immediate });
-                        _loopConstants.Add((loop.Header, operand.Immediate), register);
+                        constants.Add(operand.Immediate, register);
                     }
                 }
             }
@@ -56,7 +66,8 @@ internal sealed partial class Selection
     }
 
     private int? LoopConstant(Node node) =>
-        IsWide(node) && _block is not null && _loopOf.TryGetValue(_block, out var loop) && _loopConstants.TryGetValue((loop.Header, node.Immediate), out var register)
+        IsWide(node) && _block is not null && _loopOf.TryGetValue(_block, out var loop) && _loopConstants.TryGetValue(loop.Header, out var constants)
+            && constants.TryGetValue(node.Immediate, out var register)
             ? register
             : null;
 

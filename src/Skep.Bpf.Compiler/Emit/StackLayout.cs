@@ -14,27 +14,41 @@ internal static class StackLayout
 
     public static void Run(MachineFunction function, SourcePosition position)
     {
-        var slots = function.Blocks.SelectMany(static b => b.Code).Select(static i => i.Slot).OfType<Node>().Distinct().ToList();
+        var slots = new List<Node>();
         var index = new Dictionary<Node, int>();
-        foreach (var slot in slots)
+        foreach (var block in function.Blocks)
         {
-            index.Add(slot, index.Count);
+            foreach (var instruction in block.Code)
+            {
+                if (instruction.Slot is { } slot && index.TryAdd(slot, slots.Count))
+                {
+                    slots.Add(slot);
+                }
+            }
         }
 
         var conflicts = Conflicts(function, slots, index);
+        var taken = new List<Node>();
         foreach (var slot in slots.OrderByDescending(static s => s.Size))
         {
             var size = (slot.Size + 7) & ~7;
-            var taken = slots.Where(o => o != slot && function.Frame.ContainsKey(o) && conflicts[index[slot]].Contains(index[o]))
-                .Select(o => (Start: function.Frame[o] & ~7, End: (function.Frame[o] & ~7) + ((o.Size + 7) & ~7)))
-                .OrderByDescending(static r => r.End)
-                .ToList();
-            var start = -size;
-            foreach (var range in taken)
+            taken.Clear();
+            for (var i = 0; i < slots.Count; i++)
             {
-                if (start < range.End && range.Start < start + size)
+                if (slots[i] != slot && function.Frame.ContainsKey(slots[i]) && conflicts[index[slot]].Contains(i))
                 {
-                    start = range.Start - size;
+                    taken.Add(slots[i]);
+                }
+            }
+
+            // The highest free place below what is taken, from the top of the frame on.
+            taken.Sort((a, b) => End(b).CompareTo(End(a)));
+            var start = -size;
+            foreach (var other in taken)
+            {
+                if (start < End(other) && Start(other) < start + size)
+                {
+                    start = Start(other) - size;
                 }
             }
 
@@ -50,6 +64,10 @@ internal static class StackLayout
                 $"the program needs {function.FrameSize} bytes of stack, the kernel allows {FrameLimit}; keep large structs in a per-CPU array map. Largest: {ledger}",
                 position);
         }
+
+        int Start(Node slot) => function.Frame[slot] & ~7;
+
+        int End(Node slot) => Start(slot) + ((slot.Size + 7) & ~7);
     }
 
     private static bool HasSlots(MachineInstruction instruction) => instruction.Slot is not null || instruction.Slots.Count > 0;

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Reflection;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
@@ -12,6 +13,7 @@ namespace Skep.Bpf.Compiler.Frontend;
 internal static class FunctionCall
 {
     private const int MostArguments = 5;
+    private static readonly ConcurrentDictionary<Type, bool> s_contexts = new();
 
     /// <summary>Whether the programmer wants a function. What the framework marks so is meant for the JIT.</summary>
     public static bool IsWanted(MethodBase method) =>
@@ -130,9 +132,12 @@ internal static class FunctionCall
         }
     }
 
-    private static bool IsGlobal(MethodBase method) => method.IsDefined(typeof(GlobalFunctionAttribute), false);
+    private static bool IsGlobal(MethodBase method) => KnownMethod.Of(method).Has<GlobalFunctionAttribute>();
 
-    private static bool IsContext(Type type) => type.IsByRef && type.GetElementType()!.IsDefined(typeof(KernelContextAttribute), false);
+    /// <summary>Whether the type is what the kernel passes to a kind of program.</summary>
+    public static bool IsContextType(Type type) => s_contexts.GetOrAdd(type, static t => t.IsDefined(typeof(KernelContextAttribute), false));
+
+    private static bool IsContext(Type type) => type.IsByRef && IsContextType(type.GetElementType()!);
 
     /// <summary>Which arguments are passed, and how the result comes back.</summary>
     private sealed record Layout

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Reflection;
 using System.Reflection.Emit;
+using System.Reflection.Metadata;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
@@ -10,7 +11,12 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// <param name="Code">Opcode.</param>
 /// <param name="Operand">Integer operand, token, or absolute branch target; raw bits for floating point.</param>
 /// <param name="Targets">Absolute targets of a <c>switch</c>.</param>
-internal readonly record struct IlInstruction(int Offset, int Next, OpCode Code, long Operand, int[]? Targets);
+/// <param name="Index">Place among the instructions of the body.</param>
+internal readonly record struct IlInstruction(int Offset, int Next, OpCode Code, long Operand, int[]? Targets, int Index)
+{
+    /// <summary>The opcode as a number.</summary>
+    public ILOpCode Number => (ILOpCode)(ushort)Code.Value;
+}
 
 /// <summary>Decodes method bodies (ECMA-335 partition III).</summary>
 internal static class IlReader
@@ -95,7 +101,7 @@ internal static class IlReader
                     break;
             }
 
-            instructions.Add(new IlInstruction(start, offset, code, operand, targets));
+            instructions.Add(new IlInstruction(start, offset, code, operand, targets, instructions.Count));
         }
 
         return instructions;

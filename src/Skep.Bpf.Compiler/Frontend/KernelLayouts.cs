@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
@@ -13,10 +14,12 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// </summary>
 internal sealed class KernelLayouts(BtfFile? btf)
 {
+    private static readonly ConcurrentDictionary<Type, bool> s_views = new();
     private readonly Dictionary<Type, uint?> _structs = [];
     private readonly Dictionary<string, (Type View, uint? Id)> _byName = [];
 
-    public static bool IsView(Type? type) => type is { IsValueType: true, IsEnum: false } && type.GetCustomAttribute<KernelStructAttribute>(false) is { IsValue: false };
+    public static bool IsView(Type? type) => type is { IsValueType: true, IsEnum: false }
+        && s_views.GetOrAdd(type, static t => t.GetCustomAttribute<KernelStructAttribute>(false) is { IsValue: false });
 
     public static string Describe(Type view)
     {

@@ -13,7 +13,7 @@ internal sealed partial class MethodTranslator
         var method = ResolveMethod(il);
         var constrained = _constrained;
         _constrained = null;
-        var count = method.GetParameters().Length + (method.IsStatic ? 0 : 1);
+        var count = KnownMethod.Of(method).Parameters.Length + (method.IsStatic ? 0 : 1);
         var arguments = _stack.GetRange(_stack.Count - count, count).ToArray();
         _stack.RemoveRange(_stack.Count - count, count);
 
@@ -69,7 +69,7 @@ internal sealed partial class MethodTranslator
     {
         var constructor = ResolveMethod(il);
         var type = constructor.DeclaringType!;
-        var count = constructor.GetParameters().Length;
+        var count = KnownMethod.Of(constructor).Parameters.Length;
         var arguments = new Entry[count + 1];
         for (var i = count; i > 0; i--)
         {

@@ -9,7 +9,6 @@ namespace Skep.Bpf.Compiler.Frontend;
 internal sealed partial class MethodTranslator
 {
     private readonly Dictionary<int, IlBlock> _blocks = [];
-    private readonly Dictionary<int, bool> _neverReturns = [];
 
     private void TranslateBlocks()
     {
@@ -102,9 +101,7 @@ internal sealed partial class MethodTranslator
             return false;
         }
 
-        return _neverReturns.TryGetValue((int)il.Operand, out var known)
-            ? known
-            : _neverReturns[(int)il.Operand] = ResolveMethod(il).IsDefined(typeof(DoesNotReturnAttribute), false);
+        return KnownMethod.Of(ResolveMethod(il)).Has<DoesNotReturnAttribute>();
     }
 
     private List<int> SuccessorsOf(IlBlock block)

@@ -10,7 +10,7 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// </summary>
 internal sealed partial class MethodTranslator
 {
-    private readonly List<ExceptionHandlingClause> _finally;
+    private readonly ExceptionHandlingClause[] _finally;
 
     /// <summary>Where to go on after the finally block that is being run, the innermost first.</summary>
     private List<int> _pending = [];

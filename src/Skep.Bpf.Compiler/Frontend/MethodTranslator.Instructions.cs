@@ -10,7 +10,7 @@ internal sealed partial class MethodTranslator
 {
     private void Translate(IlInstruction il)
     {
-        var code = (ILOpCode)(ushort)il.Code.Value;
+        var code = il.Number;
         switch (code)
         {
             case ILOpCode.Nop or ILOpCode.Break or ILOpCode.Volatile or ILOpCode.Unaligned or ILOpCode.Readonly or ILOpCode.Tail:
@@ -211,10 +211,10 @@ internal sealed partial class MethodTranslator
                 or (>= ILOpCode.Ldelem_i1 and <= ILOpCode.Ldelem_r8):
                 LoadElement(code == ILOpCode.Ldelema);
                 break;
-            case ILOpCode.Ldtoken when _method.Module.ResolveMember((int)il.Operand, _typeArguments, _methodArguments) is Type type:
+            case ILOpCode.Ldtoken when _code.Member(il) is Type type:
                 Push(new Node(Op.FrozenObject, IrType.Pointer) { Payload = type });
                 break;
-            case ILOpCode.Ldtoken when _method.Module.ResolveMember((int)il.Operand, _typeArguments, _methodArguments) is FieldInfo field:
+            case ILOpCode.Ldtoken when _code.Member(il) is FieldInfo field:
                 Push(new Node(Op.FrozenObject, IrType.Pointer) { Payload = field });
                 break;
             case ILOpCode.Isinst:
@@ -314,9 +314,9 @@ internal sealed partial class MethodTranslator
         Push(memory);
     }
 
-    private Type ResolveType(IlInstruction il) => _method.Module.ResolveType((int)il.Operand, _typeArguments, _methodArguments);
+    private Type ResolveType(IlInstruction il) => _code.Type(il);
 
-    private FieldInfo ResolveField(IlInstruction il) => _method.Module.ResolveField((int)il.Operand, _typeArguments, _methodArguments)!;
+    private FieldInfo ResolveField(IlInstruction il) => _code.Field(il);
 
-    private MethodBase ResolveMethod(IlInstruction il) => _method.Module.ResolveMethod((int)il.Operand, _typeArguments, _methodArguments)!;
+    private MethodBase ResolveMethod(IlInstruction il) => _code.Method(il);
 }

@@ -16,8 +16,8 @@ internal sealed partial class MethodTranslator
 
     private bool Intrinsic(MethodBase method, Entry[] arguments)
     {
-        var attributes = method.GetCustomAttributes(false);
-        if (attributes.OfType<OnlyForAttribute>().FirstOrDefault() is { } only && !only.Types.Contains(_translator.Kind.Type))
+        var attributes = KnownMethod.Of(method).Attributes;
+        if (Array.Find(attributes, static a => a is OnlyForAttribute) is OnlyForAttribute only && !only.Types.Contains(_translator.Kind.Type))
         {
             Fail(
                 Rule.WrongKind,
@@ -179,7 +179,7 @@ internal sealed partial class MethodTranslator
     private static HelperArgument Argument(Type reference, bool isReadOnly)
     {
         var type = reference.GetElementType()!;
-        if (!type.IsValueType || KernelLayouts.IsView(type) || type.IsDefined(typeof(KernelContextAttribute), false))
+        if (!type.IsValueType || KernelLayouts.IsView(type) || FunctionCall.IsContextType(type))
         {
             return default;
         }

@@ -1,3 +1,4 @@
+using System.Reflection.Metadata;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
 
@@ -90,16 +91,17 @@ internal sealed partial class MethodTranslator
     /// <summary>The slot an instruction names, locals first, or -1.</summary>
     private int SlotIndexOf(IlInstruction il, out bool isStore)
     {
-        var name = il.Code.Name!;
-        isStore = name.StartsWith("st", StringComparison.Ordinal);
-        var isLocal = name.StartsWith("ldloc", StringComparison.Ordinal) || name.StartsWith("stloc", StringComparison.Ordinal);
-        if (!isLocal && !name.StartsWith("ldarg", StringComparison.Ordinal) && !name.StartsWith("starg", StringComparison.Ordinal))
+        var code = il.Number;
+        isStore = code is (>= ILOpCode.Stloc_0 and <= ILOpCode.Stloc_3) or ILOpCode.Stloc_s or ILOpCode.Stloc or ILOpCode.Starg_s or ILOpCode.Starg;
+        return code switch
         {
-            return -1;
-        }
-
-        var number = char.IsAsciiDigit(name[^1]) ? name[^1] - '0' : (int)il.Operand;
-        return isLocal ? number : _locals.Length + number;
+            >= ILOpCode.Ldloc_0 and <= ILOpCode.Ldloc_3 => code - ILOpCode.Ldloc_0,
+            >= ILOpCode.Stloc_0 and <= ILOpCode.Stloc_3 => code - ILOpCode.Stloc_0,
+            ILOpCode.Ldloc_s or ILOpCode.Ldloc or ILOpCode.Ldloca_s or ILOpCode.Ldloca or ILOpCode.Stloc_s or ILOpCode.Stloc => (int)il.Operand,
+            >= ILOpCode.Ldarg_0 and <= ILOpCode.Ldarg_3 => _locals.Length + (code - ILOpCode.Ldarg_0),
+            ILOpCode.Ldarg_s or ILOpCode.Ldarg or ILOpCode.Ldarga_s or ILOpCode.Ldarga or ILOpCode.Starg_s or ILOpCode.Starg => _locals.Length + (int)il.Operand,
+            _ => -1,
+        };
     }
 
     /// <summary>Finds or makes the version of the target that fits what is known on this edge, and returns its IR block.</summary>

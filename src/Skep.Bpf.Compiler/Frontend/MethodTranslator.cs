@@ -1,7 +1,8 @@
+using System.Collections.Concurrent;
 using System.Reflection;
+using System.Reflection.Metadata;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
-using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
@@ -12,11 +13,11 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// </summary>
 internal sealed partial class MethodTranslator
 {
+    private static readonly ConcurrentDictionary<Type, bool> s_mutableCopies = new();
     private readonly Translator _translator;
     private readonly Builder _builder;
     private readonly MethodBase _method;
-    private readonly Type[]? _typeArguments;
-    private readonly Type[]? _methodArguments;
+    private readonly MethodCode _code;
     private readonly List<IlInstruction> _il;
     private readonly List<(int Offset, SourcePosition Position)> _positions;
     private readonly Slot[] _locals;
@@ -32,28 +33,25 @@ internal sealed partial class MethodTranslator
     private readonly TrackingPlan _plan;
     private Type? _constrained;
 
-    public MethodTranslator(Translator translator, MethodBase method, MethodBody body, TrackingPlan plan)
+    public MethodTranslator(Translator translator, MethodBase method, MethodCode code, TrackingPlan plan)
     {
         _translator = translator;
         _plan = plan;
         _builder = translator.Builder;
         _method = method;
-        _typeArguments = method.DeclaringType is { IsGenericType: true } t ? t.GetGenericArguments() : null;
-        _methodArguments = method.IsGenericMethod ? method.GetGenericArguments() : null;
-        _il = DelegateCaches.Remove(IlReader.Read(translator.Target.BodyOf?.Invoke(method) ?? body.GetILAsByteArray()), method);
-
-        // What a program calls of the kernel library is, for its author, the line that calls it.
-        _positions = method.Module == typeof(BpfProgram).Module ? [] : SourceMap.Read(method);
+        _code = code;
+        _il = code.Il;
+        _positions = code.Positions;
         _returnType = (method as MethodInfo)?.ReturnType ?? typeof(void);
-        _finally = [.. body.ExceptionHandlingClauses.Where(IsFinally)];
-        _catches = body.ExceptionHandlingClauses.Count > _finally.Count;
-        _locals = new Slot[body.LocalVariables.Count];
+        _finally = Array.FindAll(code.Clauses, IsFinally);
+        _catches = code.Clauses.Length > _finally.Length;
+        _locals = new Slot[code.Locals.Length];
         for (var i = 0; i < _locals.Length; i++)
         {
-            _locals[i] = new Slot(body.LocalVariables[i].LocalType);
+            _locals[i] = new Slot(code.Locals[i]);
         }
 
-        var parameters = method.GetParameters();
+        var parameters = KnownMethod.Of(method).Parameters;
         var self = method.IsStatic ? 0 : 1;
         _arguments = new Slot[parameters.Length + self];
         if (self == 1)
@@ -64,7 +62,7 @@ internal sealed partial class MethodTranslator
 
         for (var i = 0; i < parameters.Length; i++)
         {
-            _arguments[i + self] = new Slot(parameters[i].ParameterType);
+            _arguments[i + self] = new Slot(parameters[i]);
         }
 
         for (var i = 0; i < _locals.Length + _arguments.Length; i++)
@@ -73,24 +71,28 @@ internal sealed partial class MethodTranslator
             SlotAt(i).IsTracked = plan.IsTracked(i);
         }
 
+        var returns = 0;
         foreach (var instruction in _il)
         {
-            switch (instruction.Code.Name)
+            switch (instruction.Number)
             {
-                case "starg" or "starg.s":
+                case ILOpCode.Starg or ILOpCode.Starg_s:
                     _arguments[(int)instruction.Operand].IsVariable = true;
                     break;
-                case "ldarga" or "ldarga.s":
+                case ILOpCode.Ldarga or ILOpCode.Ldarga_s:
                     _arguments[(int)instruction.Operand].IsVariable = true;
                     _arguments[(int)instruction.Operand].IsAddressed = true;
                     break;
-                case "ldloca" or "ldloca.s":
+                case ILOpCode.Ldloca or ILOpCode.Ldloca_s:
                     _locals[(int)instruction.Operand].IsAddressed = true;
+                    break;
+                case ILOpCode.Ret:
+                    returns++;
                     break;
             }
         }
 
-        _singleReturn = !plan.ReturnsThroughMemory && _il.Count(static i => i.Code.Value == System.Reflection.Emit.OpCodes.Ret.Value) == 1;
+        _singleReturn = !plan.ReturnsThroughMemory && returns == 1;
         _exit = _builder.Function.NewBlock();
     }
 
@@ -148,8 +150,8 @@ internal sealed partial class MethodTranslator
     }
 
     /// <summary>Whether a frozen struct passed by value may be changed by the method, which has a copy of its own.</summary>
-    private static bool IsMutableCopy(Type type) =>
-        type.IsValueType && !type.IsDefined(typeof(System.Runtime.CompilerServices.IsReadOnlyAttribute), false) && !HoldsReferences(type);
+    private static bool IsMutableCopy(Type type) => s_mutableCopies.GetOrAdd(type, static t =>
+        t.IsValueType && !t.IsDefined(typeof(System.Runtime.CompilerServices.IsReadOnlyAttribute), false) && !HoldsReferences(t));
 
     private static bool HoldsReferences(Type type) =>
         type.IsValueType

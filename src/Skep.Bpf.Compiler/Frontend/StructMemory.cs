@@ -31,7 +31,7 @@ internal static class StructMemory
             builder.Trap(Rule.Reference, $"a {type.Name} is copied, which is a thing of the kernel on the stack; keep it in one variable and pass it by ref or in");
         }
 
-        var values = new Node[layout.Leaves.Count];
+        var values = new Node[layout.Leaves.Length];
         for (var i = 0; i < values.Length; i++)
         {
             var leaf = layout.Leaves[i];

@@ -79,14 +79,13 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
             return Recursion(method);
         }
 
-        var body = GetBody(method);
-        if (body is null)
+        if (CodeOf(method) is not { } code)
         {
             Builder.Trap(Rule.Unsupported, $"'{method.DeclaringType?.FullName}.{method.Name}' has no C# body to compile; call something written in C#, or a helper");
             return Dead(method);
         }
 
-        if (method.IsDefined(typeof(StateMachineAttribute), true))
+        if (code.IsStateMachine)
         {
             Builder.Trap(Rule.Unsupported, $"'{method.DeclaringType?.Name}.{method.Name}' is async or an iterator; a kernel program can neither wait nor be resumed: return a value, and wait in the agent");
             return Dead(method);
@@ -100,7 +99,7 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
         {
             try
             {
-                var result = new MethodTranslator(this, method, body, plan).Run(arguments);
+                var result = new MethodTranslator(this, method, code, plan).Run(arguments);
                 _active.RemoveAt(depth);
                 plan.IsActive = false;
                 Builder.Position = start.Position;
@@ -114,10 +113,7 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
             catch (Exception e) when (e is not (CompileException or TranslationRestart or OutOfMemoryException))
             {
                 // No C# compiler writes what makes no sense: an unknown token, a jump into an instruction, an empty stack.
-                throw new CompileException(
-                    Rule.InvalidIl,
-                    $"the IL of '{method.DeclaringType?.Name}.{method.Name}' makes no sense to the compiler ({e.Message.TrimEnd('.')}); build the assembly anew with the C# compiler, and report it if that does not help",
-                    Builder.Position);
+                throw Senseless(method, e);
             }
         }
     }
@@ -190,17 +186,23 @@ internal sealed class Translator(CompileTarget target, ProgramKind kind, Functio
 
     public static Node MapReference(BpfMap map) => new(Op.Map, IrType.Pointer) { Payload = map, Provenance = Provenance.Map };
 
-    private static MethodBody? GetBody(MethodBase method)
+    private MethodCode? CodeOf(MethodBase method)
     {
         try
         {
-            return method.IsAbstract ? null : method.GetMethodBody();
+            // Of damaged IL, which is tried to see what comes of it, nothing is kept.
+            return Target.BodyOf?.Invoke(method) is { } il ? MethodCode.Read(method, il) : KnownMethod.Of(method).Code;
         }
-        catch (InvalidOperationException)
+        catch (Exception e) when (e is not (CompileException or OutOfMemoryException))
         {
-            return null;
+            throw Senseless(method, e);
         }
     }
+
+    private CompileException Senseless(MethodBase method, Exception e) => new(
+        Rule.InvalidIl,
+        $"the IL of '{method.DeclaringType?.Name}.{method.Name}' makes no sense to the compiler ({e.Message.TrimEnd('.')}); build the assembly anew with the C# compiler, and report it if that does not help",
+        Builder.Position);
 }
 
 /// <summary>An entry of the IL evaluation stack.</summary>

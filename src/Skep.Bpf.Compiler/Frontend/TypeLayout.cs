@@ -32,13 +32,13 @@ internal sealed class TypeLayout
     public int Alignment { get; }
 
     /// <summary>The scalar pieces in order of offset, without padding; overlapping unions are cut into plain chunks.</summary>
-    public IReadOnlyList<Leaf> Leaves { get; private set; } = [];
+    public Leaf[] Leaves { get; private set; } = [];
 
     /// <summary>Whether it is or holds a thing of the kernel that cannot be copied, and of which no byte is the program's.</summary>
     public bool HoldsKernelObject { get; private set; }
 
     /// <summary>Bytes that belong to no piece, as chunks of 1, 2, 4 or 8.</summary>
-    public IReadOnlyList<Leaf> Padding { get; private set; } = [];
+    public Leaf[] Padding { get; private set; } = [];
 
     public static TypeLayout Of(Type type) => s_layouts.GetOrAdd(type, Compute);
 
@@ -175,7 +175,10 @@ internal sealed class TypeLayout
             leaves.Clear();
             for (var i = 0; i < inline.Length; i++)
             {
-                leaves.AddRange(element.Leaves.Select(l => l with { Offset = l.Offset + (i * element.Size) }));
+                foreach (var leaf in element.Leaves)
+                {
+                    leaves.Add(leaf with { Offset = leaf.Offset + (i * element.Size) });
+                }
             }
         }
         else if (attribute.Size > end)
@@ -201,7 +204,15 @@ internal sealed class TypeLayout
                 new SourcePosition(type.ToString(), 0, 0));
         }
 
-        leaves.Sort(static (a, b) => a.Offset.CompareTo(b.Offset));
+        // By hand: they are nearly in order, and sorting of structs cannot be compiled ahead of time.
+        for (var i = 1; i < leaves.Count; i++)
+        {
+            for (var j = i; j > 0 && leaves[j].Offset < leaves[j - 1].Offset; j--)
+            {
+                (leaves[j], leaves[j - 1]) = (leaves[j - 1], leaves[j]);
+            }
+        }
+
         for (var i = 1; i < leaves.Count && !opaque; i++)
         {
             opaque = leaves[i].Offset < leaves[i - 1].Offset + leaves[i - 1].Size;
@@ -210,25 +221,27 @@ internal sealed class TypeLayout
         var layout = new TypeLayout(size, alignment) { HoldsKernelObject = holdsKernelObject };
         if (opaque)
         {
-            layout.Leaves = [.. Chunks(0, size, alignment)];
+            var chunks = new List<Leaf>();
+            AddChunks(chunks, 0, size, alignment);
+            layout.Leaves = chunks.ToArray();
         }
         else if (holdsKernelObject)
         {
-            layout.Leaves = leaves;
+            layout.Leaves = leaves.ToArray();
         }
         else
         {
-            layout.Leaves = leaves;
+            layout.Leaves = leaves.ToArray();
             var padding = new List<Leaf>();
             var position = 0;
             foreach (var leaf in leaves)
             {
-                padding.AddRange(Chunks(position, leaf.Offset, 8));
+                AddChunks(padding, position, leaf.Offset, 8);
                 position = leaf.Offset + leaf.Size;
             }
 
-            padding.AddRange(Chunks(position, size, 8));
-            layout.Padding = padding;
+            AddChunks(padding, position, size, 8);
+            layout.Padding = padding.ToArray();
         }
 
         foreach (var (token, offset) in offsets)
@@ -240,7 +253,7 @@ internal sealed class TypeLayout
     }
 
     /// <summary>Cuts a byte range into naturally aligned chunks of at most <paramref name="alignment"/> bytes.</summary>
-    private static IEnumerable<Leaf> Chunks(int start, int end, int alignment)
+    private static void AddChunks(List<Leaf> chunks, int start, int end, int alignment)
     {
         while (start < end)
         {
@@ -250,7 +263,7 @@ internal sealed class TypeLayout
                 size /= 2;
             }
 
-            yield return new Leaf(start, size, size == 8 ? IrType.I64 : IrType.I32);
+            chunks.Add(new Leaf(start, size, size == 8 ? IrType.I64 : IrType.I32));
             start += size;
         }
     }

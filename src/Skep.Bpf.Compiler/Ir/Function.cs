@@ -26,7 +26,24 @@ internal sealed class Function(string name)
     public Block Entry => Blocks[0];
 
     /// <summary>Where it begins in C#.</summary>
-    public SourcePosition Position => Blocks.SelectMany(static b => b.Nodes).Select(static n => n.Position).FirstOrDefault(static p => p.Line > 0);
+    public SourcePosition Position
+    {
+        get
+        {
+            foreach (var block in Blocks)
+            {
+                foreach (var node in block.Nodes)
+                {
+                    if (node.Position.Line > 0)
+                    {
+                        return node.Position;
+                    }
+                }
+            }
+
+            return default;
+        }
+    }
 
     public Block NewBlock()
     {

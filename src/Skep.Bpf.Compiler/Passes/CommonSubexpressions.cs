@@ -16,7 +16,7 @@ internal sealed class CommonSubexpressions : IPass
         var dominators = new Dominators(function);
 
         // Values that have been computed on the way to a block, and answers to tests: constants 1 and 0.
-        var known = new Dictionary<Key, Node>();
+        var known = new Dictionary<Key, Node>(new KeyComparer());
         var added = new List<Key>();
         var changed = false;
 
@@ -112,7 +112,7 @@ internal sealed class CommonSubexpressions : IPass
     private static Key KeyOf(Condition condition, Node a, Node b) => new(Op.Branch, a.Type, (long)condition, new Operand(a), new Operand(b));
 
     /// <summary>Constants compare by value, maps and objects by what they are, everything else by identity.</summary>
-    private readonly struct Operand(Node node) : IEquatable<Operand>
+    private readonly struct Operand(Node node)
     {
         private readonly Op _op = node.Op;
         private readonly object? _identity = node.Op switch
@@ -126,12 +126,10 @@ internal sealed class CommonSubexpressions : IPass
 
         public bool Equals(Operand other) => _op == other._op && _number == other._number && (ReferenceEquals(_identity, other._identity) || Equals(_identity, other._identity));
 
-        public override bool Equals(object? obj) => obj is Operand other && Equals(other);
-
-        public override int GetHashCode() => ((int)_op * 31) + _number.GetHashCode() + (_identity?.GetHashCode() ?? 0);
+        public int Hash() => ((int)_op * 31) + _number.GetHashCode() + (_identity?.GetHashCode() ?? 0);
     }
 
-    private readonly struct Key(Op op, IrType type, long immediate, Operand a, Operand b) : IEquatable<Key>
+    private readonly struct Key(Op op, IrType type, long immediate, Operand a, Operand b)
     {
         private readonly Op _op = op;
         private readonly IrType _type = type;
@@ -141,8 +139,14 @@ internal sealed class CommonSubexpressions : IPass
 
         public bool Equals(Key other) => _op == other._op && _type == other._type && _immediate == other._immediate && _a.Equals(other._a) && _b.Equals(other._b);
 
-        public override bool Equals(object? obj) => obj is Key other && Equals(other);
+        public int Hash() => (((((((int)_op * 31) + (int)_type) * 31) + _immediate.GetHashCode()) * 31) + _a.Hash()) * 31 + _b.Hash();
+    }
 
-        public override int GetHashCode() => HashCode.Combine((int)_op, (int)_type, _immediate, _a.GetHashCode(), _b.GetHashCode());
+    /// <summary>The framework's own comparer of a struct cannot be compiled ahead of time.</summary>
+    private sealed class KeyComparer : IEqualityComparer<Key>
+    {
+        public bool Equals(Key x, Key y) => x.Equals(y);
+
+        public int GetHashCode(Key obj) => obj.Hash();
     }
 }

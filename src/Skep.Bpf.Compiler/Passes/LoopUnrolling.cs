@@ -27,7 +27,12 @@ internal sealed class LoopUnrolling : IPass
         {
             seen.Add(loop.Header);
             var rounds = Rounds(function, loop);
-            var nodes = loop.Body.Sum(static b => b.Nodes.Count);
+            var nodes = 0;
+            foreach (var block in loop.Body)
+            {
+                nodes += block.Nodes.Count;
+            }
+
             if (rounds is 0 or > MostRounds || rounds * nodes > MostNodes || LeaksValues(function, loop))
             {
                 continue;
@@ -124,9 +129,19 @@ internal sealed class LoopUnrolling : IPass
 
     private static bool LeaksValues(Function function, Loop loop)
     {
-        var inside = loop.Body.SelectMany(static b => b.Nodes).ToHashSet();
-        return inside.Any(static n => n.Op == Op.Phi)
-            || function.Blocks.Any(b => !loop.Body.Contains(b) && b.Nodes.Any(n => n.Op == Op.Phi || n.Operands.Any(inside.Contains)));
+        foreach (var block in function.Blocks)
+        {
+            var isInside = loop.Body.Contains(block);
+            foreach (var node in block.Nodes)
+            {
+                if (node.Op == Op.Phi || (!isInside && node.Operands.Exists(o => o.Block is { } home && loop.Body.Contains(home))))
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
     }
 
     /// <summary>A copy of the body is entered instead of the loop, and goes on into the loop.</summary>
@@ -141,7 +156,7 @@ internal sealed class LoopUnrolling : IPass
             foreach (var node in block.Nodes)
             {
                 var copy = node.Copy(o => nodes.GetValueOrDefault(o, o));
-                for (var i = 0; i < copy.Targets.Count; i++)
+                for (var i = 0; copy.IsTerminator && i < copy.Targets.Count; i++)
                 {
                     copy.Targets[i] = copy.Targets[i] == loop.Header ? loop.Header : blocks.GetValueOrDefault(copy.Targets[i], copy.Targets[i]);
                 }

@@ -124,5 +124,5 @@ internal sealed class StackSplitting : IPass
         return sum;
     }
 
-    private readonly record struct Use(Node Node, int Operand, int Offset, int Size);
+    private sealed record Use(Node Node, int Operand, int Offset, int Size);
 }
