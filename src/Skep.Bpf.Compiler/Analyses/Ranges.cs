@@ -8,7 +8,7 @@ namespace Skep.Bpf.Compiler.Analyses;
 /// <para>
 /// The kernel's verifier follows registers: a number that was computed keeps the range that it got where it was computed, whatever is learned of its operands
 /// afterwards (in <c>y > 0 ? buffer[y - 1] : 0</c>, once <c>y - 1</c> was computed before the test), and it knows nothing of quotients and remainders. Below
-/// instruction set level 3, numbers of 32 bits with a sign are shifted up before they are compared, and it learns nothing of what was shifted.
+/// instruction set level 3, numbers of 32 bits with a sign are shifted up before they are compared, and it learns nothing of what was shifted, nor of what may be negative.
 /// </para>
 /// </summary>
 internal sealed class Ranges
@@ -139,6 +139,14 @@ internal sealed class Ranges
     }
 
     private Range Computed(Node node, Block block, int depth)
+    {
+        var range = Result(node, block, depth);
+
+        // The upper half that such a number has before it is cut off is all that the verifier knows of it.
+        return !_comparesHalves && node.Type == IrType.I32 && range.Low < 0 && !node.IsConstant && node.Op != Op.Phi ? Range.Full(IrType.I32) : range;
+    }
+
+    private Range Result(Node node, Block block, int depth)
     {
         var full = Range.Full(node.Type);
         if (node.IsConstant)

@@ -33,6 +33,12 @@ internal sealed class Builder
             return node.Type == IrType.Void ? node : Node.Const(node.Type, 0);
         }
 
+        if (node.Op is Op.Add or Op.Subtract)
+        {
+            // It may be yet: whether sums are taken together is decided when all is translated.
+            node.Operands[0].IsCompared = true;
+        }
+
         return Simplifier.Simplify(node) is { } better
             ? better.Block is null && !better.IsLeaf ? Emit(better) : better
             : Current.Append(node);

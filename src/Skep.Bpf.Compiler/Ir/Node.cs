@@ -43,6 +43,9 @@ internal sealed class Node(Op op, IrType type)
     /// <summary>Set while a pass runs: the value that takes this one's place.</summary>
     public Node? Replacement { get; set; }
 
+    /// <summary>Set while a pass runs: a branch or a comparison asks about the value.</summary>
+    public bool IsCompared { get; set; }
+
     public bool IsLeaf => Op <= Op.Alloca;
 
     public bool IsTerminator => Op >= Op.Jump;

@@ -13,6 +13,7 @@ internal sealed class Simplification : IPass
         for (var again = true; again;)
         {
             again = false;
+            FindCompared(function);
             foreach (var block in function.Blocks)
             {
                 for (var i = 0; i < block.Nodes.Count; i++)
@@ -46,6 +47,28 @@ internal sealed class Simplification : IPass
         }
 
         return changed;
+    }
+
+    private static void FindCompared(Function function)
+    {
+        foreach (var node in function.Blocks.SelectMany(static b => b.Nodes))
+        {
+            node.IsCompared = false;
+        }
+
+        foreach (var node in function.Blocks.SelectMany(static b => b.Nodes).Where(static n => n.Op is Op.Branch or Op.Compare))
+        {
+            foreach (var operand in node.Operands)
+            {
+                var compared = operand.Resolve();
+                while (compared.Op is Op.ZeroExtend or Op.SignExtend or Op.Truncate)
+                {
+                    compared = compared.Operands[0].Resolve();
+                }
+
+                compared.IsCompared = true;
+            }
+        }
     }
 
     private static void ResolveOperands(Node node)

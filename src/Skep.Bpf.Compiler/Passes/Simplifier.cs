@@ -151,7 +151,8 @@ internal static class Simplifier
                 return Node.Const(node.Type, 0);
             case Op.And when (KnownBits.VerifiedBits(a) & ~((ulong)c & mask)) == 0:
                 return a;
-            case Op.Add when a.Op == Op.Add && a.Operands[1].IsConstant:
+            // What is computed from a number that was compared stays so: that is how the verifier knows its bounds.
+            case Op.Add when a.Op == Op.Add && a.Operands[1].IsConstant && (node.Type == IrType.Pointer || !a.IsCompared):
             case Op.And when a.Op == Op.And && a.Operands[1].IsConstant:
             case Op.Or when a.Op == Op.Or && a.Operands[1].IsConstant:
             case Op.Xor when a.Op == Op.Xor && a.Operands[1].IsConstant:

@@ -12,6 +12,33 @@ public unsafe class HiddenBoundTests
     [KernelFact]
     public void Bounds_hold_for_what_is_computed_from_the_index_and_in_loops() => WordsProgram.Check(() => new Derived(), 300);
 
+    [KernelFact]
+    public void What_is_computed_from_a_tested_number_stays_so() => WordsProgram.Check(() => new FromSum(), 300);
+
+    private sealed class FromSum : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            w[4] = (ulong)Checked((int)w[1] + 125, (int)w[0] & 7);
+            w[5] = (ulong)Checked((int)w[2] - 3, (int)w[3]);
+            return w[4] != w[5];
+        }
+
+        private static int Checked(int y, int x)
+        {
+            Span<int> buffer = stackalloc int[8];
+            buffer[3] = x;
+            buffer[7] = y;
+            var sum = 5;
+            if (y is >= 0 and < 8)
+            {
+                sum += buffer[y] + (y > 0 ? buffer[y - 1] : 0);
+            }
+
+            return sum + buffer[(y & int.MaxValue) % 8];
+        }
+    }
+
     private sealed class ComputedBefore : WordsProgram
     {
         protected override bool Compute(ulong* w)
