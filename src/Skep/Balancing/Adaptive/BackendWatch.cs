@@ -15,6 +15,10 @@ internal sealed class BackendWatch
     private const double SilentSeconds = 0.5;
     private const int SilentConnections = 3;
 
+    // Times that scatter as much as they last are this much shorter, so many in a row, once in fifty times.
+    private const ulong FreshSamples = 4;
+    private const double MuchFaster = 0.25;
+
     private BackendReading? _last;
     private Times _handshakes;
     private Times _responses;
@@ -113,6 +117,8 @@ internal sealed class BackendWatch
     {
         private double _sum;
         private double _perSecond;
+        private double _freshSum;
+        private ulong _fresh;
 
         public double Count { get; private set; }
 
@@ -124,6 +130,21 @@ internal sealed class BackendWatch
             _perSecond += ((count / elapsed) - _perSecond) * (1 - Math.Exp(-elapsed / RateSeconds));
             var memory = Math.Clamp(WantedSamples / Math.Max(1e-9, _perSecond), FastSeconds, SlowSeconds);
             var keep = Math.Exp(-elapsed / memory);
+
+            // One that is fast again has few requests to show it by: what it was like does not count for ten seconds more.
+            _fresh += count;
+            _freshSum += sum;
+            if (_fresh >= FreshSamples)
+            {
+                var isFaster = _freshSum / _fresh < MuchFaster * Mean;
+                (var (fresh, freshSum), _fresh, _freshSum) = ((_fresh, _freshSum), 0, 0);
+                if (isFaster)
+                {
+                    (Count, _sum) = (fresh, freshSum);
+                    return 0;
+                }
+            }
+
             Count = (Count * keep) + count;
             _sum = (_sum * keep) + sum;
             if (Count < 0.01)

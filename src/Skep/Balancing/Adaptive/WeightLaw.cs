@@ -11,7 +11,7 @@ internal readonly record struct LawInput(double Logarithm, double Share, double 
 /// <summary>
 /// The control law of weights. Every backend's factor moves against the logarithm of its latency relative to the mean of all: by a small part of what
 /// exceeds a dead band, by a larger one of gross differences, less where the others have no headroom, never by more than a bounded step. And it
-/// leans back to the declared weight all the time, so that nothing stays without evidence. Why that is stable is in the folder's README.
+/// leans back to the declared weight all the time, more when there is evidence for it, so that nothing stays without. Why that is stable is in the folder's README.
 /// </summary>
 internal static class WeightLaw
 {
@@ -39,9 +39,15 @@ internal static class WeightLaw
     /// <summary>Part of the way back to the declared weight that every step goes.</summary>
     public const double Drift = 0.03;
 
+    /// <summary>Additional part for a backend that is as fast as the others and as it was at its best: it has room for more.</summary>
+    public const double Return = 0.12;
+
     // Below this headroom of the others their own queues swing on the scale of a step: little may be moved onto them.
     private const double FullHouse = 0.4;
     private const double LeastRoom = 0.03;
+
+    // Below the first of these a backend's own queue may be what keeps it at its weight; from the second on there is none.
+    private const double NoReturn = 0.5, FullReturn = 0.8;
     private const double LeastSamples = 4;
 
     /// <summary>The logarithms after a step. The largest is 0: what counts is their differences.</summary>
@@ -111,6 +117,11 @@ internal static class WeightLaw
         var band = Math.Max(DeadBand, 2 / Math.Sqrt(backend.Samples));
         var excess = Math.Max(0, Math.Abs(difference) - band);
         var room = Math.Clamp((headroom - FullHouse) / FullHouse, LeastRoom, 1);
+        if (difference <= band)
+        {
+            back *= 1 + (room * Return / Drift * Math.Clamp((backend.Headroom - NoReturn) / (FullReturn - NoReturn), 0, 1));
+        }
+
         var step = room * ((Gain * excess) + (GrossGain * Math.Max(0, excess - Gross)));
         return Math.Clamp(back - (Math.Sign(difference) * step), -MostDown, MostUp);
     }
