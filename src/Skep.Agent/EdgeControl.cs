@@ -35,6 +35,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     private SocketBalancer? _sockets;
     private IReadOnlyDictionary<IpAddress, BackendPath> _hops = new Dictionary<IpAddress, BackendPath>();
     private DirectOptions? _direct;
+    private ServiceFlags _features;
 
     /// <summary>Weights that follow the traffic.</summary>
     public BackendControl Backends { get; } = new(clock, wall, monitor);
@@ -250,6 +251,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     // The services and ways in force say what programs need; those that nobody needs any more are let go.
     private void Specialise()
     {
+        _features = Balancer.FeaturesOf(State!.Balancer.Services);
         _direct = DirectPlan.For(State!.Balancer.Services, _hops.Values, State.FlowSeed);
         var needed = Plan.Interfaces.Keys.Select(OptionsOf).ToHashSet();
         foreach (var shape in _programs.Keys.Where(s => !needed.Contains(s.Options)).ToArray())
@@ -267,6 +269,8 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         Direct = Plan.DirectInterfaces.Contains(name) ? _direct : null,
         // Also as long as connections live whose service does so no more.
         TranslateSources = Plan.Interfaces[name].Balance && State!.Balancer.TranslatesSources,
+        Features = Plan.Interfaces[name].Balance ? _features : ServiceFlags.None,
+        FlowSeed = _features != ServiceFlags.None ? State!.FlowSeed : 0,
     };
 
     private void Open()

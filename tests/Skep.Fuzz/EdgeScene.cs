@@ -37,6 +37,9 @@ public sealed class EdgeScene : IDisposable
     /// <summary>Clients' addresses replaced too, with fewer ports than the corpus has connections.</summary>
     public static EdgeOptions Translating { get; } = Everything with { TranslateSources = true, RateLimit = null };
 
+    /// <summary>Services that ask for more of clients: affinity, source ranges, and a range of ports.</summary>
+    public static EdgeOptions Choosy { get; } = Everything with { Features = ServiceFlags.ByClient | ServiceFlags.Restricted | ServiceFlags.Ranged, RateLimit = null };
+
     /// <summary>All of the above by name.</summary>
     public static IReadOnlyDictionary<string, EdgeOptions> Variants { get; } = new Dictionary<string, EdgeOptions>
     {
@@ -44,6 +47,7 @@ public sealed class EdgeScene : IDisposable
         ["strict"] = Strict,
         ["strict-balancing"] = StrictBalancing,
         ["translating"] = Translating,
+        ["choosy"] = Choosy,
     };
 
     /// <summary>Makes the scene: <paramref name="bind"/> gives each map storage, then services and blocks are written.</summary>
@@ -66,7 +70,7 @@ public sealed class EdgeScene : IDisposable
             Service("shop", Scene.ShopService, 80, IpProtocol.Tcp, 8080, Scene.Backends[0]),
             Service("empty", Scene.EmptyService, 80, IpProtocol.Tcp, 8080),
         ];
-        state.Balancer.Apply([.. services.Select(s => options.TranslateSources ? Translated(s) : s)]);
+        state.Balancer.Apply([.. services.Select(s => options.TranslateSources ? Translated(s) : options.Features != ServiceFlags.None ? Choosing(s) : s)]);
         state.BlockList.Apply(
         [
             new BlockRequest(IpPrefix.Parse(Scene.BlockedAddress + "/32")),
@@ -89,6 +93,13 @@ public sealed class EdgeScene : IDisposable
     private static ServiceModel Translated(ServiceModel service) => service with
     {
         SourceTranslation = new([IpAddress.Parse(service.Address.IsIPv4 ? Scene.Client : Scene.Client6)]) { FirstPort = 40_008, LastPort = 40_011 },
+    };
+
+    private static ServiceModel Choosing(ServiceModel service) => service.Name switch
+    {
+        "shop" => service with { SourceRanges = [IpPrefix.Parse("10.9.0.0/16")] },
+        "names" => service with { Port = 50, LastPort = 60, Backends = [.. service.Backends.Select(b => b with { Port = 0 })] },
+        _ => service with { ClientPrefix = service.Address.IsIPv4 ? 24 : 48, SourceRanges = [IpPrefix.Parse("198.51.100.0/25"), IpPrefix.Parse("2001:db8:c::/48")] },
     };
 
     private static ServiceModel Service(string name, string address, ushort port, IpProtocol protocol, ushort backendPort, params string[] backends) => new(

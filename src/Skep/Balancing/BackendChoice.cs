@@ -7,7 +7,7 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>Kernel half: gives a new connection a backend from the service's ring and enters it into the table under both keys.</summary>
-internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, bool translatesSources)
+internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, ClientRules? clients, bool translatesSources)
 {
     private readonly RingReader _ring = new(maps);
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
@@ -15,6 +15,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, boo
     private readonly Global<uint> _clock = maps.Clock;
     private readonly ArrayMap<long> _open = maps.Open;
     private readonly SignalStage? _signals = signals;
+    private readonly ClientRules? _clients = clients;
     private readonly LpmTrie<SourceKey, byte> _sources = maps.Direct.Sources;
     private readonly PortAllocation? _ports = translatesSources ? new PortAllocation(maps) : null;
 
@@ -40,8 +41,18 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, boo
     internal EdgeVerdict Open(in ConnectionKey key, in ServiceEntry service, TcpFlags flags, out Connection forward)
     {
         forward = default;
+        if (_clients is not null && !_clients.Admits(in key, in service))
+        {
+            return EdgeVerdict.SourceRefused;
+        }
+
         var hash = HashOf(in key);
         var slot = SlotOf(hash, service.RingSlots);
+        if (_clients is not null && _clients.IsByClient(in service))
+        {
+            return OpenByClient(in key, in service, hash, flags, ref forward);
+        }
+
         if (_signals is not null && (service.Flags & ServiceFlags.TwoChoices) != 0)
         {
             var other = OtherSlotOf(hash, service.RingSlots);
@@ -51,7 +62,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, boo
         var last = EdgeVerdict.PortCollision;
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var verdict = TryOpen(in key, in service, hash, slot, flags, ref forward);
+            var verdict = TryOpen(in key, in service, hash, _ring.IdAt(in service, slot), flags, ref forward);
             if (verdict != EdgeVerdict.PortCollision && (_ports is null || verdict != EdgeVerdict.PortsExhausted))
             {
                 return verdict;
@@ -64,11 +75,45 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, boo
         return last;
     }
 
+    // One backend for all connections of a client: the one it had as long as that takes connections, whatever becomes of the ring. Another only when the client's
+    // port, or all own ports, are taken towards it.
+    private EdgeVerdict OpenByClient(in ConnectionKey key, in ServiceEntry service, ulong hash, TcpFlags flags, ref Connection forward)
+    {
+        var client = key;
+        _clients!.Generalise(ref client, in service);
+        var slot = SlotOf(HashOf(in client), service.RingSlots);
+        var known = _clients.BackendOf(in client, in service);
+        var id = known != 0 ? known : _ring.IdAt(in service, slot);
+        for (var attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            var verdict = TryOpen(in key, in service, hash, id, flags, ref forward);
+            if (verdict != EdgeVerdict.PortCollision && verdict != EdgeVerdict.PortsExhausted)
+            {
+                if (verdict == EdgeVerdict.Forwarded && known == 0 && attempt == 0)
+                {
+                    _clients.Remember(in client, in service, id);
+                }
+
+                return verdict;
+            }
+
+            slot = slot + 1 < service.RingSlots ? slot + 1 : 0;
+            id = _ring.IdAt(in service, slot);
+            if (attempt == MaxAttempts - 1)
+            {
+                return verdict;
+            }
+        }
+
+        return EdgeVerdict.PortCollision;
+    }
+
     /// <summary>Whether the connection's backend is still one.</summary>
     internal bool IsInUse(in Connection forward)
     {
         ref var backend = ref _backends.Find(forward.Backend);
-        return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == forward.NewAddress && backend.Port == forward.NewPort;
+        return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == forward.NewAddress
+            && (backend.Port == forward.NewPort || (_clients is not null && _clients.HasRanges && backend.Port.Raw == 0));
     }
 
     // Two random choices and the better of them (Mitzenmacher, 2001): nearly as even as the best of all, without asking all.
@@ -86,9 +131,8 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, boo
         return one.Group == other.Group && other.InUse != 0 && atOther * one.Weight < atOne * other.Weight;
     }
 
-    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, ulong hash, uint slot, TcpFlags flags, ref Connection forward)
+    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, ulong hash, uint id, TcpFlags flags, ref Connection forward)
     {
-        var id = _ring.IdAt(in service, slot);
         if (id == 0)
         {
             return EdgeVerdict.NoBackend;
@@ -102,7 +146,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, boo
         }
 
         var address = backend.Address;
-        var port = backend.Port;
+        var port = _clients is not null && _clients.HasRanges && backend.Port.Raw == 0 ? key.DestinationPort : backend.Port;
         var addressDelta = ChecksumDelta.Of(in key.Destination, in address);
         var fullDelta = addressDelta + ChecksumDelta.Of(key.DestinationPort, port);
         var now = _clock.Value;

@@ -92,6 +92,12 @@ public sealed partial class Balancer
         /// <summary>How its clients' addresses are replaced.</summary>
         public ServiceFlags TranslationFlags { get; set; }
 
+        /// <summary>How its clients are treated beside that.</summary>
+        public ServiceFlags ClientFlags { get; set; }
+
+        /// <summary>Sources that may begin connections, of a service that rewrites.</summary>
+        public HashSet<SourceKey> ClientSources { get; set; } = [];
+
         /// <summary>Backends whose addresses are replaced when they are clients, when those of others are not.</summary>
         public HashSet<SourceKey> BackendSources { get; set; } = [];
 

@@ -32,7 +32,7 @@ public sealed partial class Balancer
     {
         status = 0;
         var key = service.Key;
-        var flags = served.TranslationFlags | (service is { Policy.Adaptive: not null, Protocol: IpProtocol.Tcp } ? ServiceFlags.TwoChoices : ServiceFlags.None);
+        var flags = served.ClientFlags | served.TranslationFlags | (service is { Policy.Adaptive: not null, Protocol: IpProtocol.Tcp } ? ServiceFlags.TwoChoices : ServiceFlags.None);
         var hadFlags = served.Flags;
         served.Flags = flags;
         served.Wanted = service;

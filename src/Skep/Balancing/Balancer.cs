@@ -235,9 +235,10 @@ public sealed partial class Balancer
         foreach (var (member, model) in members)
         {
             ref var entry = ref _maps.Backends.Entries[(int)member.Id];
-            (entry.Weight, entry.Group) = ((uint)model.RingWeight, model.Canary ? 1u : 0u);
+            (entry.Weight, entry.Group) = (model.TakesConnections ? (uint)model.RingWeight : 0, model.Canary ? 1u : 0u);
         }
 
+        served.ClientFlags = WriteClients(service, served, Report);
         served.TranslationFlags = WriteTranslation(service, served, members.Select(m => m.Model.Address), Report);
         if (service.Forwarding != ForwardingMode.Nat)
         {
@@ -351,6 +352,7 @@ public sealed partial class Balancer
         RemoveDirect(key, served);
         _troubled -= served.Problems.IsEmpty ? 0 : 1;
         RemoveTranslation(served);
+        RemoveClients(served);
         if (--CollectionsMarshal.GetValueRefOrAddDefault(_servicesOfAddress, key.Address, out _) == 0)
         {
             _servicesOfAddress.Remove(key.Address);

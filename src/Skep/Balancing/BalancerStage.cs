@@ -25,6 +25,7 @@ internal sealed unsafe class BalancerStage
     private readonly SignalStage? _signals;
     private readonly Rewriter _rewriter;
     private readonly AddressBook? _book;
+    private readonly ClientRules? _clients;
 
     /// <summary>A balancer over <paramref name="maps"/>. Answers of backends are exempt from the rate limit, which is why it is applied in here.</summary>
     internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, EdgeOptions options, Rewriter rewriter)
@@ -38,7 +39,8 @@ internal sealed unsafe class BalancerStage
         _rateLimit = rateLimit;
         _signals = options.Measure ? new SignalStage(maps) : null;
         _book = options.TranslateSources ? new AddressBook(maps) : null;
-        _choice = new BackendChoice(maps, _signals, options.TranslateSources);
+        _clients = options.Features != ServiceFlags.None ? new ClientRules(maps, options.Features, options.FlowSeed) : null;
+        _choice = new BackendChoice(maps, _signals, _clients, options.TranslateSources);
         _fragments = new FragmentStage(maps, _book);
         _errors = new IcmpErrorStage(maps.Connections, _signals, _book);
     }
@@ -120,6 +122,12 @@ internal sealed unsafe class BalancerStage
         service.RawPort = key.DestinationPort.Raw;
         service.Protocol = key.Protocol;
         ref var entry = ref _services.Find(in service);
+        if (_clients is not null && _clients.HasRanges && Unsafe.IsNullRef(ref entry))
+        {
+            service.RawPort = _clients.RangeOf(in key);
+            entry = ref _services.Find(in service);
+        }
+
         if (Unsafe.IsNullRef(ref entry))
         {
             _fragments.RememberPassed(in packet);

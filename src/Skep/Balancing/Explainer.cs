@@ -58,12 +58,20 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
                 return new Explanation(service.Model, named.Model, true, steps.DrainToImmutable());
             }
 
-            if (service.Model.ClientPrefix is { } bits)
-            {
-                steps.Add($"All connections of a client belong together, by {bits} bits of its address.");
-                key.Source = Masked(client, bits);
-                key.RawPorts = 0;
-            }
+        }
+
+        if (service.Model.SourceRanges.Length > 0 && !service.Model.SourceRanges.Any(r => r.Contains(client)))
+        {
+            steps.Add($"{client} is not among the sources that may use the service: the packet is dropped.");
+            return new Explanation(service.Model, null, false, steps.DrainToImmutable());
+        }
+
+        if (service.Model.ClientPrefix is { } bits)
+        {
+            steps.Add($"All connections of a client belong together, by {bits} bits of its address: a client that the flow table remembers stays with its backend. A new one goes by the ring.");
+            key.Source = Masked(client, bits);
+            key.RawPorts = 0;
+            flags &= ~ServiceFlags.TwoChoices;
         }
 
         var backend = Choose(service, ring, flags, BackendChoice.HashOf(in key), steps);

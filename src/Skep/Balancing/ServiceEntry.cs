@@ -48,6 +48,12 @@ public enum ServiceFlags : uint
     TranslatesSources = 2,
     /// <summary>Beside <see cref="TranslatesSources"/>: only those of clients that are backends of the service themselves.</summary>
     OnlyOfBackends = 4,
+    /// <summary>All connections of a client go to one backend; what counts of its address is in <see cref="DirectMaps.Services"/>.</summary>
+    ByClient = 8,
+    /// <summary>Only sources in <see cref="DirectMaps.Sources"/> may begin connections.</summary>
+    Restricted = 16,
+    /// <summary>The service has a range of ports, which is found by <see cref="DirectMaps.Vips"/>, and its backends serve the port that clients use.</summary>
+    Ranged = 32,
 }
 
 /// <summary>
@@ -84,7 +90,7 @@ public struct BackendEntry
     /// <summary>Address.</summary>
     public IpAddress Address;
 
-    /// <summary>Port.</summary>
+    /// <summary>Port; 0 for the one that clients use.</summary>
     public NetworkUInt16 Port;
 
     /// <summary>1 when the id is taken.</summary>
@@ -93,7 +99,7 @@ public struct BackendEntry
     /// <summary>Id of the service.</summary>
     public uint Service;
 
-    /// <summary>Weight in the ring, in thousandths.</summary>
+    /// <summary>Weight in the ring, in thousandths; 0 when it takes no connections.</summary>
     public uint Weight;
 
     /// <summary>Backends of different groups are not compared, because each group has a share of its own: 1 for the canary.</summary>

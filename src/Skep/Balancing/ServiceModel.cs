@@ -25,16 +25,16 @@ public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, I
     /// <summary>What backends see instead of clients' addresses; null for these themselves. With <see cref="ForwardingMode.Nat"/> only.</summary>
     public SourceTranslation? SourceTranslation { get; init; }
 
-    /// <summary>Last port of a range that begins with <see cref="Port"/>; null for one port. Direct return only.</summary>
+    /// <summary>Last port of a range that begins with <see cref="Port"/>; null for one port. Backends serve the port that clients use.</summary>
     public ushort? LastPort { get; init; }
 
-    /// <summary>Bits of a client's address by which all its connections go to one backend, counted within the family; null for affinity of connections. Direct return only.</summary>
+    /// <summary>Bits of a client's address by which all its connections go to one backend, counted within the family; null for affinity of connections.</summary>
     public int? ClientPrefix { get; init; }
 
     /// <summary>Whether flows are remembered; without it the ring alone decides. Direct return only.</summary>
     public bool Tracking { get; init; } = true;
 
-    /// <summary>Sources that may begin connections; all when there are none. Direct return only.</summary>
+    /// <summary>Sources that may begin connections; all when there are none.</summary>
     public ImmutableArray<IpPrefix> SourceRanges { get; init; } = [];
 
     /// <summary>
@@ -62,7 +62,7 @@ public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, I
 
 /// <summary>A backend as it is wanted.</summary>
 /// <param name="Address">Address.</param>
-/// <param name="Port">Port.</param>
+/// <param name="Port">Port; 0 for the one that clients use.</param>
 /// <param name="Weight">Share of new connections relative to the other backends, 0 to 1000; 0 drains.</param>
 /// <param name="Drain">Keeps its connections and gets no new ones.</param>
 /// <param name="Alive">Whether health checks, if any, pass; a dead backend gets no new connections.</param>
@@ -96,6 +96,6 @@ public sealed record BackendModel(IpAddress Address, ushort Port, int Weight = 1
 /// <summary>Addresses and ports as people write them.</summary>
 public static class EndpointText
 {
-    /// <summary><c>192.0.2.1:80</c>, <c>[2001:db8::1]:80</c>.</summary>
-    public static string Of(IpAddress address, ushort port) => address.IsIPv4 ? $"{address}:{port}" : $"[{address}]:{port}";
+    /// <summary><c>192.0.2.1:80</c>, <c>[2001:db8::1]:80</c>; without the port when it is 0.</summary>
+    public static string Of(IpAddress address, ushort port) => port == 0 ? address.ToString() : address.IsIPv4 ? $"{address}:{port}" : $"[{address}]:{port}";
 }

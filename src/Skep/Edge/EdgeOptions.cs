@@ -24,6 +24,12 @@ public sealed record EdgeOptions
     /// <summary>Whether there are connections whose client's address is replaced by an own one.</summary>
     public bool TranslateSources { get; init; }
 
+    /// <summary>What services that rewrite ask for beside connections, over all of them: affinity by client, source ranges, ranges of ports.</summary>
+    public ServiceFlags Features { get; init; }
+
+    /// <summary>Secret of the flow table's hash, as in <see cref="DirectOptions.Seed"/>.</summary>
+    public ulong FlowSeed { get; init; } = new DirectOptions().Seed;
+
     /// <summary>What services with direct return need, or null when there are none.</summary>
     public DirectOptions? Direct { get; init; }
 

@@ -161,12 +161,14 @@ public sealed record EdgePlan
         from port in balancer.Ports
         let vip = IpAddress.From(address)
         let range = port.Range
+        // Of a range that is rewritten, backends serve the port that clients use.
+        let keepsPort = balancer.Forwarding == ForwardingMode.Nat && range.Last != range.First
         select new ServiceModel(
             balancer.Name, vip, range.First, (IpProtocol)port.Protocol,
             [
                 .. from backend in balancer.Backends
                    where Serves(balancer, backend, address)
-                   select new BackendModel(IpAddress.From(backend.Address), backend.Port ?? port.TargetPort, backend.Weight, backend.Drain)
+                   select new BackendModel(IpAddress.From(backend.Address), keepsPort ? (ushort)0 : backend.Port ?? port.TargetPort, backend.Weight, backend.Drain)
                    {
                        Zone = backend.Zone,
                        Canary = backend.Canary,

@@ -110,19 +110,21 @@ public sealed partial class Balancer
             }
         }
 
-        AdoptBackendSources(_served.Values, sources);
+        AdoptSources(_served.Values, sources);
     }
 
-    private static void AdoptBackendSources(IEnumerable<Served> served, Dictionary<uint, HashSet<SourceKey>> sources)
+    private static void AdoptSources(IEnumerable<Served> served, Dictionary<uint, HashSet<SourceKey>> sources)
     {
         foreach (var service in served)
         {
             service.BackendSources = sources.GetValueOrDefault(service.Id | SourceKey.Backends) ?? [];
+            service.ClientSources = service.Direct is null or { Flags: VipFlags.Rewritten } ? sources.GetValueOrDefault(service.Id) ?? [] : [];
         }
     }
 
     /// <summary>Whether what stands beside the ring needs no writing.</summary>
-    private static bool IsAsBefore(ServiceModel service, Served served) => service.Forwarding == ForwardingMode.Nat ? served.Direct is null
+    private static bool IsAsBefore(ServiceModel service, Served served) => service.Forwarding == ForwardingMode.Nat
+        ? service.LastPort is null ? served.Direct is null : served.Direct is { Flags: var flags } && (flags & VipFlags.Rewritten) != 0
         : served.Direct?.Model is { } model
             && (model.LastPort, model.ClientPrefix, model.Tracking, model.QuicConfigs, QuicLengthOf(model), model.SecondChance)
                 == (service.LastPort, service.ClientPrefix, service.Tracking, service.QuicConfigs, QuicLengthOf(service), service.SecondChance)
@@ -142,17 +144,22 @@ public sealed partial class Balancer
             return status;
         }
 
-        if (served is { Wanted: null, Direct: { } adopted })
+        if (served is { Wanted: null, Direct: { } adopted } && (adopted.Flags & VipFlags.Rewritten) == 0)
         {
             // Only its ring moves: what it is asked to be is not known yet.
-            _ = adopted;
             _maps.Direct.Services.TryGet(served.Id, out var row);
             (row.RingStart, row.RingSlots, row.FormerStart) = (ring.Start, (uint)ring.Slots, _rings.FormerStart(ring));
             return _maps.Direct.Services.TrySet(served.Id, in row);
         }
 
+        // The entry before the range that leads to it.
         var written = _maps.Services.TrySet(in key, EntryOf(served, ring));
-        if (written == 0)
+        if (written == 0 && served.Wanted is { LastPort: not null } ranged)
+        {
+            return WriteVip(ranged, served, []);
+        }
+
+        if (written == 0 && served.Wanted is not null)
         {
             RemoveDirect(key, served);
         }
@@ -228,7 +235,7 @@ public sealed partial class Balancer
             Link(service.Address, VipSlot.KeyOf(0, service.Protocol, rank - 1), more: true);
         }
 
-        foreach (var source in before?.Sources.Where(s => !sources.Contains(s)) ?? [])
+        foreach (var source in before?.Sources.Where(s => !sources.Contains(s) && !served.ClientSources.Contains(s)) ?? [])
         {
             _maps.Direct.Sources.Remove(in source);
         }
@@ -271,7 +278,7 @@ public sealed partial class Balancer
             Link(key.Address, VipSlot.KeyOf(0, (IpProtocol)key.Protocol, rank - 1), more: false);
         }
 
-        foreach (var source in state.Sources)
+        foreach (var source in state.Sources.Where(s => !served.ClientSources.Contains(s)))
         {
             _maps.Direct.Sources.Remove(in source);
         }
@@ -297,7 +304,7 @@ public sealed partial class Balancer
         }
     }
 
-    internal static VipFlags FlagsOf(ServiceModel service) =>
+    internal static VipFlags FlagsOf(ServiceModel service) => service.Forwarding == ForwardingMode.Nat ? VipFlags.Rewritten :
         (service.Tracking ? VipFlags.None : VipFlags.Untracked)
         | (service.ClientPrefix is null ? VipFlags.None : VipFlags.ByClient)
         | (service.SourceRanges.IsEmpty ? VipFlags.None : VipFlags.Restricted)

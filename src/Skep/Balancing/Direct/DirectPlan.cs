@@ -21,13 +21,15 @@ public static class DirectPlan
         var modes = direct.Aggregate(DirectModes.None, (all, s) => all | (DirectModes)(1 << (int)s.Model.Forwarding));
         var backends = direct.SelectMany(s => s.Backends).Select(b => b.Model.Address).ToArray();
         var hasIPv6 = backends.Any(b => !b.IsIPv4);
+        // A range of a service that rewrites stands in the same table.
+        var others = services.Any(s => s.Model is { Forwarding: ForwardingMode.Nat, LastPort: not null }) ? VipFlags.Rewritten : VipFlags.None;
         return new DirectOptions
         {
             Modes = modes,
             IPv4Backends = backends.Any(b => b.IsIPv4) || !hasIPv6,
             IPv6Backends = hasIPv6,
             Vlans = hops.Any(h => h.VlanId != 0),
-            Features = direct.Aggregate(VipFlags.None, (all, s) => all | Balancer.FlagsOf(s.Model)),
+            Features = direct.Aggregate(others, (all, s) => all | Balancer.FlagsOf(s.Model)),
             Ranges = direct.Any(s => s.Model.LastPort is not null),
             Seed = seed,
             Vips = direct.Length <= mostVips ? new VipList([.. direct.OrderBy(s => s.Model.LastPort is not null).ThenBy(s => s.Id).Select(Entry)]) : null,

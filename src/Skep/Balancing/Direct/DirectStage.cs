@@ -85,7 +85,8 @@ public sealed unsafe class DirectStage
             return verdict;
         }
 
-        if (!_vips.TryFind(in match.Key.Destination, match.Key.DestinationPort, (IpProtocol)match.Key.Protocol, out match.Service, out match.Flags))
+        if (!_vips.TryFind(in match.Key.Destination, match.Key.DestinationPort, (IpProtocol)match.Key.Protocol, out match.Service, out match.Flags)
+            || ((_features & VipFlags.Rewritten) != 0 && (match.Flags & VipFlags.Rewritten) != 0))
         {
             if (_isLast)
             {

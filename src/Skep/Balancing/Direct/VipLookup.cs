@@ -27,7 +27,8 @@ internal sealed class VipTableLookup(ArrayMap<VipSlot> slots, bool ranges) : Vip
         return found;
     }
 
-    private bool TryFindRange(in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out VipSlot slot)
+    /// <summary>Finds the range of ports that has a port.</summary>
+    internal bool TryFindRange(in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out VipSlot slot)
     {
         slot = default;
         for (var rank = 0; rank < VipSlot.MaxRanges; rank++)

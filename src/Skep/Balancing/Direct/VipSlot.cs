@@ -74,6 +74,8 @@ public enum VipFlags : ushort
     Quic = 16,
     /// <summary>TCP in GUE or Geneve: a packet of a connection that is not known takes the former owner of its slot along.</summary>
     SecondChance = 32,
+    /// <summary>Range only: a service that rewrites, whose entry is among <see cref="BalancerMaps.Services"/>.</summary>
+    Rewritten = 64,
 }
 
 /// <summary>

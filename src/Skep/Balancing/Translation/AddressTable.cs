@@ -32,7 +32,7 @@ internal sealed class AddressTable
     /// <param name="address">The address.</param>
     /// <param name="wanted">Addresses that keep their numbers whether connections name them or not.</param>
     /// <param name="number">The number.</param>
-    internal bool TryNumber(IpAddress address, IReadOnlySet<IpAddress> wanted, out byte number)
+    internal bool TryNumber(IpAddress address, Func<IReadOnlySet<IpAddress>> wanted, out byte number)
     {
         if (_numbers.TryGetValue(address, out number))
         {
@@ -41,7 +41,7 @@ internal sealed class AddressTable
 
         if (_numbers.Count == BalancerMaps.MaxAddresses)
         {
-            Release(wanted);
+            Release(wanted());
         }
 
         var entries = _maps.Addresses.Entries;

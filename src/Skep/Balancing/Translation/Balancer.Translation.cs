@@ -51,9 +51,9 @@ public sealed partial class Balancer
             return ServiceFlags.None;
         }
 
-        var wanted = WantedAddresses();
-        wanted.UnionWith([service.Address, .. translation.Addresses]);
-        if (!_addresses.TryNumber(service.Address, wanted, out var virtualNumber))
+        IReadOnlySet<IpAddress> Wanted() => new HashSet<IpAddress>(WantedAddresses().Concat([service.Address, .. translation.Addresses]));
+
+        if (!_addresses.TryNumber(service.Address, Wanted, out var virtualNumber))
         {
             report(BalancerProblemKind.TooManyAddresses, $"{service.Address} finds no room among {BalancerMaps.MaxAddresses} addresses of source translation; backends see clients' own addresses.");
             return ServiceFlags.None;
@@ -62,7 +62,7 @@ public sealed partial class Balancer
         var pools = new List<SourcePool>();
         foreach (var address in translation.Addresses)
         {
-            if (!_addresses.TryNumber(address, wanted, out var number))
+            if (!_addresses.TryNumber(address, Wanted, out var number))
             {
                 report(BalancerProblemKind.TooManyAddresses, $"{address} finds no room among {BalancerMaps.MaxAddresses} addresses of source translation; it is left out.");
                 continue;

@@ -1,5 +1,6 @@
 using System.Net;
 using Skep.Balancing;
+using Skep.Balancing.Health;
 
 namespace Skep.Resources.Reading;
 
@@ -19,10 +20,8 @@ internal static class DirectReturn
     {
         if (balancer.Forwarding == ForwardingMode.Nat)
         {
-            Needs(balancer.Ports.Any(p => p.Port == 0 || p.EndPort is not null), "ranges of ports");
-            Needs(balancer.Affinity is not null, "affinity by client");
+            Rewritten(balancer, problems);
             Needs(!balancer.Tracking, "tracking: false");
-            Needs(balancer.SourceRanges.Length > 0, "sourceRanges");
             Needs(balancer.QuicConfigs != 0, "QUIC connection ids");
         }
         else
@@ -57,6 +56,36 @@ internal static class DirectReturn
                     balancer.Source, "needs-direct-return", $"LoadBalancer '{balancer.Name}' rewrites addresses, which knows no {what}",
                     "add 'forwarding: ipip' (or gue, geneve, l2), or leave it out");
             }
+        }
+    }
+
+    // What follows from ranges of ports and from rules for clients when addresses are rewritten.
+    private static void Rewritten(LoadBalancer balancer, ProblemList problems)
+    {
+        var ranges = balancer.Ports.Where(p => p.Range.First < p.Range.Last).ToArray();
+        foreach (var port in ranges.Where(p => p.TargetPort != p.Port))
+        {
+            problems.Error(
+                balancer.Source, "port-not-rewritten", $"ports {port.Range.First}-{port.Range.Last} of '{balancer.Name}' have target port {port.TargetPort}, but ports of a range stay as they are",
+                "let the backends serve the ports clients use, and leave targetPort out");
+        }
+
+        foreach (var backend in balancer.Backends.Where(b => b.Port is not null && ranges.Length > 0))
+        {
+            problems.Error(
+                backend.Source, "port-not-rewritten", $"backend {backend.Address} has port {backend.Port}, but ports of a range stay as they are", "leave its port out");
+        }
+
+        if (ranges.Length > 0 && balancer.HealthCheck is { Port: null, Type: not HealthCheckType.Exec })
+        {
+            problems.Error(balancer.Source, "bad-check", $"the health check of '{balancer.Name}' has no port, and a range of ports does not say which one", "add port to healthCheck");
+        }
+
+        if (balancer.FromThisHost && (ranges.Length > 0 || balancer.Affinity is not null || balancer.SourceRanges.Length > 0))
+        {
+            problems.Error(
+                balancer.Source, "not-at-the-socket",
+                $"LoadBalancer '{balancer.Name}' serves this host's own processes, for which there are no ranges of ports, affinity by client or sourceRanges", "leave fromThisHost or these out");
         }
     }
 

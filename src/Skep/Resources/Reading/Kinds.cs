@@ -38,8 +38,8 @@ internal static class Kinds
 
     private static readonly ObjectShape s_port = new(
         "A port that is served.",
-        new Field("port", Scalars.PortOrAll, "Port clients use; 0 for all ports, with direct return.", Required: true),
-        new Field("endPort", Scalars.Port, "Last port of a range that begins with port, with direct return."),
+        new Field("port", Scalars.PortOrAll, "Port clients use; 0 for all ports.", Required: true),
+        new Field("endPort", Scalars.Port, "Last port of a range that begins with port; backends serve the ports that clients use."),
         new Field("protocol", Scalars.Protocol, "TCP (default) or UDP."),
         new Field("targetPort", Scalars.Port, "Port of the backends; the same port unless given."));
 
