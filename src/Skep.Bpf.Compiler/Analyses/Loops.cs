@@ -24,7 +24,10 @@ internal static class Loops
                 var block = work.Pop();
                 if (body.Add(block))
                 {
-                    block.Predecessors.ForEach(work.Push);
+                    foreach (var predecessor in block.Predecessors)
+                    {
+                        work.Push(predecessor);
+                    }
                 }
             }
 

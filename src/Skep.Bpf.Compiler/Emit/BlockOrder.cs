@@ -1,4 +1,5 @@
 using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Emit;
 
@@ -100,7 +101,7 @@ internal sealed class BlockOrder
         }
     }
 
-    private static bool AreEqual(List<MachineInstruction> a, List<MachineInstruction> b) =>
+    private static bool AreEqual(Row<MachineInstruction> a, Row<MachineInstruction> b) =>
         a.Count == b.Count && a.Zip(b).All(static p => p.First.Kind is MachineKind.Move or MachineKind.Exit && p.First.Kind == p.Second.Kind
             && p.First.Code == p.Second.Code && p.First.Dst == p.Second.Dst && p.First.Src == p.Second.Src
             && p.First.Immediate == p.Second.Immediate && p.First.Offset == p.Second.Offset);

@@ -1,19 +1,21 @@
+using Skep.Bpf.Compiler.Ir;
+
 namespace Skep.Bpf.Compiler.Emit;
 
 /// <summary>One round of iterated register coalescing over the registers of a function.</summary>
 internal sealed class InterferenceGraph
 {
-    private static readonly List<int> s_none = [];
+    private static readonly Row<int> s_none = [];
     private readonly MachineFunction _function;
     private readonly HashSet<int> _spillTemporaries;
     private readonly EdgeSet _edges;
-    private readonly List<int>[] _neighbors;
+    private readonly Row<int>[] _neighbors;
     private readonly int[] _degree;
     private readonly double[] _cost;
     private readonly int[] _alias;
     private readonly int[] _color;
-    private readonly List<int>?[] _moves;
-    private readonly List<MachineInstruction> _allMoves = [];
+    private readonly Row<int>?[] _moves;
+    private readonly Row<MachineInstruction> _allMoves = [];
     private readonly OrderedSet _worklistMoves = new();
     private readonly OrderedSet _activeMoves = new();
     private readonly BitSet _simplify;
@@ -32,8 +34,8 @@ internal sealed class InterferenceGraph
         var count = function.RegisterCount;
         _edges = new EdgeSet(count);
         (_simplify, _freeze, _coalesced, _onStack) = (new BitSet(count), new BitSet(count), new BitSet(count), new BitSet(count));
-        _neighbors = new List<int>[count];
-        _moves = new List<int>?[count];
+        _neighbors = new Row<int>[count];
+        _moves = new Row<int>?[count];
         _degree = new int[count];
         _cost = new double[count];
         _alias = new int[count];
@@ -120,7 +122,7 @@ internal sealed class InterferenceGraph
     private void Build()
     {
         var liveness = new Liveness(_function);
-        List<int> uses = [], definitions = [];
+        Row<int> uses = [], definitions = [];
         foreach (var block in _function.Blocks)
         {
             var live = new BitSet(liveness.Out(block));
@@ -208,7 +210,7 @@ internal sealed class InterferenceGraph
 
     private bool IsLive(int move) => _activeMoves.Contains(move) || _worklistMoves.Contains(move);
 
-    private List<int> Moves(int v) => _moves[v] ?? s_none;
+    private Row<int> Moves(int v) => _moves[v] ?? s_none;
 
     private bool IsMoveRelated(int v)
     {

@@ -93,7 +93,7 @@ internal sealed class MachineInstruction(MachineKind kind)
 
     public bool IsCopy => Kind == MachineKind.Move && Src != None && Code == (OpCodes.ClassAlu64 | OpCodes.Mov | OpCodes.SourceRegister) && Offset == 0;
 
-    public void CollectUses(List<int> uses)
+    public void CollectUses(Row<int> uses)
     {
         switch (Kind)
         {
@@ -144,7 +144,7 @@ internal sealed class MachineInstruction(MachineKind kind)
         }
     }
 
-    public void CollectDefinitions(List<int> definitions)
+    public void CollectDefinitions(Row<int> definitions)
     {
         switch (Kind)
         {
@@ -181,9 +181,9 @@ internal sealed class MachineBlock(int id)
     /// <summary>Its place among the function's blocks.</summary>
     public int Id { get; } = id;
 
-    public List<MachineInstruction> Code { get; set; } = [];
+    public Row<MachineInstruction> Code { get; set; } = [];
 
-    public List<MachineBlock> Successors { get; } = [];
+    public Row<MachineBlock> Successors { get; } = [];
 
     public int LoopDepth { get; set; }
 }
@@ -194,7 +194,7 @@ internal sealed class MachineFunction
     /// <summary>Registers below this one are real.</summary>
     public const int FirstVirtual = 11;
 
-    public List<MachineBlock> Blocks { get; } = [];
+    public Row<MachineBlock> Blocks { get; } = [];
 
     public int RegisterCount { get; set; } = FirstVirtual;
 

@@ -1,4 +1,5 @@
 using Skep.Bpf.Asm;
+using Skep.Bpf.Compiler.Ir;
 
 namespace Skep.Bpf.Compiler.Emit;
 
@@ -11,7 +12,7 @@ internal sealed class OldInstructions
     private const int Half = 32;
 
     private readonly MachineFunction _function;
-    private List<MachineInstruction> _code = [];
+    private Row<MachineInstruction> _code = [];
     private SourcePosition _position;
 
     private OldInstructions(MachineFunction function) => _function = function;
@@ -29,7 +30,7 @@ internal sealed class OldInstructions
         foreach (var block in _function.Blocks)
         {
             var old = block.Code;
-            _code = new List<MachineInstruction>(old.Count * 2);
+            _code = new Row<MachineInstruction>(old.Count * 2);
             foreach (var instruction in old)
             {
                 _position = instruction.Position;

@@ -48,12 +48,12 @@ internal sealed class RegisterAllocator
             _slots.TryAdd(register, new Node(Op.Alloca, IrType.Pointer) { Size = 8, Payload = "spill" });
         }
 
-        var uses = new List<int>();
-        var definitions = new List<int>();
-        var touched = new List<int>();
+        var uses = new Row<int>();
+        var definitions = new Row<int>();
+        var touched = new Row<int>();
         foreach (var block in _function.Blocks)
         {
-            var code = new List<MachineInstruction>(block.Code.Count + 16);
+            var code = new Row<MachineInstruction>(block.Code.Count + 16);
 
             // Registers that hold a spilled value from its definition or reload on, until the next call at most: the first spill only cuts a long life into
             // short ones. What is spilled a second time lives for one instruction.
@@ -120,7 +120,7 @@ internal sealed class RegisterAllocator
         }
     }
 
-    private static void AddSpilled(List<int> registers, HashSet<int> spilled, List<int> touched)
+    private static void AddSpilled(Row<int> registers, HashSet<int> spilled, Row<int> touched)
     {
         foreach (var register in registers)
         {
@@ -162,7 +162,7 @@ internal sealed class RegisterAllocator
     {
         var recipes = new Dictionary<int, MachineInstruction>();
         var refused = new HashSet<int>();
-        var definitions = new List<int>();
+        var definitions = new Row<int>();
         foreach (var block in _function.Blocks)
         {
             foreach (var instruction in block.Code)
@@ -211,7 +211,7 @@ internal sealed class Liveness
         var count = function.Blocks.Count;
         var (uses, kills) = (new BitSet[count], new BitSet[count]);
         (_into, _out) = (new BitSet[count], new BitSet[count]);
-        List<int> used = [], defined = [];
+        Row<int> used = [], defined = [];
         foreach (var block in function.Blocks)
         {
             var use = new BitSet(function.RegisterCount);

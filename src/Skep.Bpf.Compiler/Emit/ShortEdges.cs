@@ -1,3 +1,5 @@
+using Skep.Bpf.Compiler.Ir;
+
 namespace Skep.Bpf.Compiler.Emit;
 
 /// <summary>
@@ -10,7 +12,7 @@ internal static class ShortEdges
     {
         var liveness = new Liveness(function);
         var entries = Entries(function);
-        List<int> uses = [];
+        Row<int> uses = [];
         foreach (var block in function.Blocks)
         {
             if (block.Code.Count < 2 || block.Code[^1] is not { Kind: MachineKind.Jump, Target: { } other } || block.Code[^2] is not { Kind: MachineKind.JumpIf, Target: { } edge } branch

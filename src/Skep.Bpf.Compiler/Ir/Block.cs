@@ -5,16 +5,16 @@ namespace Skep.Bpf.Compiler.Ir;
 /// <summary>A basic block: phis first, one terminator last.</summary>
 internal sealed class Block(int id)
 {
-    private static readonly List<Block> s_none = [];
+    private static readonly Row<Block> s_none = [];
 
     public int Id { get; } = id;
 
     /// <summary>Place among the blocks of the function as of the last <see cref="Function.Normalize"/>.</summary>
     public int Index { get; set; }
 
-    public List<Node> Nodes { get; set; } = [];
+    public Row<Node> Nodes { get; set; } = [];
 
-    public List<Block> Predecessors { get; } = [];
+    public Row<Block> Predecessors { get; } = [];
 
     public int LoopDepth { get; set; }
 
@@ -22,7 +22,7 @@ internal sealed class Block(int id)
 
     public bool IsTerminated => Nodes.Count > 0 && Nodes[^1].IsTerminator;
 
-    public List<Block> Successors => IsTerminated ? Nodes[^1].Targets : s_none;
+    public Row<Block> Successors => IsTerminated ? Nodes[^1].Targets : s_none;
 
     public PhiSequence Phis => new(this);
 
@@ -72,7 +72,7 @@ internal readonly struct PhiSequence(Block block) : IEnumerable<Node>
     IEnumerator IEnumerable.GetEnumerator() => ((IEnumerable<Node>)this).GetEnumerator();
 
     /// <summary>Goes through them without an allocation.</summary>
-    internal struct Enumerator(List<Node> nodes)
+    internal struct Enumerator(Row<Node> nodes)
     {
         private int _index = -1;
 

@@ -8,7 +8,7 @@ internal sealed class Function(string name)
 
     public string Name { get; } = name;
 
-    public List<Block> Blocks { get; } = [];
+    public Row<Block> Blocks { get; } = [];
 
     public List<Node> Allocas { get; } = [];
 
@@ -69,8 +69,8 @@ internal sealed class Function(string name)
         }
 
         // On the way the block whose successors are looked at, and how many of them have been.
-        var order = new List<Block>(Blocks.Count);
-        var (way, taken) = (new List<Block> { Entry }, new List<int> { 0 });
+        var order = new Row<Block>(Blocks.Count);
+        var (way, taken) = (new Row<Block> { Entry }, new Row<int> { 0 });
         Entry.Index = Open;
         while (way.Count > 0)
         {

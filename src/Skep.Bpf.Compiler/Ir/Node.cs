@@ -3,9 +3,9 @@ namespace Skep.Bpf.Compiler.Ir;
 /// <summary>A value or an instruction of the SSA form.</summary>
 internal sealed class Node(Op op, IrType type)
 {
-    private static readonly List<Node> s_noOperands = [];
-    private List<Node>? _operands;
-    private List<Block>? _targets;
+    private static readonly Row<Node> s_noOperands = [];
+    private Row<Node>? _operands;
+    private Row<Block>? _targets;
 
     /// <summary>Number in its function as of the last <see cref="Function.Number"/>; -1 for what has none, such as a constant.</summary>
     public int Id { get; set; } = -1;
@@ -35,10 +35,10 @@ internal sealed class Node(Op op, IrType type)
 
     public Block? Block { get; set; }
 
-    public List<Node> Operands => _operands ?? s_noOperands;
+    public Row<Node> Operands => _operands ?? s_noOperands;
 
     /// <summary>Successors of a terminator; for a phi, the predecessor that each operand comes from.</summary>
-    public List<Block> Targets => _targets ??= [];
+    public Row<Block> Targets => _targets ??= [];
 
     /// <summary>Set while a pass runs: the value that takes this one's place.</summary>
     public Node? Replacement { get; set; }
