@@ -84,6 +84,7 @@ internal sealed partial class Platform
             writer.Sample(verdict.Bytes, ("verdict", verdict.Name));
         }
 
+        WriteLimits(writer);
         writer.Gauge("skep_blocks", "Blocked addresses and prefixes.");
         writer.Sample(Blocks().Count);
         var backends = Backends();
@@ -127,6 +128,20 @@ internal sealed partial class Platform
                 writer.Sample(
                     value(b), ("load_balancer", b.LoadBalancer), ("service", b.Service),
                     ("backend", b.Address.Contains(':', StringComparison.Ordinal) ? $"[{b.Address}]:{b.Port}" : string.Create(CultureInfo.InvariantCulture, $"{b.Address}:{b.Port}")));
+            }
+        }
+    }
+
+    private void WriteLimits(MetricsWriter writer)
+    {
+        writer.Counter("skep_service_limited_total", "Packets and new connections that limits of services refused.");
+        lock (_gate)
+        {
+            foreach (var service in (_edge.State?.Balancer.Services ?? []).Where(s => s.Model.ConnectionRate is not null || s.Model.PacketRate is not null))
+            {
+                var (connections, packets) = _edge.State!.Balancer.RefusedOf(service.Id);
+                writer.Sample(connections, ("load_balancer", service.Model.Name), ("service", service.Model.Endpoint), ("limit", "connections"));
+                writer.Sample(packets, ("load_balancer", service.Model.Name), ("service", service.Model.Endpoint), ("limit", "packets"));
             }
         }
     }

@@ -266,6 +266,7 @@ internal sealed partial class Platform
         EdgeVerdict.SourceRefused => "the source is not among those that may use the service",
         EdgeVerdict.Undeliverable => "no way to the backend is known, or the frame had no room for the outer headers",
         EdgeVerdict.TunnelRefused => "outer headers from elsewhere than a balancer, or around no packet for a virtual address",
+        EdgeVerdict.ServiceLimited => "the service has more packets or new connections than its limit allows",
         EdgeVerdict.Malformed => "truncated or contradictory packet",
         _ => "",
     };

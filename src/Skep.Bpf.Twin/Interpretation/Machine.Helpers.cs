@@ -70,6 +70,8 @@ internal sealed unsafe partial class Machine
             case 125:
             case 160:
                 return _environment.KtimeNanoseconds;
+            case 118:
+                return _environment.KtimeNanoseconds / KernelTick.Nanoseconds;
             case 7:
                 return _environment.NextRandom();
             case 8:

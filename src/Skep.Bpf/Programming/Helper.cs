@@ -16,6 +16,10 @@ public static unsafe class Helper
     [KernelHelper(160, Since = "5.11")]
     public static ulong KtimeGetCoarseNs() => KernelEnvironment.Current.KtimeNanoseconds;
 
+    /// <summary>Ticks of the kernel since some time before it started, cheapest of all clocks (<c>bpf_jiffies64</c>). Each is <see cref="KernelTick.Nanoseconds"/>.</summary>
+    [KernelHelper(118, Since = "5.6")]
+    public static ulong Jiffies64() => KernelEnvironment.Current.KtimeNanoseconds / KernelTick.Nanoseconds;
+
     /// <summary>Pseudo-random 32-bit number (<c>bpf_get_prandom_u32</c>).</summary>
     [KernelHelper(7)]
     public static uint GetPrandomU32() => KernelEnvironment.Current.NextRandom();

@@ -240,6 +240,7 @@ public sealed partial class Balancer
 
         served.ClientFlags = WriteClients(service, served, Report);
         served.TranslationFlags = WriteTranslation(service, served, members.Select(m => m.Model.Address), Report);
+        WriteLimits(service, served.Id);
         if (service.Forwarding != ForwardingMode.Nat)
         {
             WriteTunnels(service, served.Id, members, Report);
@@ -359,6 +360,7 @@ public sealed partial class Balancer
             _maps.Services.Remove(new ServiceKey { Address = key.Address });
         }
 
+        RemoveLimits(served.Id);
         RemoveBackends(served.Members, (IpProtocol)key.Protocol);
         _rings.Release(served.Ring);
         _serviceIds.Release(served.Id);

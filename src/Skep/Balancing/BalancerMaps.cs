@@ -28,6 +28,7 @@ public sealed class BalancerMaps
         Addresses = new(MaxAddresses + 1, "edge_addresses", MapFlags.Mmapable);
         AddressNumbers = new(MaxAddresses, "edge_addr_ids");
         SourcePools = new(maxServices * SourcePool.MostAddresses, "edge_source_pools", MapFlags.Mmapable);
+        Limits = new(maxServices, "edge_limits", MapFlags.Mmapable);
         Clock = new("edge_clock");
         Direct = new DirectMaps(maxServices, maxBackends, maxFlows);
     }
@@ -89,9 +90,12 @@ public sealed class BalancerMaps
     /// </summary>
     public Global<uint> Clock { get; }
 
+    /// <summary>Limits of services by their id.</summary>
+    public ArrayMap<ServiceLimit> Limits { get; }
+
     /// <summary>What direct return needs besides.</summary>
     public DirectMaps Direct { get; }
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Connections, Fragments, Addresses, AddressNumbers, SourcePools, Clock, .. Direct.All];
+    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Connections, Fragments, Addresses, AddressNumbers, SourcePools, Limits, Clock, .. Direct.All];
 }

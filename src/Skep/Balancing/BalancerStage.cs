@@ -19,6 +19,7 @@ internal sealed unsafe class BalancerStage
     private readonly PerCpuArrayMap<BackendCounter> _counters;
     private readonly Global<uint> _clock;
     private readonly RateLimitStage? _rateLimit;
+    private readonly ServiceLimitStage? _limits;
     private readonly BackendChoice _choice;
     private readonly FragmentStage _fragments;
     private readonly IcmpErrorStage _errors;
@@ -28,7 +29,7 @@ internal sealed unsafe class BalancerStage
     private readonly ClientRules? _clients;
 
     /// <summary>A balancer over <paramref name="maps"/>. Answers of backends are exempt from the rate limit, which is why it is applied in here.</summary>
-    internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, EdgeOptions options, Rewriter rewriter)
+    internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, ServiceLimitStage? limits, EdgeOptions options, Rewriter rewriter)
     {
         ArgumentNullException.ThrowIfNull(maps);
         _rewriter = rewriter;
@@ -37,6 +38,7 @@ internal sealed unsafe class BalancerStage
         _counters = maps.BackendCounters;
         _clock = maps.Clock;
         _rateLimit = rateLimit;
+        _limits = limits;
         _signals = options.Measure ? new SignalStage(maps) : null;
         _book = options.TranslateSources ? new AddressBook(maps) : null;
         _clients = options.Features != ServiceFlags.None ? new ClientRules(maps, options.Features, options.FlowSeed) : null;
@@ -109,7 +111,8 @@ internal sealed unsafe class BalancerStage
         if (!Unsafe.IsNullRef(ref known)
             && ((flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn || (!known.IsClosed && _choice.IsInUse(in known))))
         {
-            return Forward(in packet, in key, ref known, flags, ref edge);
+            return _limits is not null && !_limits.AdmitsPacketsTo(known.Backend, edge.Packets)
+                ? EdgeVerdict.ServiceLimited : Forward(in packet, in key, ref known, flags, ref edge);
         }
 
         return Begin(in packet, in key, flags, ref edge);
@@ -132,6 +135,11 @@ internal sealed unsafe class BalancerStage
         {
             _fragments.RememberPassed(in packet);
             return EdgeVerdict.Passed;
+        }
+
+        if (_limits is not null && (!_limits.AdmitsPackets(entry.Id, edge.Packets) || !_limits.AdmitsConnection(entry.Id)))
+        {
+            return EdgeVerdict.ServiceLimited;
         }
 
         var verdict = _choice.Open(in key, in entry, flags, out var connection);

@@ -49,6 +49,16 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
 
         var (ring, flags) = balancer.RingOf(service.Model.Key);
         steps.Add(string.Create(CultureInfo.InvariantCulture, $"{service.Model.Endpoint} is service '{service.Model.Name}' with {service.Backends.Length} backends and a ring of {ring.Slots} slots."));
+        if (service.Model.ConnectionRate is { } rate)
+        {
+            steps.Add(string.Create(CultureInfo.InvariantCulture, $"It takes {rate.PerSecond} new connections a second, {rate.Burst} at once; of more, {balancer.RefusedOf(service.Id).Connections} were dropped so far."));
+        }
+
+        if (service.Model.PacketRate is { } packets)
+        {
+            steps.Add(string.Create(CultureInfo.InvariantCulture, $"It takes {packets.PerSecond} packets a second, {packets.Burst} at once; of more, {balancer.RefusedOf(service.Id).Packets} were dropped so far."));
+        }
+
         if (service.Model.Forwarding != ForwardingMode.Nat)
         {
             steps[0] = "Answers return directly: a flow that the flow table remembers stays with its backend. A new one goes by the ring.";

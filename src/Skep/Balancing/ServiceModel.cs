@@ -13,6 +13,12 @@ namespace Skep.Balancing;
 /// <param name="Backends">Backends; of the same family as the address unless packets travel in outer IP headers.</param>
 public sealed record ServiceModel(string Name, IpAddress Address, ushort Port, IpProtocol Protocol, ImmutableArray<BackendModel> Backends)
 {
+    /// <summary>Limit on new connections; null for none.</summary>
+    public ServiceRate? ConnectionRate { get; init; }
+
+    /// <summary>Limit on packets of clients; null for none.</summary>
+    public ServiceRate? PacketRate { get; init; }
+
     /// <summary>How weights follow the traffic.</summary>
     public ServicePolicy Policy { get; init; } = ServicePolicy.Static;
 

@@ -30,6 +30,9 @@ public sealed record EdgeOptions
     /// <summary>Secret of the flow table's hash, as in <see cref="DirectOptions.Seed"/>.</summary>
     public ulong FlowSeed { get; init; } = new DirectOptions().Seed;
 
+    /// <summary>Limits of services, or null when they have none.</summary>
+    public ServiceLimits? Limits { get; init; }
+
     /// <summary>What services with direct return need, or null when there are none.</summary>
     public DirectOptions? Direct { get; init; }
 

@@ -19,7 +19,7 @@ public sealed unsafe class EdgeProgram : XdpProgram
     {
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: false));
         _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
-        _direct = options.Direct is { } direct ? new DirectStage(maps.Balancing, direct, _stages.RateLimit, isLast: !options.Balance) : null;
+        _direct = options.Direct is { } direct ? new DirectStage(maps.Balancing, direct, _stages.RateLimit, _stages.ServiceLimits, isLast: !options.Balance) : null;
     }
 
     /// <inheritdoc/>

@@ -27,10 +27,14 @@ internal sealed class EdgeStages
         _counters = maps.Counters;
         _blockList = options.BlockAddresses ? new BlockListStage(maps.BlockedAddresses, options.BlockPrefixes ? maps.BlockedPrefixes : null) : null;
         _rateLimit = options.RateLimit is { } rate ? new RateLimitStage(maps.Sources, rate) : null;
-        _balancer = options.Balance ? new BalancerStage(maps.Balancing, _rateLimit, options, rewriter) : null;
+        ServiceLimits = options.Limits is { } limits ? new ServiceLimitStage(maps.Balancing, limits) : null;
+        _balancer = options.Balance ? new BalancerStage(maps.Balancing, _rateLimit, ServiceLimits, options, rewriter) : null;
         _checksLengths = options.Malformed == PacketPolicy.Drop;
         _dropped = DroppedBy(options);
     }
+
+    /// <summary>Limits of services, or null.</summary>
+    internal ServiceLimitStage? ServiceLimits { get; }
 
     /// <summary>Limit of sources, or null.</summary>
     internal RateLimitStage? RateLimit => _rateLimit;
@@ -44,7 +48,7 @@ internal sealed class EdgeStages
         ArgumentNullException.ThrowIfNull(options);
         var dropped = Bit(EdgeVerdict.Blocked) | Bit(EdgeVerdict.RateLimited) | Bit(EdgeVerdict.NoBackend)
             | Bit(EdgeVerdict.TableFull) | Bit(EdgeVerdict.PortCollision) | Bit(EdgeVerdict.SourceRefused) | Bit(EdgeVerdict.Undeliverable)
-            | Bit(EdgeVerdict.TunnelRefused) | Bit(EdgeVerdict.PortsExhausted);
+            | Bit(EdgeVerdict.TunnelRefused) | Bit(EdgeVerdict.PortsExhausted) | Bit(EdgeVerdict.ServiceLimited);
         if (options.Malformed == PacketPolicy.Drop)
         {
             dropped |= Bit(EdgeVerdict.Malformed);

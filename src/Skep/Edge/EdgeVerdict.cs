@@ -47,6 +47,8 @@ public enum EdgeVerdict : uint
     ForwardedTwoHops,
     /// <summary>Sent on by a backend that has no socket for it, to the second hop that came with it.</summary>
     SentOn,
+    /// <summary>The service has more packets or new connections than its limit allows: dropped.</summary>
+    ServiceLimited,
 }
 
 /// <summary>Packets and bytes of one verdict on one CPU. Layout: packets 8, bytes 8.</summary>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Runtime.CompilerServices;
 using Skep.Balancing;
+using Skep.Bpf.Programming;
 using Skep.Edge;
 using Skep.Filtering;
 using Skep.Packets;
@@ -66,6 +67,7 @@ public sealed record EdgePlan
         var ends = set.TunnelEndpoints.SelectMany(t => t.Interfaces).ToHashSet(StringComparer.Ordinal);
         var limits = set.RateLimits.SelectMany(r => r.Interfaces.Select(i => (i, r))).ToDictionary(p => p.i, p => p.r, StringComparer.Ordinal);
         var services = set.LoadBalancers.Select(b => (Balancer: b, Services: s_services.GetValue(b, static b => [.. ServicesOf(b)]))).ToArray();
+        var serviceLimits = ServiceLimits.For(services.Where(s => s.Balancer.ConnectionRate is not null || s.Balancer.PacketRate is not null).SelectMany(s => s.Services), KernelTick.Nanoseconds);
         return new EdgePlan
         {
             Cgroup = set.LoadBalancers.FirstOrDefault(b => b.FromThisHost)?.Cgroup,
@@ -78,6 +80,7 @@ public sealed record EdgePlan
                     BlockPrefixes = blocking.Contains(name) && hasPrefixes,
                     Balance = rewriting && balancing.Contains(name),
                     Decapsulate = ends.Contains(name),
+                    Limits = balancing.Contains(name) ? serviceLimits : null,
                     SendOn = set.TunnelEndpoints.Any(t => t.Interfaces.Contains(name) && t.Peers.Length > 0),
                     BypassStack = balancing.Contains(name) && !notBypassing.Contains(name),
                     RateLimit = limits.TryGetValue(name, out var limit) ? new SourceRate(limit.PacketsPerSecond, limit.Burst) : null,
@@ -183,6 +186,8 @@ public sealed record EdgePlan
             LastPort = range.Last != range.First ? range.Last : null,
             ClientPrefix = balancer.Affinity is { } affinity ? vip.IsIPv4 ? affinity.IPv4Prefix : affinity.IPv6Prefix : null,
             Tracking = balancer.Tracking,
+            ConnectionRate = balancer.ConnectionRate,
+            PacketRate = balancer.PacketRate,
             SecondChance = balancer.SecondChance && port.Protocol == TransportProtocol.TCP,
             QuicConfigs = port.Protocol == TransportProtocol.UDP ? balancer.QuicConfigs : (byte)0,
             SourceTranslation = balancer.SourceTranslation is { } translation

@@ -11,8 +11,7 @@ namespace Skep.Filtering;
 public sealed record SourceRate(uint PacketsPerSecond, uint Burst);
 
 /// <summary>
-/// Kernel half of the rate limit: a token bucket per source in the form of the generic cell rate algorithm (ITU-T I.371), which keeps one
-/// number, the time at which the bucket will be full again, and needs no division. CPUs that see the same source at the same instant may let a
+/// Kernel half of the rate limit: a <see cref="TokenBucket"/> per source. CPUs that see the same source at the same instant may let a
 /// packet more through; receive queues keep a flow on one CPU.
 /// </summary>
 public sealed class RateLimitStage
@@ -46,36 +45,22 @@ public sealed class RateLimitStage
     /// <param name="packets">Packets it was on the wire.</param>
     public bool Admits(in IpAddress source, uint packets)
     {
-        var cost = _interval * packets;
         var now = _coarse ? Helper.KtimeGetCoarseNs() : Helper.KtimeGetNs();
         ref var full = ref _sources.Find(in source);
         if (Unsafe.IsNullRef(ref full))
         {
             // A source that finds no room is not held responsible for it.
-            var first = now + (packets == 1 || cost <= _tolerance + _interval ? cost : _tolerance + _interval);
+            TokenBucket.TryTake(0, now, _interval, _tolerance, packets, out var first);
             _sources.Update(in source, in first, UpdateMode.Any);
             return true;
         }
 
-        var time = full;
-        if (time < now)
+        var admitted = TokenBucket.TryTake(full, now, _interval, _tolerance, packets, out var after);
+        if (after != full)
         {
-            time = now;
+            full = after;
         }
 
-        var ahead = time - now;
-        if (ahead > _tolerance)
-        {
-            if (ahead > _tolerance + _interval)
-            {
-                // Further ahead than this limit ever goes: left by another, slower one, to which the source owes nothing any more.
-                full = now + _tolerance + _interval;
-            }
-
-            return false;
-        }
-
-        full = packets == 1 || ahead + cost <= _tolerance + _interval ? time + cost : now + _tolerance + _interval;
-        return true;
+        return admitted;
     }
 }

@@ -53,6 +53,12 @@ public sealed record LoadBalancer : Resource
     /// <summary>Sources that may begin connections; all when there are none.</summary>
     public ImmutableArray<IPNetwork> SourceRanges { get; init; } = [];
 
+    /// <summary>Limit on new connections of each endpoint; null for none.</summary>
+    public ServiceRate? ConnectionRate { get; init; }
+
+    /// <summary>Limit on packets of clients to each endpoint; null for none.</summary>
+    public ServiceRate? PacketRate { get; init; }
+
     /// <summary>Whether packets of unknown connections take the former owner of their slot along.</summary>
     public bool SecondChance { get; init; }
 

@@ -57,6 +57,37 @@ public class EdgeConformance
         Assert.Empty(engines.CompareMaps());
     }
 
+    [KernelTheory]
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void A_service_over_its_limit_is_cut_off_at_the_same_packet(bool fineClock, bool atTrafficControl)
+    {
+        // A token a second: no time passes between the packets that matters.
+        var options = EdgeScene.Everything with { RateLimit = null, Limits = new Skep.Balancing.ServiceLimits(true, true, fineClock) };
+        using var engines = new EnginePair(bind =>
+        {
+            var scene = EdgeScene.Create(options, TimeProvider.System, bind);
+            foreach (ref var limit in scene.Maps.Balancing.Limits.Entries)
+            {
+                limit.Packets = new() { Interval = 1_000_000_000, Tolerance = 59_000_000_000 };
+                limit.Connections = new() { Interval = 1_000_000_000, Tolerance = 29_000_000_000 };
+            }
+
+            // When a bucket is full is a time of each engine's own clock.
+            return ([atTrafficControl ? scene.TcProgram : scene.Program], [.. scene.Maps.All.Where(m => m != scene.Maps.Balancing.Limits)]);
+        });
+        var syn = PacketCorpus.All.First(p => p.Name == "tcp syn");
+        for (var i = 0; i < 100; i++)
+        {
+            var frame = syn.Bytes.ToArray();
+            frame[35] = (byte)(i / 2);
+            Assert.Null(engines.Run(frame));
+        }
+
+        Assert.Empty(engines.CompareMaps());
+    }
+
     [Fact]
     public void The_corpus_reaches_every_verdict_that_needs_no_full_table()
     {
@@ -75,7 +106,7 @@ public class EdgeConformance
         }
 
         Assert.Equal(
-            Enum.GetValues<EdgeVerdict>().Except([EdgeVerdict.TableFull, EdgeVerdict.Decapsulated, EdgeVerdict.TunnelRefused, EdgeVerdict.PortsExhausted, EdgeVerdict.SentOn]), reached.Order());
+            Enum.GetValues<EdgeVerdict>().Except([EdgeVerdict.TableFull, EdgeVerdict.Decapsulated, EdgeVerdict.TunnelRefused, EdgeVerdict.PortsExhausted, EdgeVerdict.SentOn, EdgeVerdict.ServiceLimited]), reached.Order());
     }
 
     private static EnginePair Pair(EdgeOptions options) => new(bind =>

@@ -26,6 +26,7 @@ public sealed unsafe class EdgeLayoutTests
         Assert.Equal(64, sizeof(Tunnel));
         Assert.Equal(32, sizeof(VipSlot));
         Assert.Equal(32, sizeof(DirectService));
+        Assert.Equal(64, sizeof(ServiceLimit));
         Assert.Equal(24, sizeof(SourceKey));
         Assert.Equal(64, sizeof(FlowSet));
     }
@@ -50,6 +51,9 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(VipSlot), nameof(VipSlot.LastPort), 26)]
     [InlineData(typeof(DirectService), nameof(DirectService.ClientMaskLower), 16)]
     [InlineData(typeof(DirectService), nameof(DirectService.QuicConfigs), 25)]
+    [InlineData(typeof(DirectService), nameof(DirectService.FormerStart), 28)]
+    [InlineData(typeof(ServiceLimit), nameof(ServiceLimit.Packets), 32)]
+    [InlineData(typeof(ServiceBucket), nameof(ServiceBucket.FullAt), 16)]
     [InlineData(typeof(FlowSet), nameof(FlowSet.Way7), 56)]
     [InlineData(typeof(Connection), nameof(Connection.End), 23)]
     [InlineData(typeof(Connection), nameof(Connection.LastSeen), 28)]

@@ -126,8 +126,8 @@ public sealed partial class Balancer
     private static bool IsAsBefore(ServiceModel service, Served served) => service.Forwarding == ForwardingMode.Nat
         ? service.LastPort is null ? served.Direct is null : served.Direct is { Flags: var flags } && (flags & VipFlags.Rewritten) != 0
         : served.Direct?.Model is { } model
-            && (model.LastPort, model.ClientPrefix, model.Tracking, model.QuicConfigs, QuicLengthOf(model), model.SecondChance)
-                == (service.LastPort, service.ClientPrefix, service.Tracking, service.QuicConfigs, QuicLengthOf(service), service.SecondChance)
+            && (model.LastPort, model.ClientPrefix, model.Tracking, model.QuicConfigs, QuicLengthOf(model), FlagsOf(model))
+                == (service.LastPort, service.ClientPrefix, service.Tracking, service.QuicConfigs, QuicLengthOf(service), FlagsOf(service))
             && model.SourceRanges.AsSpan().SequenceEqual(service.SourceRanges.AsSpan());
 
     /// <summary>Says where a service's ring is, in the table of its way. 0 or a negative errno.</summary>
@@ -309,6 +309,7 @@ public sealed partial class Balancer
         | (service.ClientPrefix is null ? VipFlags.None : VipFlags.ByClient)
         | (service.SourceRanges.IsEmpty ? VipFlags.None : VipFlags.Restricted)
         | (QuicLengthOf(service) == 0 ? VipFlags.None : VipFlags.Quic)
+        | (service.ConnectionRate is null && service.PacketRate is null ? VipFlags.None : VipFlags.Limited)
         | (HasSecondChance(service) ? VipFlags.SecondChance : VipFlags.None);
 
     private static (ulong Upper, ulong Lower) MaskOf(ServiceModel service)

@@ -28,6 +28,7 @@ public sealed unsafe class DirectStage
     private readonly TooBigStage _tooBig;
     private readonly FragmentStage _fragments;
     private readonly RateLimitStage? _rateLimit;
+    private readonly ServiceLimitStage? _limits;
     private readonly ArrayMap<Tunnel> _tunnels;
     private readonly PerCpuArrayMap<BackendCounter> _counters;
     private readonly bool _isLast;
@@ -36,8 +37,9 @@ public sealed unsafe class DirectStage
     /// <param name="maps">Maps.</param>
     /// <param name="options">What its services need.</param>
     /// <param name="rateLimit">Limit of sources, or null.</param>
+    /// <param name="limits">Limits of services, or null.</param>
     /// <param name="isLast">Whether no balancing by rewriting follows, which would judge fragments that are not ours.</param>
-    public DirectStage(BalancerMaps maps, DirectOptions options, RateLimitStage? rateLimit, bool isLast)
+    public DirectStage(BalancerMaps maps, DirectOptions options, RateLimitStage? rateLimit, ServiceLimitStage? limits, bool isLast)
     {
         ArgumentNullException.ThrowIfNull(maps);
         ArgumentNullException.ThrowIfNull(options);
@@ -52,6 +54,7 @@ public sealed unsafe class DirectStage
         _secondHop = (options.Features & VipFlags.SecondChance) != 0 ? new SecondHopStage(maps, _encapsulator, _tooBig) : null;
         _fragments = new FragmentStage(maps);
         _rateLimit = rateLimit;
+        _limits = (options.Features & VipFlags.Limited) != 0 ? limits : null;
         _tunnels = maps.Direct.Tunnels;
         _counters = maps.BackendCounters;
         _isLast = isLast;
@@ -97,7 +100,13 @@ public sealed unsafe class DirectStage
         }
 
         match.Flags &= _features;
-        return IsOverRate(in packet) ? EdgeVerdict.RateLimited : EdgeVerdict.Forwarded;
+        if (IsOverRate(in packet))
+        {
+            return EdgeVerdict.RateLimited;
+        }
+
+        return _limits is not null && (match.Flags & VipFlags.Limited) != 0 && !_limits.AdmitsPackets(match.Service, 1)
+            ? EdgeVerdict.ServiceLimited : EdgeVerdict.Forwarded;
     }
 
     /// <summary>Sends a matched packet to its backend.</summary>
@@ -146,6 +155,14 @@ public sealed unsafe class DirectStage
 
             if (tunnel.Owner != match.Service + 1 || (kind == FlowPacketKind.Opening && (tunnel.Flags & TunnelFlags.TakesConnections) == 0))
             {
+                // A connection that is not known, but does not begin, may be another balancer's.
+                if (_limits is not null && (match.Flags & VipFlags.Limited) != 0
+                    && (kind == FlowPacketKind.Opening || (kind == FlowPacketKind.Ordinary && match.Key.Protocol == (uint)IpProtocol.Udp && (match.Flags & VipFlags.Untracked) == 0))
+                    && !_limits.AdmitsConnection(match.Service))
+                {
+                    return EdgeVerdict.ServiceLimited;
+                }
+
                 var choice = _choice.Choose(in match.Key, delivery.Hash, match.Service, (uint)match.Flags | ((uint)kind << 16), backend);
                 if ((EdgeVerdict)(choice >> 32) != EdgeVerdict.Forwarded)
                 {

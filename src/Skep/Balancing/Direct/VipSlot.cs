@@ -76,6 +76,8 @@ public enum VipFlags : ushort
     SecondChance = 32,
     /// <summary>Range only: a service that rewrites, whose entry is among <see cref="BalancerMaps.Services"/>.</summary>
     Rewritten = 64,
+    /// <summary>Packets or new connections are limited.</summary>
+    Limited = 128,
 }
 
 /// <summary>

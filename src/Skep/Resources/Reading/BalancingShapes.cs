@@ -1,4 +1,5 @@
 using System.Net;
+using Skep.Balancing;
 using Skep.Balancing.Adaptive;
 using Skep.Balancing.Health;
 
@@ -24,6 +25,11 @@ internal static class BalancingShapes
         "The share of the canary.",
         new Field("percent", Scalars.Percent, "Percent of new connections.", Required: true));
 
+    public static readonly ObjectShape Rate = new(
+        "A limit of each virtual endpoint.",
+        new Field("perSecond", Scalars.ServiceRate, "Sustained rate.", Required: true),
+        new Field("burst", Scalars.ServiceRate, "How many may come at once after a pause; as many as in a second unless given."));
+
     public static readonly ObjectShape HealthCheck = new(
         "How backends are checked.",
         new Field("type", Scalars.CheckType, "tcp, http, https (certificates are not verified), udp or exec.", Required: true),
@@ -47,6 +53,14 @@ internal static class BalancingShapes
         settings = value.Get<object?>(field, null) as ObjectValue;
         return settings is not null || value.Get<object?>(field, null) is Located { Value: true };
     }
+
+    /// <summary>A limit in its short or long form; null when there is none.</summary>
+    public static ServiceRate? BuildRate(ObjectValue spec, string field) => spec.Get<object?>(field, null) switch
+    {
+        Located { Value: uint perSecond } => new ServiceRate(perSecond, perSecond),
+        ObjectValue rate => new ServiceRate(rate.Get<uint>("perSecond"), rate.Get("burst", rate.Get<uint>("perSecond"))),
+        _ => null,
+    };
 
     public static HealthCheck BuildHealthCheck(ObjectValue check)
     {

@@ -101,6 +101,8 @@ internal static class Kinds
             new Field("affinityPrefix", s_affinityPrefix, "How much of a client's address counts with affinity by client."),
             new Field("tracking", Scalars.Flag, "Whether flows are remembered, so that they survive changes of the backends; true unless given."),
             new Field("sourceRanges", new ListShape(Scalars.Prefix, 1, 256), "Sources that may begin connections; all unless given."),
+            new Field("connectionRate", new EitherShape(Scalars.ServiceRate, BalancingShapes.Rate), "New connections a second that each address and port takes at most."),
+            new Field("packetRate", new EitherShape(Scalars.ServiceRate, BalancingShapes.Rate), "Packets of clients a second that each address and port takes at most."),
             new Field("secondChance", Scalars.Flag,
                 "With gue and geneve: packets of connections that this balancer does not know take along which backend had their place before a change, for TunnelEndpoints with peers."),
             new Field("quic", new EitherShape(Scalars.Flag, DirectReturn.Quic),
@@ -149,6 +151,8 @@ internal static class Kinds
         QuicConfigs = DirectReturn.BuildQuic(spec),
         SourceTranslation = spec.Has("sourceTranslation") ? BuildSourceTranslation(spec.Get<ObjectValue>("sourceTranslation"), spec.SourceOf("sourceTranslation")) : null,
         SecondChance = spec.Get("secondChance", false),
+        ConnectionRate = BalancingShapes.BuildRate(spec, "connectionRate"),
+        PacketRate = BalancingShapes.BuildRate(spec, "packetRate"),
         HealthCheck = spec.Has("healthCheck") ? BalancingShapes.BuildHealthCheck(spec.Get<ObjectValue>("healthCheck")) : null,
         Policy = BalancingShapes.BuildPolicy(spec),
     };

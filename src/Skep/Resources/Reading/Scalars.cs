@@ -76,6 +76,8 @@ internal static partial class Scalars
 
     public static readonly ScalarShape WhenAllDead = Word("bad-choice", "a choice", "refuse", "all");
 
+    public static readonly ScalarShape ServiceRate = Whole("bad-rate", "a number a second", 1, 100_000_000);
+
     public static readonly ScalarShape PacketsPerSecond = Whole("bad-rate", "a number of packets per second", 1, 100_000_000);
 
     public static readonly ScalarShape Burst = Whole("bad-burst", "a number of packets", 1, 100_000_000);
