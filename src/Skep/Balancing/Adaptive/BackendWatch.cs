@@ -25,6 +25,7 @@ internal sealed class BackendWatch
     private double _waitingSeconds;
     private double _least = double.PositiveInfinity;
     private double _waitingSeen;
+    private Overtaken _overtaken = new();
     private double _attempts;
     private double _failures;
     private double _silence;
@@ -89,8 +90,12 @@ internal sealed class BackendWatch
         var answers = now.Answers - before.Answers;
         var handshakes = now.Handshakes - before.Handshakes;
         var keep = _responses.Add(answers, now.ResponseSeconds - before.ResponseSeconds, elapsed);
-        _waitingSeconds = (_waitingSeconds * keep) + (Math.Max(0, now.Waiting) * elapsed);
-        _waitingSeen = (_waitingSeen * keep) + Math.Max(0, now.Waiting);
+        // Datagrams may need no answer.
+        var isTcp = now.Opened > 0;
+        var waiting = isTcp ? Math.Max(0, now.Waiting) : 0;
+        waiting -= _overtaken.Among(waiting, answers, elapsed);
+        _waitingSeconds = (_waitingSeconds * keep) + (waiting * elapsed);
+        _waitingSeen = (_waitingSeen * keep) + waiting;
         _handshakes.Add(handshakes, now.HandshakeSeconds - before.HandshakeSeconds, elapsed);
 
         if (Response is > 0 and var response)
@@ -105,13 +110,43 @@ internal sealed class BackendWatch
         // What went well is an answer; a connection without a request, an answered SYN.
         _attempts = (_attempts * fade) + (now.Requests > before.Requests ? answers : handshakes) + failures;
 
-        var heard = answers + handshakes + failures > 0;
+        // Whose datagrams were never answered is not asked for answers.
+        var heard = answers + handshakes + failures > 0 || (!isTcp && now.Answers == 0);
         _unheard = heard ? 0 : _unheard + (now.Opened - before.Opened) + (now.Requests - before.Requests);
         _silence = heard || _unheard == 0 ? 0 : _silence + elapsed;
     }
 
     /// <summary>Forgets failures: the backend gets another chance.</summary>
     public void Pardon() => (_failures, _attempts, _silence, _unheard) = (0, 0, 0, 0);
+
+    /// <summary>
+    /// Requests that are counted as waiting and are not, because their end was not seen: the least number that waited for some seconds, once more than that were answered
+    /// meanwhile, because those passed them.
+    /// </summary>
+    private struct Overtaken()
+    {
+        private const double Seconds = 5;
+
+        private double _elapsed;
+        private long _known;
+        private long _least = long.MaxValue;
+        private ulong _answers;
+
+        public long Among(long waiting, ulong answers, double elapsed)
+        {
+            _known = Math.Min(_known, waiting);
+            _least = Math.Min(_least, waiting);
+            _answers += answers;
+            _elapsed += elapsed;
+            if (_elapsed >= Seconds)
+            {
+                _known = _answers > (ulong)(_least - _known) ? _least : _known;
+                (_elapsed, _least, _answers) = (0, waiting, 0);
+            }
+
+            return _known;
+        }
+    }
 
     private struct Times
     {
