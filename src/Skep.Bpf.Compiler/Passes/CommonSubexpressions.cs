@@ -112,7 +112,7 @@ internal sealed class CommonSubexpressions : IPass
     private static Key KeyOf(Condition condition, Node a, Node b) => new(Op.Branch, a.Type, (long)condition, new Operand(a), new Operand(b));
 
     /// <summary>Constants compare by value, maps and objects by what they are, everything else by identity.</summary>
-    private readonly struct Operand(Node node)
+    private readonly struct Operand(Node node) : IEquatable<Operand>
     {
         private readonly Op _op = node.Op;
         private readonly object? _identity = node.Op switch
@@ -126,10 +126,12 @@ internal sealed class CommonSubexpressions : IPass
 
         public bool Equals(Operand other) => _op == other._op && _number == other._number && (ReferenceEquals(_identity, other._identity) || Equals(_identity, other._identity));
 
-        public int Hash() => ((int)_op * 31) + _number.GetHashCode() + (_identity?.GetHashCode() ?? 0);
+        public override bool Equals(object? obj) => obj is Operand other && Equals(other);
+
+        public override int GetHashCode() => ((int)_op * 31) + _number.GetHashCode() + (_identity?.GetHashCode() ?? 0);
     }
 
-    private readonly struct Key(Op op, IrType type, long immediate, Operand a, Operand b)
+    private readonly struct Key(Op op, IrType type, long immediate, Operand a, Operand b) : IEquatable<Key>
     {
         private readonly Op _op = op;
         private readonly IrType _type = type;
@@ -139,7 +141,9 @@ internal sealed class CommonSubexpressions : IPass
 
         public bool Equals(Key other) => _op == other._op && _type == other._type && _immediate == other._immediate && _a.Equals(other._a) && _b.Equals(other._b);
 
-        public int Hash() => (((((((int)_op * 31) + (int)_type) * 31) + _immediate.GetHashCode()) * 31) + _a.Hash()) * 31 + _b.Hash();
+        public override bool Equals(object? obj) => obj is Key other && Equals(other);
+
+        public override int GetHashCode() => (((((((int)_op * 31) + (int)_type) * 31) + _immediate.GetHashCode()) * 31) + _a.GetHashCode()) * 31 + _b.GetHashCode();
     }
 
     /// <summary>The framework's own comparer of a struct cannot be compiled ahead of time.</summary>
@@ -147,6 +151,6 @@ internal sealed class CommonSubexpressions : IPass
     {
         public bool Equals(Key x, Key y) => x.Equals(y);
 
-        public int GetHashCode(Key obj) => obj.Hash();
+        public int GetHashCode(Key obj) => obj.GetHashCode();
     }
 }

@@ -64,7 +64,8 @@ internal sealed class HiddenBounds : IPass
             var never = function.NewBlock();
             never.Append(new Node(Op.Jump, IrType.Void) { Position = test.Position }).Targets.Add(behind);
             bounded = behind.Append(new Node(Op.Phi, index.Type) { Position = test.Position }.With(index, Node.Const(index.Type, 0)));
-            bounded.Targets.AddRange([block, never]);
+            bounded.Targets.Add(block);
+            bounded.Targets.Add(never);
             test.Targets[0] = test.Targets[0] == inside ? behind : never;
             test.Targets[1] = test.Targets[1] == inside ? behind : never;
         }
