@@ -90,6 +90,12 @@ public sealed class TwinEnvironment : KernelEnvironment
     /// <summary>Address of the running task's struct, a <c>TaskStruct</c> in memory that stays; 0 when programs do not ask.</summary>
     public nint TaskAddress { get; set; }
 
+    /// <summary>Addresses of the structs of the host's tasks, each a <c>TaskStruct</c> in memory that stays, in the order that programs see them; none unless set.</summary>
+    public IReadOnlyList<nint> AllTasks { get; set; } = [];
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<nint> Tasks => AllTasks;
+
     /// <inheritdoc/>
     public override nint CurrentTask => TaskAddress != 0 ? TaskAddress : base.CurrentTask;
 

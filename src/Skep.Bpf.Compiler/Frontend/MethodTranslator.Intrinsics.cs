@@ -47,7 +47,7 @@ internal sealed partial class MethodTranslator
                     TailCall((MethodInfo)method, arguments);
                     return true;
                 case LoopLoweringAttribute loop:
-                    LowerLoop(loop.Way, arguments);
+                    LowerLoop((MethodInfo)method, loop.Way, arguments);
                     return true;
                 case VerifierForgetAttribute:
                     Push(_builder.Binary(Op.Forget, IrType.I64, arguments[0].Node, arguments[1].Node));

@@ -1,3 +1,4 @@
+using System.Reflection;
 using Skep.Bpf.Btf;
 using Skep.Bpf.Compiler.Ir;
 using Skep.Bpf.Programming;
@@ -12,7 +13,7 @@ internal sealed partial class MethodTranslator
 
     private static readonly Version s_bpfLoop = new(5, 17), s_iterators = new(6, 4), s_mayGoto = new(6, 9);
 
-    private void LowerLoop(LoopWay way, Entry[] arguments)
+    private void LowerLoop(MethodInfo method, LoopWay way, Entry[] arguments)
     {
         if (way == LoopWay.Callback)
         {
@@ -26,7 +27,8 @@ internal sealed partial class MethodTranslator
         }
         else if (way == LoopWay.IteratorVariable)
         {
-            Push(_builder.Function.NewAlloca(TypeLayout.SizeOf(typeof(NumberIterator)), nameof(NumberIterator)));
+            var iterator = method.ReturnType.GetElementType()!;
+            Push(_builder.Function.NewAlloca(TypeLayout.SizeOf(iterator), iterator.Name));
         }
         else if (!MayGoto(_translator.Target))
         {

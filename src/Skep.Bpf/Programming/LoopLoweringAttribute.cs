@@ -17,6 +17,6 @@ public enum LoopWay
     MayGoto,
     /// <summary>Whether the kernel's iterator counts (<c>bpf_iter_num</c>, kernel 6.4), which is so where there is no <c>may_goto</c> yet.</summary>
     Iterator,
-    /// <summary>The address of a variable for that iterator.</summary>
+    /// <summary>The address of a variable for an iterator, whose type the method's result points to.</summary>
     IteratorVariable,
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Skep.Bpf.Elf;
+using Skep.Bpf.Verification;
 
 namespace Skep.KernelTests.Elf;
 
@@ -52,6 +53,22 @@ public sealed class XdpToolsTests
         var theirs = output.Split('\n').Where(line => line.StartsWith('{')).Select(line => JsonNode.Parse(line)!).Select(p => $"{p["name"]} {p["type"]} {p["tag"]}");
         var ours = loaded.Programs.Select(p => p.Program!).Select(p => $"{(p.Name.Length > 15 ? p.Name[..15] : p.Name)} xdp {p.Tag}");
         Assert.Equal(theirs.Order(StringComparer.Ordinal), ours.Order(StringComparer.Ordinal));
+    }
+
+    [KernelTheory]
+    [MemberData(nameof(Objects))]
+    public void Our_own_verifier_accepts_of_an_object_what_the_kernel_accepts(string name)
+    {
+        Kernel.Require(name != NotInstalled, NotInstalled);
+        using var loaded = ObjectSpec.Read(Path.Combine(Folder!, name)).Load();
+        var accepted = loaded.Programs.Where(static p => p.Program is not null).ToArray();
+        Assert.Equal(s_refused.ContainsKey(name), accepted.Length == 0);
+        Assert.All(accepted, static p =>
+        {
+            var check = ProgramCheck.Run(p.Program!.Spec!);
+            Assert.Null(check.Failure);
+            Assert.True(check.IsComplete);
+        });
     }
 
     [KernelFact]

@@ -1,5 +1,6 @@
 using Skep.Bpf.Buffers;
 using Skep.Bpf.Compiler;
+using Skep.Bpf.KernelViews;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
 using Skep.Bpf.Twin;
@@ -35,6 +36,38 @@ public sealed class LibrarySampleTests
         Assert.True(program.Interfaces.TryGet(1, out _));
         twin.Environment.Advance(TimeSpan.FromMilliseconds(100));
         Assert.False(program.Interfaces.TryGet(1, out _));
+    }
+
+    [KernelFact(Needs = ["task iterator"])]
+    public void Processes_are_counted_as_proc_lists_them()
+    {
+        var program = new MeasureProcesses();
+        using (var loaded = ProgramLoader.Load(ProgramCompiler.Compile(program, KernelTarget.Running)))
+        {
+            // Others come and go meanwhile.
+            var before = Directory.GetDirectories("/proc", "*").Count(static d => int.TryParse(Path.GetFileName(d), out _));
+            loaded.TestRun(new byte[64]);
+            Assert.InRange(program.Result.Value.Processes, before / 2, before * 2);
+            Assert.InRange(program.Result.Value.ThreadsOfNewest, 1, 10_000);
+            Assert.True(program.Result.Value.NewestStart > 0 && program.Result.Value.Newest > 0);
+            program.Result.Dispose();
+        }
+    }
+
+    [Fact]
+    public unsafe void Processes_under_the_twin_are_those_it_was_given()
+    {
+        var program = new MeasureProcesses();
+        using var twin = new TwinEngine();
+        var tasks = stackalloc TaskStruct[4];
+        tasks[0] = new TaskStruct { ProcessId = 1, ThreadId = 1, StartTime = 10 };
+        tasks[1] = new TaskStruct { ProcessId = 7, ThreadId = 7, StartTime = 30 };
+        tasks[2] = new TaskStruct { ProcessId = 7, ThreadId = 8, StartTime = 31 };
+        tasks[3] = new TaskStruct { ProcessId = 5, ThreadId = 5, StartTime = 20 };
+        twin.Environment.AllTasks = [(nint)tasks, (nint)(tasks + 1), (nint)(tasks + 2), (nint)(tasks + 3)];
+        twin.Run(program, new byte[64]);
+        var result = program.Result.Value;
+        Assert.Equal((7, 3, 2, 30ul), (result.Newest, result.Processes, result.ThreadsOfNewest, result.NewestStart));
     }
 
     [KernelTheory(Needs = ["packet dynptrs"])]
