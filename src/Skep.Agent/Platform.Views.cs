@@ -152,7 +152,7 @@ internal sealed partial class Platform
             DrainEnds = _edge.Backends.DrainEnd(service.Model, backend.Model),
             Active = edge.Connections.OpenOf(backend.Id),
             Waiting = Math.Max(0, reading.Waiting),
-            HandshakeMicroseconds = reading.Handshakes > 0 ? reading.HandshakeSeconds * 1e6 / reading.Handshakes : null,
+            HandshakeMicroseconds = reading.HandshakeSeconds > 0 ? reading.HandshakeSeconds * 1e6 / reading.Handshakes : null,
             ResponseMicroseconds = reading.Answers > 0 ? reading.ResponseSeconds * 1e6 / reading.Answers : null,
             Refused = reading.Refused,
             Resets = reading.Resets,

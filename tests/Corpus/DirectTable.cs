@@ -18,7 +18,7 @@ public sealed class DirectTable
     private DirectTable(string name, DirectOptions direct)
     {
         _lines = ReadLines(name);
-        Options = s_options with { Direct = direct };
+        Options = s_options with { Direct = direct, Measure = direct.Measure };
         Services = [.. Rows("service").Select(ServiceOf)];
         Hops = Rows("hop").ToDictionary(r => IpAddress.Parse(r[1]), r => new BackendPath(
             IpAddress.Parse(r[2]), Number(r[3]), Number(r[4]), MacAddress.Parse("02:00:00:00:00:01"), MacAddress.Parse("02:00:00:00:00:bb"), (ushort)Number(r[5])));
@@ -45,7 +45,7 @@ public sealed class DirectTable
     public static DirectTable Base { get; } = new("Direct", new DirectOptions { Seed = 0x5DEECE66D1CE4E5B });
 
     /// <summary>What a service may ask for besides.</summary>
-    public static DirectTable Extras { get; } = new("DirectExtras", new DirectOptions { Seed = 0x5DEECE66D1CE4E5B, Features = Enum.GetValues<VipFlags>().Aggregate((all, f) => all | f) });
+    public static DirectTable Extras { get; } = new("DirectExtras", new DirectOptions { Seed = 0x5DEECE66D1CE4E5B, Measure = true, Features = Enum.GetValues<VipFlags>().Aggregate((all, f) => all | f) });
 
     /// <summary>Both, by name.</summary>
     public static IReadOnlyDictionary<string, DirectTable> All { get; } = new Dictionary<string, DirectTable> { ["base"] = Base, ["extras"] = Extras };

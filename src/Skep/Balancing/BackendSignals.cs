@@ -12,7 +12,7 @@ public struct BackendSignals
     /// <summary>Connections that ended: FIN of both sides or RST.</summary>
     public ulong Closed;
 
-    /// <summary>SYN answered by SYN-ACK.</summary>
+    /// <summary>SYN answered by SYN-ACK; with direct return, connections whose client went on after SYN.</summary>
     public ulong Handshakes;
 
     /// <summary>Sum of the times between the two.</summary>

@@ -30,6 +30,8 @@ internal sealed class BackendWatch
     private double _failures;
     private double _silence;
     private ulong _unheard;
+    private double _asked;
+    private double _confirmed;
 
     /// <summary>Samples behind <see cref="Response"/>.</summary>
     public double Responses => _responses.Count;
@@ -67,6 +69,9 @@ internal sealed class BackendWatch
     /// <summary>Share of connections that failed, 0 to 1.</summary>
     public double FailureShare => _failures == 0 ? 0 : Math.Min(1, _failures / Math.Max(_attempts, _failures));
 
+    /// <summary>Connections that must have been answered in vain before silence says anything.</summary>
+    public const int LeastUnheard = SilentConnections;
+
     /// <summary>Whether nothing at all was heard for half a second although several clients asked.</summary>
     public bool IsSilent => _silence >= SilentSeconds && _unheard >= SilentConnections;
 
@@ -76,8 +81,14 @@ internal sealed class BackendWatch
     /// <summary>Connections begun in that time.</summary>
     public ulong Unheard => _unheard;
 
+    /// <summary>Connections begun of late, and those of them that went on; of backends whose answers are not seen.</summary>
+    public (double Asked, double Confirmed) OneWay => (_asked, _confirmed);
+
     /// <summary>Takes the counters as they are now, <paramref name="elapsed"/> seconds after those before.</summary>
-    public void Observe(in BackendReading now, double elapsed)
+    /// <param name="now">The counters.</param>
+    /// <param name="elapsed">Seconds.</param>
+    /// <param name="oneWay">Whether answers are not seen, so that a handshake has no time of its own.</param>
+    public void Observe(in BackendReading now, double elapsed, bool oneWay = false)
     {
         if (_last is not { } before || now.Opened < before.Opened || now.Requests < before.Requests)
         {
@@ -96,7 +107,10 @@ internal sealed class BackendWatch
         waiting -= _overtaken.Among(waiting, answers, elapsed);
         _waitingSeconds = (_waitingSeconds * keep) + (waiting * elapsed);
         _waitingSeen = (_waitingSeen * keep) + waiting;
-        _handshakes.Add(handshakes, now.HandshakeSeconds - before.HandshakeSeconds, elapsed);
+        _handshakes.Add(oneWay ? 0 : handshakes, now.HandshakeSeconds - before.HandshakeSeconds, elapsed);
+        var lasts = Math.Exp(-elapsed / RateSeconds);
+        _asked = oneWay ? (_asked * lasts) + (now.Opened - before.Opened) : 0;
+        _confirmed = oneWay ? (_confirmed * lasts) + handshakes : 0;
 
         if (Response is > 0 and var response)
         {

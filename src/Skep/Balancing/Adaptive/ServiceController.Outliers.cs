@@ -57,7 +57,7 @@ public sealed partial class ServiceController
             return string.Create(CultureInfo.InvariantCulture, $"{100 * watch.FailureShare:0} % of its connections failed ({Math.Round(watch.Failures):0} of late)");
         }
 
-        if (watch.IsSilent)
+        if (watch.IsSilent && (model.Forwarding == ForwardingMode.Nat || IsMissed(fates, usable, i)))
         {
             return string.Create(CultureInfo.InvariantCulture, $"it has answered nothing for {watch.Silence:0.##} s ({watch.Unheard} asked)");
         }
@@ -72,5 +72,22 @@ public sealed partial class ServiceController
         }
 
         return null;
+    }
+
+    // Where answers are not seen, whoever sends SYN with others' addresses makes all backends look silent. One is when as many clients would have gone on, by what the others'
+    // clients do, as make silence tell.
+    private static bool IsMissed(BackendFate[] fates, bool[] usable, int i)
+    {
+        var (asked, confirmed) = (0d, 0d);
+        for (var k = 0; k < fates.Length; k++)
+        {
+            if (k != i && usable[k] && fates[k].OutUntil is null)
+            {
+                asked += fates[k].Watch.OneWay.Asked;
+                confirmed += fates[k].Watch.OneWay.Confirmed;
+            }
+        }
+
+        return asked > 0 && fates[i].Watch.Unheard * Math.Min(1, confirmed / asked) >= BackendWatch.LeastUnheard;
     }
 }

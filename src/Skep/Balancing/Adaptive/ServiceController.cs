@@ -55,7 +55,7 @@ public sealed partial class ServiceController
         for (var i = 0; i < fates.Length; i++)
         {
             fates[i] = FateOf(model.Backends[i]);
-            fates[i].Watch.Observe(readingOf(model.Backends[i]), elapsed);
+            fates[i].Watch.Observe(readingOf(model.Backends[i]), elapsed, oneWay: model.Forwarding != ForwardingMode.Nat);
         }
 
         Forget(fates);

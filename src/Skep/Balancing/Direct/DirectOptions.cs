@@ -21,6 +21,9 @@ public sealed record DirectOptions
     /// <summary>What services ask for beyond affinity of connections, over all of them.</summary>
     public VipFlags Features { get; init; } = VipFlags.Untracked | VipFlags.ByClient | VipFlags.Restricted | VipFlags.MoreRanges;
 
+    /// <summary>Whether backends are measured by what clients send; connections that begin cost a call more for it.</summary>
+    public bool Measure { get; init; }
+
     /// <summary>Whether services may have ranges of ports.</summary>
     public bool Ranges { get; init; } = true;
 

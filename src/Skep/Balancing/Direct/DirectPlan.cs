@@ -1,3 +1,5 @@
+using Skep.Packets;
+
 namespace Skep.Balancing;
 
 /// <summary>What a program has to do for the services in force, and no more: the same services give the same options.</summary>
@@ -31,6 +33,7 @@ public static class DirectPlan
             Vlans = hops.Any(h => h.VlanId != 0),
             Features = direct.Aggregate(others, (all, s) => all | Balancer.FlagsOf(s.Model)),
             Ranges = direct.Any(s => s.Model.LastPort is not null),
+            Measure = direct.Any(s => s.Model is { Policy.Outliers: not null, Tracking: true, Protocol: IpProtocol.Tcp }),
             Seed = seed,
             Vips = direct.Length <= mostVips ? new VipList([.. direct.OrderBy(s => s.Model.LastPort is not null).ThenBy(s => s.Id).Select(Entry)]) : null,
         };

@@ -19,6 +19,7 @@ public sealed unsafe class DirectStage
 
     private readonly VipFlags _features;
     private readonly VipLookup _vips;
+    private readonly DirectSignals? _signals;
     private readonly FlowCache _flows;
     private readonly QuicRoute? _quic;
     private readonly SecondHopStage? _secondHop;
@@ -45,7 +46,8 @@ public sealed unsafe class DirectStage
         ArgumentNullException.ThrowIfNull(options);
         _features = options.Features;
         _vips = options.Vips is { } list ? new VipCode(list) : new VipTableLookup(maps.Direct.Vips, options.Ranges);
-        _flows = new FlowCache(maps.Direct, options.Seed);
+        _signals = options.Measure ? new DirectSignals(maps) : null;
+        _flows = new FlowCache(maps.Direct, options.Seed, _signals);
         _quic = (options.Features & VipFlags.Quic) != 0 ? new QuicRoute(maps, _flows) : null;
         _encapsulator = new Encapsulator(options);
         _choice = new DirectChoice(maps, _flows, (options.Features & VipFlags.SecondChance) != 0);
@@ -138,7 +140,8 @@ public sealed unsafe class DirectStage
         {
             delivery.Hash = _flows.HashOf(in match.Key.Source, match.Key.RawPorts, match.Service);
             backend = (match.Flags & VipFlags.Untracked) != 0 ? 0
-                : _flows.Find(delivery.Hash, again: kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending);
+                : _flows.Find(
+                    delivery.Hash, again: kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending, confirms: _signals is not null && match.Key.Protocol == (uint)IpProtocol.Tcp);
             if (_quic is not null && kind == FlowPacketKind.Ordinary && (match.Flags & VipFlags.Quic) != 0)
             {
                 backend |= (match.Flags & VipFlags.Untracked) != 0 ? QuicRoute.IsUntracked : 0;
@@ -184,10 +187,18 @@ public sealed unsafe class DirectStage
                 }
 
                 isNew = kind != FlowPacketKind.Error ? 1u : 0;
+                if (_signals is not null && kind == FlowPacketKind.Opening && (match.Flags & VipFlags.Untracked) == 0)
+                {
+                    _signals.Began(backend);
+                }
             }
             else if (kind == FlowPacketKind.Ending)
             {
                 _flows.Remove(delivery.Hash, 1);
+            }
+            else if (_signals is not null && kind == FlowPacketKind.Opening)
+            {
+                _signals.BeganAgain(delivery.Hash, backend);
             }
 
             if ((what & IsFirst) != 0)

@@ -9,8 +9,9 @@ namespace Skep.Balancing;
 /// Kernel half: which backend a flow was given. A plain array of sets: no hash map, no lock, no call on the way, 8 bytes a flow. Two flows are taken for one
 /// when 47 bits of their hashes agree besides the set, about once in 10^13 lookups; the backend's owner is compared after that.
 /// </summary>
-internal sealed class FlowCache(DirectMaps maps, ulong seed)
+internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? signals = null)
 {
+    private readonly DirectSignals? _signals = signals;
     // The key of the hash is known to this host only: nobody can choose flows that share a set.
     private readonly ArrayMap<FlowSet> _sets = maps.Flows;
     private readonly uint _mask = maps.Flows.MaxEntries - 1;
@@ -28,8 +29,10 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed)
         return hash;
     }
 
-    /// <summary>Backend of a flow, 0 when it is not known. With <paramref name="again"/> the flow leaves probation.</summary>
-    internal uint Find(ulong hash, bool again)
+    /// <summary>
+    /// Backend of a flow, 0 when it is not known. With <paramref name="again"/> the flow leaves probation, and with <paramref name="confirms"/> that speaks for its backend.
+    /// </summary>
+    internal uint Find(ulong hash, bool again, bool confirms = false)
     {
         ref var set = ref _sets.Find((uint)hash & _mask);
         if (Unsafe.IsNullRef(ref set))
@@ -72,7 +75,7 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed)
         {
             if (again && (way & FlowSet.Seen) == 0)
             {
-                Promote(hash);
+                Settle(hash, way, confirms);
             }
 
             return (uint)way & 0xFFFF;
@@ -83,13 +86,25 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed)
         {
             if (again && (way & FlowSet.Seen) == 0)
             {
-                Promote(hash);
+                Settle(hash, way, confirms);
             }
 
             return (uint)way & 0xFFFF;
         }
 
         return 0;
+    }
+
+    private void Settle(ulong hash, ulong way, bool confirms)
+    {
+        if (_signals is null)
+        {
+            Promote(hash);
+        }
+        else if (Promote(hash) != 0 && confirms)
+        {
+            _signals.Confirmed((uint)way & 0xFFFF);
+        }
     }
 
     /// <summary>Enters a flow on probation; the flow that was on probation longest makes room.</summary>
