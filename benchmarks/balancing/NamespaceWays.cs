@@ -171,6 +171,7 @@ internal sealed class NamespaceWays : IDisposable
             _attached.Insert(0, edge);
             foreach (var device in NamespaceNetwork.Inside(_network.Middle(middle), NetworkDevice.List).Where(d => !d.IsLoopback))
             {
+                maps.Peers.Set((uint)device.Index, device.LeadsElsewhere ? 1u : 0u);
                 _attached.Insert(0, NamespaceNetwork.Inside(_network.Middle(middle), () => TcxLink.Attach(edge, device.Index, TcDirection.Ingress)));
             }
         }

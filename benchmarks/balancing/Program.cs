@@ -7,7 +7,7 @@ if (args.Contains("--namespaces"))
     // Real traffic, which needs all processors of a machine: 7 rounds of 3 seconds take a quarter of an hour; three of adaptive weights five minutes.
     if (args.Contains("adaptive"))
     {
-        AdaptiveTraffic.Run(rows, Number("--rounds", 3), Number("--load", 60) / 100.0);
+        AdaptiveTraffic.Run(rows, Number("--rounds", 3), Number("--load", 25) / 100.0);
     }
     else
     {

@@ -36,6 +36,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     private IReadOnlyDictionary<IpAddress, BackendPath> _hops = new Dictionary<IpAddress, BackendPath>();
     private DirectOptions? _direct;
     private ServiceFlags _features;
+    private HashSet<uint> _peers = [];
 
     /// <summary>Weights that follow the traffic.</summary>
     public BackendControl Backends { get; } = new(clock, wall, monitor);
@@ -120,6 +121,23 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         }
 
         return (new Hook(HookKind.TcEdgeOut, device.Name, device.Index), program);
+    }
+
+    /// <summary>Tells programs which interfaces there are, for those that send packets on by themselves.</summary>
+    public void NotePeers(IReadOnlyList<HostInterface> devices)
+    {
+        if (_maps is null)
+        {
+            return;
+        }
+
+        var peers = devices.Where(d => d.HasReachablePeer && d.Index < EdgeMaps.MostInterfaces).Select(d => (uint)d.Index).ToHashSet();
+        foreach (var index in peers.Except(_peers).Concat(_peers.Except(peers)).ToArray())
+        {
+            _maps.Peers.Set(index, peers.Contains(index) ? 1u : 0u);
+        }
+
+        _peers = peers;
     }
 
     /// <summary>The programs that balance sockets of this host, if it is asked for.</summary>
@@ -280,6 +298,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
             var maps = new EdgeMaps(Sizes);
             datapath.Open(maps.All);
             _maps = maps;
+            maps.Peers.ReadAll((index, peer) => _ = peer != 0 && _peers.Add(index));
             State = new EdgeState(maps, clock);
             _ticked = clock.GetTimestamp();
         }

@@ -94,6 +94,10 @@ internal sealed partial class Platform
         Each(b => b.Packets);
         writer.Counter("skep_backend_bytes_total", "Bytes sent to backends, Ethernet headers included.");
         Each(b => b.Bytes);
+        writer.Counter("skep_backend_reply_packets_total", "Packets of answers of backends that came back through the balancer.");
+        Each(b => b.ReplyPackets);
+        writer.Counter("skep_backend_reply_bytes_total", "Bytes of answers of backends, Ethernet headers included.");
+        Each(b => b.ReplyBytes);
         writer.Gauge("skep_backend_weight", "Weights of backends.");
         Each(b => b.Weight);
 
@@ -119,11 +123,16 @@ internal sealed partial class Platform
         Each(b => b.Unanswered);
         writer.Counter("skep_backend_syn_repeats_total", "SYN that clients sent again to backends.");
         Each(b => b.SynRepeats);
+        writer.Gauge("skep_backend_reachable", "With direct return, 1 when the way to a backend is known down to the Ethernet address of the next hop.");
+        Some(backends.Where(b => b.Reachable is not null), b => b.Reachable == true ? 1 : 0);
+        WriteServices(writer, backends);
         WriteTimes(writer);
 
-        void Each(Func<Api.BackendView, double> value)
+        void Each(Func<Api.BackendView, double> value) => Some(backends, value);
+
+        void Some(IEnumerable<Api.BackendView> some, Func<Api.BackendView, double> value)
         {
-            foreach (var b in backends)
+            foreach (var b in some)
             {
                 writer.Sample(
                     value(b), ("load_balancer", b.LoadBalancer), ("service", b.Service),
@@ -142,6 +151,40 @@ internal sealed partial class Platform
                 var (connections, packets) = _edge.State!.Balancer.RefusedOf(service.Id);
                 writer.Sample(connections, ("load_balancer", service.Model.Name), ("service", service.Model.Endpoint), ("limit", "connections"));
                 writer.Sample(packets, ("load_balancer", service.Model.Name), ("service", service.Model.Endpoint), ("limit", "packets"));
+            }
+        }
+    }
+
+    private void WriteServices(MetricsWriter writer, IReadOnlyList<Api.BackendView> backends)
+    {
+        ServiceState[] services;
+        lock (_gate)
+        {
+            services = [.. _edge.State?.Balancer.Services ?? []];
+        }
+
+        var byEndpoint = backends.ToLookup(b => (b.LoadBalancer, b.Service));
+        writer.Gauge("skep_service_backends", "Backends of a virtual endpoint by state.");
+        foreach (var service in services)
+        {
+            foreach (var group in byEndpoint[(service.Model.Name, service.Model.Endpoint)].GroupBy(b => b.State))
+            {
+                writer.Sample(group.Count(), ("load_balancer", service.Model.Name), ("service", service.Model.Endpoint), ("state", group.Key));
+            }
+        }
+
+        PerService("skep_service_ring_slots", "Slots of the ring by which a virtual endpoint chooses backends.", (service, _) => service.Slots);
+        PerService("skep_service_active_connections", "Connections of a virtual endpoint that have not ended.", (_, of) => of.Sum(b => b.Active));
+        PerService("skep_service_weight_available", "Share of the declared weight of a virtual endpoint whose backends take new connections, 0 to 1.", (_, of) =>
+            of.Sum(b => (double)b.Weight) is > 0 and var all ? of.Where(b => b.State == "up").Sum(b => b.Weight) / all : 0);
+
+        void PerService(string name, string help, Func<ServiceState, IEnumerable<Api.BackendView>, double> value)
+        {
+            writer.Gauge(name, help);
+            foreach (var service in services)
+            {
+                writer.Sample(
+                    value(service, byEndpoint[(service.Model.Name, service.Model.Endpoint)]), ("load_balancer", service.Model.Name), ("service", service.Model.Endpoint));
             }
         }
     }

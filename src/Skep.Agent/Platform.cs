@@ -221,6 +221,7 @@ internal sealed partial class Platform : IDisposable
     private void Reconcile()
     {
         var present = Interfaces();
+        _edge.NotePeers(present);
         var observed = _observed.Resolve(_options.Observe, present);
         _enforcedOn = _holdEdge ? _enforcedOn : _named.Resolve([.. _edge.Plan.Interfaces.Keys], present);
         do

@@ -182,6 +182,15 @@ internal sealed record BackendView(
     /// <summary>When what remains of its connections is cut; absent when it is not drained or may take its time.</summary>
     public DateTimeOffset? DrainEnds { get; init; }
 
+    /// <summary>Packets of answers that came back through the balancer; none with direct return.</summary>
+    public ulong ReplyPackets { get; init; }
+
+    /// <summary>Bytes of answers.</summary>
+    public ulong ReplyBytes { get; init; }
+
+    /// <summary>With direct return, whether the way to it is known down to the Ethernet address; absent otherwise.</summary>
+    public bool? Reachable { get; init; }
+
     /// <summary>Connections that have not ended; counted anew every ten seconds.</summary>
     public long Active { get; init; }
 

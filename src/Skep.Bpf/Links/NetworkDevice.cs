@@ -11,10 +11,11 @@ namespace Skep.Bpf.Links;
 /// <param name="IsLoopback">Whether it carries the host's own traffic only.</param>
 /// <param name="HasEthernetHeader">Whether its packets begin with an Ethernet header; without, they begin at the IP header.</param>
 /// <param name="Mtu">Longest packet in bytes without link header.</param>
-public readonly record struct NetworkDevice(int Index, string Name, string Kind, bool IsLoopback, bool HasEthernetHeader, int Mtu)
+/// <param name="LeadsElsewhere">Whether the other end of it, as of a <c>veth</c>, is in another network namespace.</param>
+public readonly record struct NetworkDevice(int Index, string Name, string Kind, bool IsLoopback, bool HasEthernetHeader, int Mtu, bool LeadsElsewhere = false)
 {
     // linux/if_link.h, linux/if.h, linux/if_arp.h
-    private const ushort NameAttribute = 3, MtuAttribute = 4, LinkInfo = 18, InfoKind = 1, Ethernet = 1, LoopbackType = 772;
+    private const ushort NameAttribute = 3, MtuAttribute = 4, LinkInfo = 18, InfoKind = 1, LinkNamespace = 37, Ethernet = 1, LoopbackType = 772;
     private const uint LoopbackFlag = 8;
 
     /// <summary>The interfaces of the calling thread's network namespace, ordered by index.</summary>
@@ -40,7 +41,8 @@ public readonly record struct NetworkDevice(int Index, string Name, string Kind,
             Text(NetlinkMessage.Find(NetlinkMessage.Find(attributes, LinkInfo), InfoKind)),
             (BinaryPrimitives.ReadUInt32LittleEndian(payload[8..]) & LoopbackFlag) != 0,
             type is Ethernet or LoopbackType,
-            (int)NetlinkMessage.FindNumber(attributes, MtuAttribute));
+            (int)NetlinkMessage.FindNumber(attributes, MtuAttribute),
+            !NetlinkMessage.Find(attributes, LinkNamespace).IsEmpty);
     }
 
     private static string Text(ReadOnlySpan<byte> payload) => Encoding.UTF8.GetString(payload).TrimEnd('\0');

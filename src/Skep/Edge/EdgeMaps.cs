@@ -10,6 +10,9 @@ namespace Skep.Edge;
 /// </summary>
 public sealed class EdgeMaps
 {
+    /// <summary>Interfaces of which it is known whether they have a peer; numbers are given in a row, and of larger ones it is not.</summary>
+    public const uint MostInterfaces = 16384;
+
     /// <summary>Describes the maps in the sizes of <paramref name="options"/>.</summary>
     public EdgeMaps(EdgeOptions options)
     {
@@ -18,6 +21,7 @@ public sealed class EdgeMaps
         BlockedAddresses = new(options.MaxBlockedAddresses, "edge_blocked");
         BlockedPrefixes = new(options.MaxBlockedPrefixes, "edge_prefixes");
         Sources = new(options.MaxSources, "edge_sources");
+        Peers = new(MostInterfaces, "edge_peers");
         Tunnels = new TunnelEndMaps();
         Balancing = new BalancerMaps(options.MaxServices, options.MaxBackends, options.RingSize, options.RingRows, options.MaxConnections, options.Measure, options.MaxFlows);
     }
@@ -40,6 +44,9 @@ public sealed class EdgeMaps
     /// <summary>Addresses at which outer headers are taken off.</summary>
     public TunnelEndMaps Tunnels { get; }
 
+    /// <summary>By the number of an interface, 1 when what goes out there can be handed to its other end at once.</summary>
+    public ArrayMap<uint> Peers { get; }
+
     /// <summary>All maps, for pinning and for binding to a twin.</summary>
-    public IReadOnlyList<BpfMap> All => [Counters, BlockedAddresses, BlockedPrefixes, Sources, .. Tunnels.All, .. Balancing.All];
+    public IReadOnlyList<BpfMap> All => [Counters, BlockedAddresses, BlockedPrefixes, Sources, Peers, .. Tunnels.All, .. Balancing.All];
 }

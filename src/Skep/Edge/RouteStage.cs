@@ -1,21 +1,37 @@
+using System.Runtime.CompilerServices;
+using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Packets;
 
 namespace Skep.Edge;
 
+/// <summary>How a packet goes on.</summary>
+internal enum RouteKind
+{
+    /// <summary>By the network stack.</summary>
+    Stack,
+    /// <summary>Out of a device to a neighbour, whose Ethernet address the kernel finds.</summary>
+    Neighbour,
+    /// <summary>In at the other end of a virtual pair; it has its Ethernet addresses.</summary>
+    Peer,
+}
+
 /// <summary>
-/// Kernel half: sends a rewritten packet on by the routing table, past the forwarding of the network stack and its rules. What the table does not send on at
-/// once (no route, for this host, longer than the MTU, last hop) goes to the stack, which answers it. Kernel 5.10.
+/// Kernel half: sends a rewritten packet on by the routing table, past the forwarding of the network stack and its rules; where it would leave by a virtual pair, straight
+/// in at the other end, past the queue between the two. What the table does not send on at once (no route, for this host, longer than the MTU, last hop) goes to the stack,
+/// which answers it. Kernel 5.10.
 /// </summary>
-internal sealed unsafe class RouteStage(bool skipsNeighbour)
+internal sealed unsafe class RouteStage(ArrayMap<uint> peers, bool tellsDevice)
 {
     private const byte IPv4Family = 2, IPv6Family = 10;
 
-    // BPF_FIB_LOOKUP_SKIP_NEIGH: the redirect looks the neighbour up anyway, and keeps it alive.
-    private readonly FibFlags _flags = skipsNeighbour ? FibFlags.SkipNeighbour : FibFlags.None;
+    private readonly ArrayMap<uint> _peers = peers;
 
-    /// <summary>Finds the way and takes a hop off; false when the stack is to have the packet. The packet's addresses are those it leaves with.</summary>
-    internal bool TryTake(ref TcContext context, in IpPacket packet, out uint device, out NextHop nextHop)
+    // Of a neighbour that has not answered yet, a kernel that is new enough tells the device all the same, and the redirect asks for it.
+    private readonly bool _tellsDevice = tellsDevice;
+
+    /// <summary>Finds the way and takes a hop off, unless the stack is to have the packet. The packet's addresses are those it leaves with.</summary>
+    internal RouteKind Take(ref TcContext context, in IpPacket packet, byte* start, out uint device, out NextHop nextHop)
     {
         device = 0;
         nextHop = default;
@@ -27,7 +43,7 @@ internal sealed unsafe class RouteStage(bool skipsNeighbour)
             var header = (IPv6Header*)packet.Network;
             if (header->HopLimit <= 1)
             {
-                return false;
+                return RouteKind.Stack;
             }
 
             var source = header->Source;
@@ -43,7 +59,7 @@ internal sealed unsafe class RouteStage(bool skipsNeighbour)
             var header = (IPv4Header*)packet.Network;
             if (header->TimeToLive <= 1)
             {
-                return false;
+                return RouteKind.Stack;
             }
 
             route.Family = IPv4Family;
@@ -52,9 +68,10 @@ internal sealed unsafe class RouteStage(bool skipsNeighbour)
             route.Destination0 = header->Destination.Raw;
         }
 
-        if (context.FibLookup(&route, sizeof(FibRoute), _flags) != (int)FibResult.Success)
+        var result = context.FibLookup(&route, sizeof(FibRoute), FibFlags.None);
+        if (result != (int)FibResult.Success && (!_tellsDevice || result != (int)FibResult.NoNeighbour))
         {
-            return false;
+            return RouteKind.Stack;
         }
 
         if (packet.IsIPv6)
@@ -71,11 +88,30 @@ internal sealed unsafe class RouteStage(bool skipsNeighbour)
         }
 
         device = route.Interface;
+        ref var peer = ref _peers.Find(device);
+        if (result == (int)FibResult.Success && !Unsafe.IsNullRef(ref peer) && peer != 0)
+        {
+            Address(start, in route);
+            return RouteKind.Peer;
+        }
+
         nextHop.Family = route.Family;
         nextHop.Address0 = route.Destination0;
         nextHop.Address1 = route.Destination1;
         nextHop.Address2 = route.Destination2;
         nextHop.Address3 = route.Destination3;
-        return true;
+        return RouteKind.Neighbour;
+    }
+
+    /// <summary>The lookup gives the source's address first: source 6, destination 6.</summary>
+    private static void Address(byte* start, in FibRoute route)
+    {
+        var halves = (ushort*)start;
+        halves[0] = (ushort)(route.Mac1 >> 16);
+        halves[1] = (ushort)route.Mac2;
+        halves[2] = (ushort)(route.Mac2 >> 16);
+        halves[3] = (ushort)route.Mac0;
+        halves[4] = (ushort)(route.Mac0 >> 16);
+        halves[5] = (ushort)route.Mac1;
     }
 }

@@ -25,7 +25,7 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     // Offsets of the checksum in the headers.
     private const uint TcpChecksum = 16, UdpChecksum = 6;
 
-    private static readonly Version s_skipsNeighbour = new(6, 3);
+    private static readonly Version s_tellsDevice = new(5, 11);
 
     private readonly EdgeStages _stages;
     private readonly DecapsulationStage? _tunnels;
@@ -41,7 +41,7 @@ public sealed unsafe class TcEdgeProgram : TcProgram
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: true));
         _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
         _hasEthernetHeader = hasEthernetHeader;
-        _routes = options.BypassStack && hasEthernetHeader ? new RouteStage(FeatureProbe.RunningKernel >= s_skipsNeighbour) : null;
+        _routes = options.BypassStack && hasEthernetHeader ? new RouteStage(maps.Peers, FeatureProbe.RunningKernel >= s_tellsDevice) : null;
     }
 
     /// <inheritdoc/>
@@ -146,11 +146,14 @@ public sealed unsafe class TcEdgeProgram : TcProgram
         }
 
         // The way first: the helpers that mend checksums make the pointers void. A tag that was taken out would go out again with the packet.
-        if (_routes is not null && verdict is (EdgeVerdict.Forwarded or EdgeVerdict.Replied) && context.VlanPresent == 0
-            && _routes.TryTake(ref context, in packet, out var device, out var nextHop))
+        if (_routes is not null && verdict is (EdgeVerdict.Forwarded or EdgeVerdict.Replied) && context.VlanPresent == 0)
         {
-            Mend(ref context, in packet, in edge.Mend, transport);
-            return (TcAction)TcContext.RedirectNeigh(device, &nextHop, sizeof(NextHop), 0);
+            var route = _routes.Take(ref context, in packet, edge.Start, out var device, out var nextHop);
+            if (route != RouteKind.Stack)
+            {
+                Mend(ref context, in packet, in edge.Mend, transport);
+                return (TcAction)(route == RouteKind.Peer ? TcContext.RedirectPeer(device, 0) : TcContext.RedirectNeigh(device, &nextHop, sizeof(NextHop), 0));
+            }
         }
 
         if (edge.Mend.IsNeeded)

@@ -53,7 +53,9 @@ public sealed class DirectReturnTests
 
         using var backends = JsonDocument.Parse((await hosts.SkepAsync(hosts.Balancer, "backends", "--json")).Output);
         var text = backends.RootElement.ToString();
-        Assert.DoesNotContain("\"replyPackets\": 1", text, StringComparison.Ordinal);
+        Assert.Contains("\"replyPackets\": 0", text, StringComparison.Ordinal);
+        Assert.Contains("\"reachable\": true", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("\"reachable\": false", text, StringComparison.Ordinal);
         var status = (await hosts.SkepAsync(hosts.Balancer, "metrics")).Output;
         Assert.Contains("verdict=\"too_big\"", status, StringComparison.Ordinal);
     }

@@ -43,14 +43,16 @@ public sealed class TcEdgeTrafficTests : IDisposable
     }
 
     [KernelTheory]
-    [InlineData(false, false)]
-    [InlineData(true, false)]
-    [InlineData(false, true)]
-    [InlineData(true, true)]
-    public void Bulk_in_both_directions_arrives_whole_and_is_counted_as_on_the_wire(bool isIPv6, bool bypassStack)
+    [InlineData(false, Way.ByTheStack)]
+    [InlineData(true, Way.ByTheStack)]
+    [InlineData(false, Way.ToTheNeighbour)]
+    [InlineData(true, Way.ToTheNeighbour)]
+    [InlineData(false, Way.ToThePeer)]
+    [InlineData(true, Way.ToThePeer)]
+    public void Bulk_in_both_directions_arrives_whole_and_is_counted_as_on_the_wire(bool isIPv6, Way way)
     {
         const int size = 24 << 20;
-        using var path = new BalancedPath(new TcEdgeProgram(_maps, _options with { BypassStack = bypassStack }));
+        using var path = Path(way);
         using var listener = path.Server.Run(() =>
         {
             var socket = new Socket(Family(isIPv6), SocketType.Stream, ProtocolType.Tcp);
@@ -100,16 +102,21 @@ public sealed class TcEdgeTrafficTests : IDisposable
         Assert.InRange(counters[EdgeVerdict.Forwarded].Packets, (ulong)(size / 1449), (ulong)(size / 1449) * 3);
         Assert.InRange(counters[EdgeVerdict.Forwarded].Bytes, (ulong)size, (ulong)size * 2);
         Assert.InRange(counters[EdgeVerdict.Replied].Bytes, (ulong)size, (ulong)size * 2);
+
+        // What is handed to the other end does not leave by the device.
+        Assert.Equal(way == Way.ToThePeer, path.BytesSentToServer < size);
     }
 
     [KernelTheory]
-    [InlineData(false, false)]
-    [InlineData(true, false)]
-    [InlineData(false, true)]
-    [InlineData(true, true)]
-    public void Datagrams_and_their_fragments_arrive(bool isIPv6, bool bypassStack)
+    [InlineData(false, Way.ByTheStack)]
+    [InlineData(true, Way.ByTheStack)]
+    [InlineData(false, Way.ToTheNeighbour)]
+    [InlineData(true, Way.ToTheNeighbour)]
+    [InlineData(false, Way.ToThePeer)]
+    [InlineData(true, Way.ToThePeer)]
+    public void Datagrams_and_their_fragments_arrive(bool isIPv6, Way way)
     {
-        using var path = new BalancedPath(new TcEdgeProgram(_maps, _options with { BypassStack = bypassStack }));
+        using var path = Path(way);
         using var server = path.Server.Run(() => new Socket(Family(isIPv6), SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 10_000 });
         server.Bind(new IPEndPoint(BalancedPath.ServerAddress(isIPv6), ServerPort));
         using var client = path.Client.Run(() => new Socket(Family(isIPv6), SocketType.Dgram, ProtocolType.Udp) { ReceiveTimeout = 10_000 });
@@ -126,6 +133,25 @@ public sealed class TcEdgeTrafficTests : IDisposable
             server.SendTo(buffer.AsSpan(0, n), from);
             Assert.Equal(size, client.Receive(buffer));
         }
+    }
+
+    /// <summary>How packets go on.</summary>
+    public enum Way
+    {
+        ByTheStack,
+        ToTheNeighbour,
+        ToThePeer,
+    }
+
+    private BalancedPath Path(Way way)
+    {
+        var path = new BalancedPath(new TcEdgeProgram(_maps, _options with { BypassStack = way != Way.ByTheStack }));
+        foreach (var device in path.Devices.Where(d => d is { LeadsElsewhere: true, Kind: "veth" }))
+        {
+            _maps.Peers.Set((uint)device.Index, way == Way.ToThePeer ? 1u : 0u);
+        }
+
+        return path;
     }
 
     private static AddressFamily Family(bool isIPv6) => isIPv6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;

@@ -140,6 +140,26 @@ public sealed class TcEdgeProgramTests
         Assert.Equal((4u, (byte)6, isIPv6 ? (byte)10 : (byte)2), (route.Interface, route.Protocol, route.Family));
         Assert.Equal(isIPv6 ? BitConverter.ToUInt32([0, 0, 0, 1]) : BitConverter.ToUInt32([10, 1, 0, 1]), isIPv6 ? route.Destination3 : route.Destination0);
 
+        // Where it would leave by a virtual pair, it goes in at the other end, with the Ethernet addresses of the next hop.
+        bed.Maps.Peers.Set(9, 1);
+        bed.Twin.Environment.Routes = (ref FibRoute way, FibFlags _) =>
+        {
+            (way.Interface, way.Mac0, way.Mac1, way.Mac2) = (9, 0x03020100, 0x07060504, 0x0B0A0908);
+            return FibResult.Success;
+        };
+        result = bed.Twin.Run(program, Frame(64), new TcRunOptions(Interface: 4));
+        Assert.Equal((TcAction.Redirect, new PacketTarget(PacketTargetKind.Peer, 9)), (result.Action, result.Target));
+        Assert.Equal([6, 7, 8, 9, 10, 11, 0, 1, 2, 3, 4, 5], result.Packet[..12].ToArray());
+        WireCheck.Of(result.Packet.ToArray()).AssertIs(isIPv6 ? "2001:db8:c::1" : Client, 1000, isIPv6 ? "2001:db8:b::1" : Backend, 8080);
+
+        // A neighbour that has not answered is asked by the kernel.
+        bed.Twin.Environment.Routes = (ref FibRoute way, FibFlags _) =>
+        {
+            way.Interface = 9;
+            return FibResult.NoNeighbour;
+        };
+        Assert.Equal(PacketTargetKind.Neighbour, bed.Twin.Run(program, Frame(64)).Target.Kind);
+
         // The last hop, a tag that is not in the packet, and what the table does not forward are for the stack.
         Assert.Equal(TcAction.Unspec, bed.Twin.Run(program, Frame(1)).Action);
         Assert.Equal(TcAction.Unspec, bed.Twin.Run(program, Frame(64), new TcRunOptions(VlanPresent: true)).Action);

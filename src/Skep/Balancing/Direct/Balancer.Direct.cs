@@ -32,6 +32,9 @@ public sealed partial class Balancer
         return changed;
     }
 
+    /// <summary>Whether the way to a backend with direct return is known down to the Ethernet address of the next hop.</summary>
+    public bool IsReachable(IpAddress backend) => _hops.TryGetValue(backend, out var path) && path.Interface != 0;
+
     private void WriteTunnels(
         ServiceModel service, uint serviceId, IEnumerable<(Member Member, BackendModel Model)> members, Action<BalancerProblemKind, string> report)
     {
