@@ -17,10 +17,10 @@ public sealed unsafe class HostErrorProgram : TcProgram
     // Ethernet, two tags, IP header, ICMP header, embedded IPv4 header with options, embedded ports.
     private const uint Headers = 14 + 8 + 60 + 8 + 60 + 8;
 
-    private static readonly Version s_skipsNeighbour = new(6, 3);
+    private static readonly Version s_tellsDevice = new(6, 3);
 
     private readonly IcmpErrorStage _errors;
-    private readonly RouteStage _routes = new(FeatureProbe.RunningKernel >= s_skipsNeighbour);
+    private readonly RouteStage _routes = new(peers: null, FeatureProbe.RunningKernel >= s_tellsDevice);
     private readonly PerCpuArrayMap<EdgeCounter> _counters;
     private readonly bool _hasEthernetHeader;
 
@@ -71,7 +71,7 @@ public sealed unsafe class HostErrorProgram : TcProgram
             counter.Bytes += length;
         }
 
-        return IsFor(in packet, in receiver) || !_routes.TryTake(ref context, in packet, out var device, out var nextHop)
+        return IsFor(in packet, in receiver) || _routes.Take(ref context, in packet, context.Data, out var device, out var nextHop) != RouteKind.Neighbour
             ? TcAction.Unspec : (TcAction)TcContext.RedirectNeigh(device, &nextHop, sizeof(NextHop), 0);
     }
 

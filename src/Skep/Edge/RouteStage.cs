@@ -21,11 +21,12 @@ internal enum RouteKind
 /// in at the other end, past the queue between the two. What the table does not send on at once (no route, for this host, longer than the MTU, last hop) goes to the stack,
 /// which answers it. Kernel 5.10.
 /// </summary>
-internal sealed unsafe class RouteStage(ArrayMap<uint> peers, bool tellsDevice)
+internal sealed unsafe class RouteStage(ArrayMap<uint>? peers, bool tellsDevice)
 {
     private const byte IPv4Family = 2, IPv6Family = 10;
 
-    private readonly ArrayMap<uint> _peers = peers;
+    // Null where packets leave: only what comes in can be handed to a peer.
+    private readonly ArrayMap<uint>? _peers = peers;
 
     // Of a neighbour that has not answered yet, a kernel that is new enough tells the device all the same, and the redirect asks for it.
     private readonly bool _tellsDevice = tellsDevice;
@@ -88,11 +89,14 @@ internal sealed unsafe class RouteStage(ArrayMap<uint> peers, bool tellsDevice)
         }
 
         device = route.Interface;
-        ref var peer = ref _peers.Find(device);
-        if (result == (int)FibResult.Success && !Unsafe.IsNullRef(ref peer) && peer != 0)
+        if (_peers is not null && result == (int)FibResult.Success)
         {
-            Address(start, in route);
-            return RouteKind.Peer;
+            ref var peer = ref _peers.Find(device);
+            if (!Unsafe.IsNullRef(ref peer) && peer != 0)
+            {
+                Address(start, in route);
+                return RouteKind.Peer;
+            }
         }
 
         nextHop.Family = route.Family;

@@ -64,10 +64,10 @@ internal sealed class BalancedPath : IDisposable
     public static IPAddress ServerAddress(bool isIPv6) => IPAddress.Parse(isIPv6 ? "fd88:2::2" : "10.88.2.2");
 
     /// <summary>Devices of the middle.</summary>
-    public IReadOnlyList<NetworkDevice> Devices => _middle.Run(NetworkDevice.List);
+    public IReadOnlyList<NetworkDevice> Devices => Middle.Run(NetworkDevice.List);
 
     /// <summary>Bytes that left by the middle's device to the server: ninth number of its line in /proc/net/dev.</summary>
-    public long BytesSentToServer => _middle.Run(() => long.Parse(
+    public long BytesSentToServer => Middle.Run(() => long.Parse(
         File.ReadLines("/proc/thread-self/net/dev").First(l => l.TrimStart().StartsWith("server:", StringComparison.Ordinal)).Split(':')[1]
             .Split(' ', StringSplitOptions.RemoveEmptyEntries)[8], System.Globalization.CultureInfo.InvariantCulture));
 
