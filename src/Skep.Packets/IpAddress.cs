@@ -38,7 +38,7 @@ public readonly struct IpAddress : IEquatable<IpAddress>, IComparable<IpAddress>
     public uint RawIPv4 => (uint)(_lower >> 32);
 
     /// <summary>Whether this is a mapped IPv4 address.</summary>
-    public bool IsIPv4 => _upper == 0 && (uint)_lower == MappedMarker;
+    public bool IsIPv4 => (_upper | ((uint)_lower ^ MappedMarker)) == 0;
 
     /// <summary>From the four bytes of an IPv4 address as the processor loads them.</summary>
     public static IpAddress FromRawIPv4(uint raw) => new(0, MappedMarker | ((ulong)raw << 32));

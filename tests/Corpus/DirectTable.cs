@@ -71,11 +71,15 @@ public sealed class DirectTable
         return state.Balancer.Apply(Services);
     }
 
-    /// <summary>The services as code, for the specialised program.</summary>
-    public EdgeOptions Specialised(EdgeState state, int most = int.MaxValue)
+    /// <summary>Options of a program: "general", "code" with all endpoints in it, "hot" with some of them in it and the table behind, "table" without any.</summary>
+    public EdgeOptions OptionsOf(EdgeState state, string shape)
     {
         ArgumentNullException.ThrowIfNull(state);
-        return Options with { Direct = DirectPlan.For(state.Balancer.Services, Hops.Values, Options.Direct!.Seed, most) };
+        uint[] hot = shape == "hot" ? [.. state.Balancer.Services.Select(s => s.Id).Where(id => id % 3 != 0).OrderDescending()] : [];
+        return shape == "general" ? Options : Options with
+        {
+            Direct = DirectPlan.For(state.Balancer.Services, Hops.Values, Options.Direct!.Seed, hot, shape == "code" ? int.MaxValue : 6),
+        };
     }
 
     private ServiceModel ServiceOf(string[] row)

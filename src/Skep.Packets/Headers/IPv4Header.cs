@@ -45,6 +45,9 @@ public struct IPv4Header
     /// <summary>Whether version is 4 and the header is at least 20 bytes long.</summary>
     public readonly bool IsValid => VersionIhl - 0x45u <= 10u;
 
+    /// <summary>Whether this is a fragment: more of them follow, or it is not the first.</summary>
+    public readonly bool IsFragment => (FlagsOffset.Raw & 0xFF3F) != 0;
+
     /// <summary>Which part of a fragmented packet this is.</summary>
     public readonly FragmentKind Fragment
     {

@@ -12,22 +12,22 @@ public struct IPv6ExtensionHeader
     /// <summary>Length: 8-byte units beyond the first for options and routing, 4-byte units minus 2 for authentication.</summary>
     public byte Length;
 
-    // Bit n is set when next-header value n is an extension header that a parser can skip.
+    // Bit n is set when next-header value n, below 64, is an extension header that a parser can skip.
     private const ulong Skippable = (1UL << 0) | (1UL << 43) | (1UL << 44) | (1UL << 51) | (1UL << 60);
 
     /// <summary>Whether <paramref name="protocol"/> is hop-by-hop, routing, fragment, authentication or destination options.</summary>
-    public static bool IsExtension(IpProtocol protocol) => (uint)protocol < 64 && ((Skippable >> (int)protocol) & 1) != 0;
+    public static bool IsExtension(IpProtocol protocol) => ((Skippable >> (int)protocol) & ((((ulong)protocol >> 6) - 1) >> 63)) != 0;
 
-    /// <summary>Bytes of the extension header of kind <paramref name="protocol"/>: 8 to 2048.</summary>
+    /// <summary>Bytes of the extension header of kind <paramref name="protocol"/>: 8 to 2048. Without branches, see <see cref="AllBitsIf"/>.</summary>
     public readonly uint SizeAs(IpProtocol protocol)
     {
-        if (protocol == IpProtocol.Fragment)
-        {
-            return IPv6FragmentHeader.Size;
-        }
-
-        return protocol == IpProtocol.Authentication ? (Length + 2u) << 2 : (Length + 1u) << 3;
+        // Units of 8 bytes beyond the first 8, units of 4 for authentication; that of fragments has no length.
+        var units = Length & ~AllBitsIf(protocol, IpProtocol.Fragment);
+        return 8 + ((units << 3) >> (int)((((uint)protocol ^ (uint)IpProtocol.Authentication) - 1) >> 31));
     }
+
+    /// <summary>All bits set when the protocols are the same, else none: a branch would make the verifier walk all that follows once more.</summary>
+    internal static uint AllBitsIf(IpProtocol protocol, IpProtocol other) => (uint)((int)(((uint)protocol ^ (uint)other) - 1) >> 31);
 }
 
 /// <summary>IPv6 fragment header, 8 bytes: next header 1, reserved 1, offset and more-flag 2, identification 4.</summary>
@@ -54,13 +54,9 @@ public struct IPv6FragmentHeader
     {
         get
         {
-            var flags = OffsetFlags.Raw;
-            if ((flags & 0xF9FF) == 0)
-            {
-                return FragmentKind.None;
-            }
-
-            return (flags & 0xF8FF) == 0 ? FragmentKind.First : FragmentKind.Later;
+            // Raw order: the low byte is the first on the wire. None, First and Later are 0, 1 and 2: one for anything set, one more for any bit of the offset.
+            var flags = (uint)OffsetFlags.Raw;
+            return (FragmentKind)(((0 - (flags & 0xF9FF)) >> 31) + ((0 - (flags & 0xF8FF)) >> 31));
         }
     }
 }

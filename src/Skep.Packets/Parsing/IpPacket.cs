@@ -36,7 +36,14 @@ public unsafe struct IpPacket
     /// <param name="data">First byte of the Ethernet header.</param>
     /// <param name="end">One past the last readable byte.</param>
     /// <param name="packet">What was found; meaningful only with <see cref="ParseStatus.Ip"/>.</param>
-    public static ParseStatus Parse(byte* data, byte* end, out IpPacket packet)
+    public static ParseStatus Parse(byte* data, byte* end, out IpPacket packet) => Parse(data, end, false, out packet);
+
+    /// <summary>
+    /// As <see cref="Parse(byte*, byte*, out IpPacket)"/>, but the verifier walks once what follows tags or none; that costs three instructions where there are none.
+    /// </summary>
+    public static ParseStatus ParseJoined(byte* data, byte* end, out IpPacket packet) => Parse(data, end, true, out packet);
+
+    private static ParseStatus Parse(byte* data, byte* end, bool joined, out IpPacket packet)
     {
         packet = default;
         var ethernet = (EthernetHeader*)data;
@@ -56,10 +63,71 @@ public unsafe struct IpPacket
             }
 
             // One tag or two: the same from here on, for the verifier too.
-            network = data + (nuint)(Verifier.Forget((ulong)(network - data), (ulong)(end - data)) & 0x1f);
+            network = joined ? network : Joined(data, end, network);
         }
 
+        network = joined ? Joined(data, end, network) : network;
+
         return type == EtherTypes.IPv6 ? packet.ReadIPv6(network, end) : packet.ReadIPv4(network, end);
+    }
+
+    /// <summary>
+    /// Reads the shape that nearly all packets have: no tags, IPv4 without options and in one piece or IPv6 without extension headers, TCP or UDP with all of its
+    /// header. Every place in it is a constant, so it costs little and the verifier walks it once. Usable in kernel programs.
+    /// </summary>
+    /// <param name="data">First byte of the Ethernet header.</param>
+    /// <param name="end">One past the last readable byte.</param>
+    /// <param name="packet">What was found; meaningful only when true.</param>
+    /// <returns>False for every other shape, and for what is wrong: <see cref="Parse(byte*, byte*, out IpPacket)"/> says which.</returns>
+    public static bool TryParsePlain(byte* data, byte* end, out IpPacket packet)
+    {
+        packet = default;
+        var network = data + sizeof(EthernetHeader);
+        packet.Network = network;
+        if (network + sizeof(IPv4Header) + sizeof(UdpHeader) > end)
+        {
+            return false;
+        }
+
+        var type = ((EthernetHeader*)data)->EtherType;
+        if (type == EtherTypes.IPv4)
+        {
+            var header = (IPv4Header*)network;
+            packet.Protocol = header->Protocol;
+            packet.Transport = network + sizeof(IPv4Header);
+            if (header->VersionIhl != 0x45 || header->IsFragment)
+            {
+                return false;
+            }
+
+            packet.Source = IpAddress.FromRawIPv4(header->Source.Raw);
+            packet.Destination = IpAddress.FromRawIPv4(header->Destination.Raw);
+            packet.FragmentId = header->Identification.Raw;
+        }
+        else if (type == EtherTypes.IPv6)
+        {
+            var header = (IPv6Header*)network;
+            packet.Transport = network + sizeof(IPv6Header);
+            if (packet.Transport + sizeof(UdpHeader) > end)
+            {
+                return false;
+            }
+
+            packet.IsIPv6 = true;
+            packet.Protocol = header->NextHeader;
+            packet.Source = header->Source;
+            packet.Destination = header->Destination;
+            if (!header->IsValid || packet.Source.IsIPv4 || packet.Destination.IsIPv4)
+            {
+                return false;
+            }
+        }
+        else
+        {
+            return false;
+        }
+
+        return packet.Protocol == IpProtocol.Udp || (packet.Protocol == IpProtocol.Tcp && packet.Transport + sizeof(TcpHeader) <= end);
     }
 
     /// <summary>Reads from the network header on, as for the packet that an ICMP error embeds. Usable in kernel programs.</summary>
@@ -68,6 +136,9 @@ public unsafe struct IpPacket
         packet = default;
         return isIPv6 ? packet.ReadIPv6(network, end) : packet.ReadIPv4(network, end);
     }
+
+    private static byte* Joined(byte* data, byte* end, byte* network) =>
+        data + (nuint)(Verifier.Forget((ulong)(network - data), (ulong)(end - data)) & 0x1f);
 
     private static ParseStatus SkipTags(ref NetworkUInt16 type, ref byte* position, byte* end)
     {
@@ -148,36 +219,36 @@ public unsafe struct IpPacket
 
     private ParseStatus SkipExtensions(byte* end)
     {
-        var next = Protocol;
+        var next = (uint)Protocol;
         var length = (ulong)sizeof(IPv6Header);
         var unknown = (ulong)(end - Network);
+        var identification = 0u;
+        var fragment = 0u;
         for (var i = 0; i < MaxExtensionHeaders; i++)
         {
             var position = Network + (nuint)length;
-            var extension = (IPv6ExtensionHeader*)position;
             if (position + IPv6FragmentHeader.Size > end)
             {
                 return ParseStatus.Truncated;
             }
 
-            // Whatever kinds and sizes of headers came before: one state for the verifier at each step.
-            length = Verifier.Forget(length + extension->SizeAs(next), unknown) & 0x3fff;
-            if (next == IpProtocol.Fragment)
-            {
-                var fragment = (IPv6FragmentHeader*)position;
-                FragmentId = fragment->Identification.Raw;
-                Fragment = fragment->Fragment;
-            }
-
-            next = extension->NextHeader;
-            if (Fragment == FragmentKind.Later || !IPv6ExtensionHeader.IsExtension(next))
+            // No branch by the kind of the header: whatever came before, one state for the verifier at each step.
+            var isFragment = IPv6ExtensionHeader.AllBitsIf((IpProtocol)next, IpProtocol.Fragment);
+            var header = (IPv6FragmentHeader*)position;
+            identification = (identification & ~isFragment) | (header->Identification.Raw & isFragment);
+            fragment = (fragment & ~isFragment) | ((uint)header->Fragment & isFragment);
+            length = Verifier.Forget(length + ((IPv6ExtensionHeader*)position)->SizeAs((IpProtocol)next), unknown) & 0x3fff;
+            next = (uint)header->NextHeader;
+            if (fragment == (uint)FragmentKind.Later || !IPv6ExtensionHeader.IsExtension((IpProtocol)next))
             {
                 break;
             }
         }
 
         Transport = Network + (nuint)length;
-        Protocol = next;
-        return Fragment != FragmentKind.Later && IPv6ExtensionHeader.IsExtension(next) ? ParseStatus.Malformed : ParseStatus.Ip;
+        Protocol = (IpProtocol)next;
+        FragmentId = identification;
+        Fragment = (FragmentKind)fragment;
+        return Fragment != FragmentKind.Later && IPv6ExtensionHeader.IsExtension(Protocol) ? ParseStatus.Malformed : ParseStatus.Ip;
     }
 }

@@ -34,7 +34,7 @@ internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
     /// <summary>Notes that a first fragment for a service's address is none of the service's, so that the later ones are not taken for strays.</summary>
     internal void RememberPassed(in IpPacket packet)
     {
-        if (packet.Fragment != FragmentKind.First || !IsForService(in packet))
+        if (packet.Fragment != FragmentKind.First || !IsForService(in packet.Destination))
         {
             return;
         }
@@ -43,30 +43,6 @@ internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
         var route = default(FragmentRoute);
         route.Direction = FragmentRoute.Unchanged;
         _routes.Update(in key, in route, UpdateMode.Any);
-    }
-
-    /// <summary>Notes the backend to which a first fragment goes unchanged.</summary>
-    internal void Remember(in IpPacket packet, uint backend)
-    {
-        var key = KeyOf(in packet);
-        RememberBackend(in key, backend);
-    }
-
-    [GlobalFunction]
-    private int RememberBackend(in FragmentKey key, uint backend)
-    {
-        var route = default(FragmentRoute);
-        route.Direction = FragmentRoute.Tunnelled;
-        route.Backend = backend;
-        return _routes.Update(in key, in route, UpdateMode.Any);
-    }
-
-    /// <summary>Backend to which the first fragment of a later one went unchanged; 0 when it did not, or is not known.</summary>
-    internal uint FindBackend(in IpPacket packet)
-    {
-        var key = KeyOf(in packet);
-        ref var route = ref _routes.Find(in key);
-        return !Unsafe.IsNullRef(ref route) && route.Direction == FragmentRoute.Tunnelled ? route.Backend : 0;
     }
 
     /// <summary>Sends a later fragment after its first one.</summary>
@@ -111,10 +87,11 @@ internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
             return EdgeVerdict.FragmentForwarded;
         }
 
-        return packet.Protocol != IpProtocol.IcmpV6 && IsForService(in packet) ? EdgeVerdict.StrayFragment : EdgeVerdict.Passed;
+        return packet.Protocol != IpProtocol.IcmpV6 && IsForService(in packet.Destination) ? EdgeVerdict.StrayFragment : EdgeVerdict.Passed;
     }
 
-    private static FragmentKey KeyOf(in IpPacket packet)
+    /// <summary>What fragments of one packet have in common.</summary>
+    internal static FragmentKey KeyOf(in IpPacket packet)
     {
         FragmentKey key;
         key.Source = packet.Source;
@@ -126,10 +103,11 @@ internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
         return key;
     }
 
-    private bool IsForService(in IpPacket packet)
+    /// <summary>Whether an address is a service's.</summary>
+    internal bool IsForService(in IpAddress address)
     {
         ServiceKey service;
-        service.Address = packet.Destination;
+        service.Address = address;
         service.RawPort = 0;
         service.Protocol = 0;
         return !Unsafe.IsNullRef(ref _services.Find(in service));

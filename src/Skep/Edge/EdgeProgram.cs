@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Skep.Balancing;
 using Skep.Bpf.Programming;
 using Skep.Packets;
@@ -13,12 +14,20 @@ public sealed unsafe class EdgeProgram : XdpProgram
     private readonly EdgeStages _stages;
     private readonly DecapsulationStage? _tunnels;
     private readonly DirectStage? _direct;
+    private readonly bool _balances;
+
+    // Beyond all verdicts: the packet goes to a backend with direct return; it is for none of these services.
+    private const uint IsToDeliver = 0x100, IsLeft = 0x200;
+
+    // The packet may come in.
+    private const uint IsAdmitted = 1;
 
     /// <summary>The shortest program that does what <paramref name="options"/> ask for, over maps that outlive it.</summary>
     public EdgeProgram(EdgeMaps maps, EdgeOptions options)
     {
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: false));
         _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
+        _balances = options.Balance;
         _direct = options.Direct is { } direct ? new DirectStage(maps.Balancing, direct, _stages.RateLimit, _stages.ServiceLimits, isLast: !options.Balance) : null;
     }
 
@@ -34,6 +43,26 @@ public sealed unsafe class EdgeProgram : XdpProgram
     /// <inheritdoc/>
     public override XdpAction Run(ref XdpContext context)
     {
+        var edge = Read(ref context);
+        var action = XdpAction.Pass;
+        var length = edge.Length;
+        EdgeVerdict verdict;
+        if (_direct is not null)
+        {
+            // Whichever verdict: one state for the verifier.
+            verdict = (EdgeVerdict)(Verifier.Forget((ulong)Deliver(ref context, _direct, ref edge, ref action), length) & 63);
+        }
+        else
+        {
+            var status = IpPacket.Parse(edge.Start, edge.End, out var packet);
+            verdict = status == ParseStatus.Ip ? Decide(ref context, in packet, ref edge, ref action) : EdgeStages.VerdictOf(status);
+        }
+
+        return _stages.Finish(verdict, 1, length) ? XdpAction.Drop : action;
+    }
+
+    private static EdgePacket Read(ref XdpContext context)
+    {
         EdgePacket edge;
         edge.Start = context.Data;
         edge.End = context.DataEnd;
@@ -41,42 +70,133 @@ public sealed unsafe class EdgeProgram : XdpProgram
         edge.Packets = 1;
         edge.Bytes = edge.Length;
         edge.Mend = default;
-        var status = IpPacket.Parse(edge.Start, edge.End, out var packet);
-        var action = XdpAction.Pass;
-        var length = edge.Length;
-        var verdict = status == ParseStatus.Ip ? Decide(ref context, in packet, ref edge, ref action) : EdgeStages.VerdictOf(status);
-        return _stages.Finish(verdict, 1, length) ? XdpAction.Drop : action;
+        return edge;
     }
 
     private EdgeVerdict Decide(ref XdpContext context, in IpPacket packet, ref EdgePacket edge, ref XdpAction action)
     {
-        if (_tunnels is null && _direct is null)
-        {
-            return _stages.Decide(in packet, ref edge);
-        }
-
         var admitted = _stages.Admit(in packet, ref edge);
         if (admitted != EdgeVerdict.Passed)
         {
             return admitted;
         }
 
-        if (_tunnels is not null && _tunnels.IsEnd(in packet, edge.End))
-        {
-            return _tunnels.Run(ref context, in packet, edge.Start, edge.End, ref action);
-        }
+        return _tunnels is not null && _tunnels.IsEnd(in packet, edge.End)
+            ? _tunnels.Run(ref context, in packet, edge.Start, edge.End, ref action)
+            : _stages.Balance(in packet, ref edge);
+    }
 
-        if (_direct is not null)
+    private EdgeVerdict Deliver(ref XdpContext context, DirectStage direct, ref EdgePacket edge, ref XdpAction action)
+    {
+        scoped ref var tunnel = ref Unsafe.NullRef<Tunnel>();
+        var delivery = default(Delivery);
+        var known = 0u;
+        if (IpPacket.TryParsePlain(edge.Start, edge.End, out var packet))
         {
-            // Two steps, because a packet that moved is nobody else's any more.
-            var direct = _direct.Match(ref context, in packet, ref edge, out var match);
-            if (direct != EdgeVerdict.Passed)
+            var admitted = _stages.Admit(in packet, ref edge);
+            if (admitted != EdgeVerdict.Passed)
             {
-                return direct == EdgeVerdict.Forwarded
-                    ? _direct.Deliver(ref context, in packet, edge.Start, edge.End, edge.Length, in match, ref action) : direct;
+                return admitted;
+            }
+
+            known = IsAdmitted;
+            if (_tunnels is null || !_tunnels.IsEnd(in packet, edge.End))
+            {
+                tunnel = ref direct.FindEstablished(ref context, in packet, ref delivery, out var verdict);
+                if (verdict != EdgeVerdict.Forwarded)
+                {
+                    return verdict == EdgeVerdict.Passed ? PassOn(ref context, in packet) : verdict;
+                }
             }
         }
 
-        return _stages.Balance(in packet, ref edge);
+        if (Unsafe.IsNullRef(ref tunnel))
+        {
+            var found = default(Delivery);
+            var decided = DecideRest(ref context, ref found, known);
+            if ((uint)decided != IsToDeliver)
+            {
+                action = (XdpAction)(decided >> 32);
+                return _balances && (uint)decided == IsLeft ? (EdgeVerdict)Rewrite(ref context) : (EdgeVerdict)(uint)decided;
+            }
+
+            // The packet is where it was, but a function that may move it leaves no pointer valid.
+            edge.Start = context.Data;
+            edge.End = context.DataEnd;
+            delivery = found;
+            tunnel = ref direct.TunnelOf(in delivery);
+            if (Unsafe.IsNullRef(ref tunnel))
+            {
+                return EdgeVerdict.NoBackend;
+            }
+        }
+
+        return direct.Deliver(ref context, edge.Start, edge.End, ref tunnel, in delivery, ref action);
+    }
+
+    // A plain packet that may come in and is for no service with direct return.
+    private EdgeVerdict PassOn(ref XdpContext context, in IpPacket packet)
+    {
+        if (_balances)
+        {
+            return (EdgeVerdict)Rewrite(ref context);
+        }
+
+        return _direct!.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed;
+    }
+
+    /// <summary>
+    /// Decides about every packet that is not of plain shape and an established flow: a function of its own, so that what it knows of a packet does not multiply
+    /// with what comes after it.
+    /// </summary>
+    /// <param name="context">The packet.</param>
+    /// <param name="delivery">Where it goes.</param>
+    /// <param name="known">What is known of it: <see cref="IsAdmitted"/>.</param>
+    /// <returns>The verdict, or <see cref="IsToDeliver"/>, or <see cref="IsLeft"/>; above bit 31 the action.</returns>
+    [GlobalFunction]
+    private ulong DecideRest(ref XdpContext context, ref Delivery delivery, uint known)
+    {
+        var edge = Read(ref context);
+        var status = IpPacket.ParseJoined(edge.Start, edge.End, out var packet);
+        if (status != ParseStatus.Ip)
+        {
+            return Passing(EdgeStages.VerdictOf(status));
+        }
+
+        if ((known & IsAdmitted) == 0)
+        {
+            var admitted = _stages.Admit(in packet, ref edge);
+            if (admitted != EdgeVerdict.Passed)
+            {
+                return Passing(admitted);
+            }
+        }
+
+        if (_tunnels is not null && _tunnels.IsEnd(in packet, edge.End))
+        {
+            var action = XdpAction.Pass;
+            var verdict = _tunnels.Run(ref context, in packet, edge.Start, edge.End, ref action);
+            return (uint)verdict | ((ulong)action << 32);
+        }
+
+        // Two steps, because a packet that moved is nobody else's any more.
+        var direct = _direct!.Match(ref context, in packet, ref edge, ref delivery);
+        if ((EdgeVerdict)(uint)direct == EdgeVerdict.Passed)
+        {
+            return _balances ? IsLeft : Passing(_direct.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed);
+        }
+
+        return (EdgeVerdict)(uint)direct == EdgeVerdict.Forwarded ? IsToDeliver : direct >> 32 != 0 ? direct : Passing((EdgeVerdict)(uint)direct);
+    }
+
+    private static ulong Passing(EdgeVerdict verdict) => (uint)verdict | ((ulong)XdpAction.Pass << 32);
+
+    /// <summary>Balances by rewriting what direct return left and what may come in.</summary>
+    [GlobalFunction]
+    private uint Rewrite(ref XdpContext context)
+    {
+        var edge = Read(ref context);
+        var status = IpPacket.Parse(edge.Start, edge.End, out var packet);
+        return status == ParseStatus.Ip ? (uint)_stages.Balance(in packet, ref edge) : (uint)EdgeStages.VerdictOf(status);
     }
 }

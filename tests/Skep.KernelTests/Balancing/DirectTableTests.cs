@@ -13,18 +13,20 @@ namespace Skep.KernelTests.Balancing;
 public sealed class DirectTableTests
 {
     [KernelTheory]
-    [InlineData("base", false)]
-    [InlineData("base", true)]
-    [InlineData("extras", false)]
-    [InlineData("extras", true)]
-    public void Every_packet_comes_out_as_the_table_says(string name, bool specialised)
+    [InlineData("base", "general")]
+    [InlineData("base", "code")]
+    [InlineData("base", "hot")]
+    [InlineData("extras", "general")]
+    [InlineData("extras", "code")]
+    [InlineData("extras", "hot")]
+    public void Every_packet_comes_out_as_the_table_says(string name, string shape)
     {
         var table = DirectTable.All[name];
         var maps = new EdgeMaps(table.Options);
         using var storage = new KernelStorage(maps.All);
         var state = new EdgeState(maps, TimeProvider.System);
         table.Prepare(state);
-        var options = specialised ? table.Specialised(state) : table.Options;
+        var options = table.OptionsOf(state, shape);
         using var program = Bpf.Programs.ProgramLoader.Load(Bpf.Compiler.ProgramCompiler.Compile(new EdgeProgram(maps, options)));
         foreach (var packet in table.Cases)
         {
@@ -38,11 +40,13 @@ public sealed class DirectTableTests
     }
 
     [KernelTheory]
-    [InlineData("base", false)]
-    [InlineData("base", true)]
-    [InlineData("extras", false)]
-    [InlineData("extras", true)]
-    public void Mutated_packets_come_out_the_same_in_every_engine(string name, bool specialised)
+    [InlineData("base", "general")]
+    [InlineData("base", "code")]
+    [InlineData("base", "hot")]
+    [InlineData("extras", "general")]
+    [InlineData("extras", "code")]
+    [InlineData("extras", "hot")]
+    public void Mutated_packets_come_out_the_same_in_every_engine(string name, string shape)
     {
         var table = DirectTable.All[name];
         using var engines = new EnginePair(bind =>
@@ -55,7 +59,7 @@ public sealed class DirectTableTests
 
             var state = new EdgeState(maps, TimeProvider.System);
             table.Prepare(state);
-            return ([new EdgeProgram(maps, specialised ? table.Specialised(state) : table.Options)], maps.All);
+            return ([new EdgeProgram(maps, table.OptionsOf(state, shape))], maps.All);
         });
         var packets = table.Cases.Select(c => new NamedPacket(c.Name, c.Frame)).ToArray();
         var mutator = new PacketMutator(packets, seed: 4);

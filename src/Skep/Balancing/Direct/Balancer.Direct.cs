@@ -14,6 +14,25 @@ public sealed partial class Balancer
     /// <summary>Addresses of backends with direct return, for which next hops are wanted.</summary>
     public IReadOnlyCollection<IpAddress> WantedHops => [.. _tunnels.Values.Select(t => t.Model.Address).Distinct()];
 
+    /// <summary>Packets of each service with direct return, by its id, since its backends were added: one pass over the counters.</summary>
+    /// <exception cref="BpfException">The kernel refused to read.</exception>
+    public IReadOnlyDictionary<uint, ulong> CountDirectPackets()
+    {
+        var packets = _served.Values.Where(s => s.Direct is not null).ToDictionary(s => s.Id, _ => 0UL);
+        var owners = _tunnels.ToDictionary(t => t.Key, t => t.Value.Written.Owner - 1);
+        _maps.BackendCounters.ReadAll((in uint backend, ReadOnlySpan<BackendCounter> perCpu) =>
+        {
+            if (owners.TryGetValue(backend, out var service) && packets.ContainsKey(service))
+            {
+                foreach (ref readonly var counter in perCpu)
+                {
+                    packets[service] += counter.Packets;
+                }
+            }
+        });
+        return packets;
+    }
+
     /// <summary>Takes over the ways to backends; entries whose way changed are written at once.</summary>
     /// <returns>Backends of which the way changed.</returns>
     /// <exception cref="BpfException">The kernel refused to write.</exception>

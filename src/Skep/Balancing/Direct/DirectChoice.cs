@@ -7,40 +7,73 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>Kernel half: the backend of a flow that the table does not know.</summary>
-internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, bool secondChance)
+internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, ServiceLimitStage? limits, DirectSignals? signals, VipFlags features)
 {
-    private readonly bool _secondChance = secondChance;
     private readonly RingReader _ring = new(maps);
     private readonly ArrayMap<DirectService> _services = maps.Direct.Services;
     private readonly ArrayMap<Tunnel> _tunnels = maps.Direct.Tunnels;
     private readonly LpmTrie<SourceKey, byte> _sources = maps.Direct.Sources;
     private readonly FlowCache _flows = flows;
+    private readonly ServiceLimitStage? _limits = limits;
+    private readonly DirectSignals? _signals = signals;
+    private readonly QuicRoute? _quic = (features & VipFlags.Quic) != 0 ? new QuicRoute(maps, flows) : null;
 
-    /// <summary>Gives a flow a backend and remembers it: a function of its own, walked once by the verifier.</summary>
-    /// <param name="flow">The flow.</param>
-    /// <param name="hash">Its hash.</param>
+    // Services that do not ask for something leave none of its code.
+    private readonly VipFlags _features = features;
+
+    /// <summary>
+    /// Finds the backend of a packet's flow, which may be new and is remembered then: a function of its own, walked once by the verifier.
+    /// </summary>
+    /// <param name="context">The packet.</param>
+    /// <param name="delivery">The packet with its flow; hash, backend and <see cref="DeliveryMarks.New"/> are written.</param>
     /// <param name="service">Id of the service.</param>
-    /// <param name="what">How the service's packets are treated, and in bits 16-23 what the packet means.</param>
-    /// <param name="former">Backend that the table had and that cannot be used; 0 for none.</param>
-    /// <returns>Backend in bits 0-15, in 16-31 the one that had the slot before and may have the connection, the verdict above bit 31.</returns>
+    /// <param name="vip">How the service's packets are treated: <see cref="VipFlags"/>.</param>
+    /// <returns>
+    /// <see cref="EdgeVerdict.Forwarded"/>, or why it is dropped; above bit 31 the backend that had the flow's slot before and may have the connection.
+    /// </returns>
     [GlobalFunction]
-    internal ulong Choose(in ConnectionKey flow, ulong hash, uint service, uint what, uint former)
+    internal ulong Find(ref XdpContext context, ref Delivery delivery, uint service, uint vip)
     {
-        var flags = (VipFlags)(ushort)what;
-        var kind = (FlowPacketKind)(byte)(what >> 16);
-        if ((flags & VipFlags.Restricted) != 0)
+        var flags = (VipFlags)vip & _features;
+        var kind = (FlowPacketKind)(delivery.Marks & DeliveryMarks.Kind);
+        var hash = _flows.HashOf(in delivery.Key.Source, delivery.Key.RawPorts, service);
+        delivery.Hash = hash;
+        var isTracked = (flags & VipFlags.Untracked) == 0;
+        var former = isTracked ? _flows.Find(hash, again: (kind & (FlowPacketKind.Opening | FlowPacketKind.Error)) == 0,
+            confirms: _signals is not null && delivery.Key.Protocol == (uint)IpProtocol.Tcp) : 0;
+        if (_quic is not null && kind == FlowPacketKind.Ordinary && (flags & VipFlags.Quic) != 0)
         {
-            var source = SourceKey.Of(service, in flow.Source);
-            if (Unsafe.IsNullRef(ref _sources.Find(in source)))
+            var named = _quic.BackendOf(ref context, delivery.Transport, service, hash, former | (isTracked ? 0 : QuicRoute.IsUntracked));
+            if ((named & QuicRoute.IsNamed) != 0)
             {
-                return Verdict(EdgeVerdict.SourceRefused);
+                delivery.Backend = named & 0xFFFF;
+                delivery.Marks |= (DeliveryMarks)FlowPacketKind.Named;
+                return (ulong)EdgeVerdict.Forwarded;
             }
         }
 
-        ref var entry = ref _services.Find(service);
-        if (Unsafe.IsNullRef(ref entry))
+        // Who begins anew goes to one that takes connections.
+        if (former != 0 && Owns(former, service, (TunnelFlags)((uint)(kind & FlowPacketKind.Opening) * (uint)TunnelFlags.TakesConnections)))
         {
-            return Verdict(EdgeVerdict.NoBackend);
+            delivery.Backend = former;
+            if (kind == FlowPacketKind.Ending)
+            {
+                _flows.Remove(hash, 1);
+            }
+            else if (_signals is not null && kind == FlowPacketKind.Opening)
+            {
+                _signals.BeganAgain(hash, former);
+            }
+
+            return (ulong)EdgeVerdict.Forwarded;
+        }
+
+        // A connection that is not known, but does not begin, may be another balancer's.
+        if (_limits is not null && (flags & VipFlags.Limited) != 0
+            && (kind == FlowPacketKind.Opening || (kind == FlowPacketKind.Ordinary && delivery.Key.Protocol == (uint)IpProtocol.Udp && isTracked))
+            && !_limits.AdmitsConnection(service))
+        {
+            return (ulong)EdgeVerdict.ServiceLimited;
         }
 
         if (former != 0)
@@ -48,7 +81,27 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, bool seco
             _flows.Remove(hash, 0);
         }
 
-        var key = flow;
+        return Choose(ref delivery, service, flags, kind);
+    }
+
+    private ulong Choose(ref Delivery delivery, uint service, VipFlags flags, FlowPacketKind kind)
+    {
+        if ((flags & VipFlags.Restricted) != 0)
+        {
+            var source = SourceKey.Of(service, in delivery.Key.Source);
+            if (Unsafe.IsNullRef(ref _sources.Find(in source)))
+            {
+                return (ulong)EdgeVerdict.SourceRefused;
+            }
+        }
+
+        ref var entry = ref _services.Find(service);
+        if (Unsafe.IsNullRef(ref entry))
+        {
+            return (ulong)EdgeVerdict.NoBackend;
+        }
+
+        var key = delivery.Key;
         var isTracked = (flags & VipFlags.Untracked) == 0;
         var isByClient = (flags & VipFlags.ByClient) != 0;
         var client = 0UL;
@@ -77,7 +130,7 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, bool seco
             ring.Flags = ServiceFlags.None;
             var slot = BackendChoice.SlotOf(BackendChoice.HashOf(in key), entry.RingSlots);
             backend = _ring.IdAt(in ring, slot) & 0xFFFF;
-            if (_secondChance && (flags & VipFlags.SecondChance) != 0 && entry.FormerStart != 0 && kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending)
+            if ((flags & VipFlags.SecondChance) != 0 && entry.FormerStart != 0 && kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending)
             {
                 ring.RingStart = entry.FormerStart;
                 second = _ring.IdAt(in ring, slot) & 0xFFFF;
@@ -93,7 +146,7 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, bool seco
 
             if (backend == 0)
             {
-                return Verdict(EdgeVerdict.NoBackend);
+                return (ulong)EdgeVerdict.NoBackend;
             }
 
             if (second == 0 && isByClient && isTracked && kind != FlowPacketKind.Error)
@@ -103,12 +156,19 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, bool seco
         }
 
         // Whose the connection is stays open as long as there are two.
-        if (second == 0 && isTracked && kind is FlowPacketKind.Ordinary or FlowPacketKind.Opening)
+        if (second == 0 && isTracked && kind <= FlowPacketKind.Opening)
         {
-            _flows.Add(hash, backend);
+            _flows.Add(delivery.Hash, backend);
         }
 
-        return Verdict(EdgeVerdict.Forwarded) | backend | (second << 16);
+        delivery.Backend = backend;
+        delivery.Marks |= kind != FlowPacketKind.Error ? DeliveryMarks.New : 0;
+        if (_signals is not null && kind == FlowPacketKind.Opening && isTracked)
+        {
+            _signals.Began(backend);
+        }
+
+        return Owns(backend, service, TunnelFlags.None) ? (ulong)EdgeVerdict.Forwarded | ((ulong)second << 32) : (ulong)EdgeVerdict.NoBackend;
     }
 
     // Outer headers are of one family on the whole way.
@@ -124,8 +184,6 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, bool seco
         return !Unsafe.IsNullRef(ref one) && !Unsafe.IsNullRef(ref other) && other.Owner == service + 1
             && ((one.Flags ^ other.Flags) & TunnelFlags.IPv6) == 0;
     }
-
-    private static ulong Verdict(EdgeVerdict verdict) => (ulong)verdict << 32;
 
     private bool Owns(uint backend, uint service, TunnelFlags flags)
     {

@@ -34,17 +34,22 @@ public sealed record DirectOptions
     public VipList? Vips { get; init; }
 }
 
-/// <summary>Endpoints that become code. Two lists of the same endpoints are equal.</summary>
-public sealed class VipList(ImmutableArray<VipEntry> entries) : IEquatable<VipList>
+/// <summary>Endpoints that become code, in the order in which they are compared. Two lists of the same endpoints in the same order are equal.</summary>
+/// <param name="entries">The endpoints; no range of ports when the list is not whole, because one of its ports may be another endpoint in the table.</param>
+/// <param name="isWhole">Whether there are no others; else the table is asked when none of these fits.</param>
+public sealed class VipList(ImmutableArray<VipEntry> entries, bool isWhole = true) : IEquatable<VipList>
 {
-    /// <summary>Endpoints that are compiled in at most; at 16 comparisons the table is as fast, and the verifier walks twice as much.</summary>
-    public const int Most = 8;
+    /// <summary>Endpoints that are compiled in at most. What comes last of so many waits as long as the table takes, so those with most traffic come first.</summary>
+    public const int Most = 16;
+
+    /// <summary>Whether there are no other endpoints.</summary>
+    public bool IsWhole { get; } = isWhole;
 
     /// <summary>The endpoints.</summary>
     public ImmutableArray<VipEntry> Entries { get; } = entries;
 
     /// <inheritdoc/>
-    public bool Equals(VipList? other) => other is not null && Entries.AsSpan().SequenceEqual(other.Entries.AsSpan());
+    public bool Equals(VipList? other) => other is not null && IsWhole == other.IsWhole && Entries.AsSpan().SequenceEqual(other.Entries.AsSpan());
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as VipList);

@@ -9,8 +9,10 @@ public static class DirectPlan
     /// <param name="services">Services in force.</param>
     /// <param name="hops">Ways to the backends.</param>
     /// <param name="seed">Secret of the flow table.</param>
+    /// <param name="hot">Ids of services with most of the traffic, most of all first; see <see cref="VipHeat"/>.</param>
     /// <param name="mostVips">Endpoints that may become code.</param>
-    public static DirectOptions? For(IReadOnlyList<ServiceState> services, IEnumerable<BackendPath> hops, ulong seed, int mostVips = VipList.Most)
+    public static DirectOptions? For(
+        IReadOnlyList<ServiceState> services, IEnumerable<BackendPath> hops, ulong seed, IReadOnlyList<uint>? hot = null, int mostVips = VipList.Most)
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(hops);
@@ -35,8 +37,21 @@ public static class DirectPlan
             Ranges = direct.Any(s => s.Model.LastPort is not null),
             Measure = direct.Any(s => s.Model is { Policy.Outliers: not null, Tracking: true, Protocol: IpProtocol.Tcp }),
             Seed = seed,
-            Vips = direct.Length <= mostVips ? new VipList([.. direct.OrderBy(s => s.Model.LastPort is not null).ThenBy(s => s.Id).Select(Entry)]) : null,
+            Vips = ListOf(direct, hot ?? [], mostVips),
         };
+    }
+
+    /// <summary>All endpoints when they are few, else those with most of the traffic, which the table stands behind; null when it alone is better.</summary>
+    private static VipList? ListOf(ServiceState[] direct, IReadOnlyList<uint> hot, int most)
+    {
+        var ranks = hot.Select((id, rank) => (id, rank)).ToDictionary(p => p.id, p => p.rank);
+        if (direct.Length <= most)
+        {
+            return new VipList([.. direct.OrderBy(s => s.Model.LastPort is not null).ThenBy(s => ranks.GetValueOrDefault(s.Id, int.MaxValue)).ThenBy(s => s.Id).Select(Entry)]);
+        }
+
+        VipEntry[] first = [.. direct.Where(s => ranks.ContainsKey(s.Id) && s.Model.LastPort is null).OrderBy(s => ranks[s.Id]).Select(Entry).Take(most)];
+        return first.Length == 0 ? null : new VipList([.. first], isWhole: false);
     }
 
     private static VipEntry Entry(ServiceState service) => new(

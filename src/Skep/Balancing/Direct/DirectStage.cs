@@ -8,18 +8,13 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>
-/// Kernel half of direct return: finds the service of a packet, the backend of its flow, and sends the packet there in outer headers. A known flow costs no
-/// call but the one that makes room for the headers.
+/// Kernel half of direct return: finds the service of a packet, the backend of its flow, and sends the packet there in outer headers. What nearly all packets are,
+/// of a known flow and of plain shape, costs no call but the one that makes room for the headers; all the rest is found by <see cref="Match"/>.
 /// </summary>
 public sealed unsafe class DirectStage
 {
-    // Beside the kind of a packet.
-    private const uint IsIPv6 = 8;
-    private const uint IsFirst = 16;
-
     private readonly VipFlags _features;
     private readonly VipLookup _vips;
-    private readonly DirectSignals? _signals;
     private readonly FlowCache _flows;
     private readonly QuicRoute? _quic;
     private readonly SecondHopStage? _secondHop;
@@ -27,12 +22,11 @@ public sealed unsafe class DirectStage
     private readonly Encapsulator _encapsulator;
     private readonly EmbeddedFlow _errors;
     private readonly TooBigStage _tooBig;
-    private readonly FragmentStage _fragments;
+    private readonly DirectFragments _fragments;
     private readonly RateLimitStage? _rateLimit;
     private readonly ServiceLimitStage? _limits;
     private readonly ArrayMap<Tunnel> _tunnels;
     private readonly PerCpuArrayMap<BackendCounter> _counters;
-    private readonly bool _isLast;
 
     /// <summary>A stage over <paramref name="maps"/>.</summary>
     /// <param name="maps">Maps.</param>
@@ -45,170 +39,221 @@ public sealed unsafe class DirectStage
         ArgumentNullException.ThrowIfNull(maps);
         ArgumentNullException.ThrowIfNull(options);
         _features = options.Features;
-        _vips = options.Vips is { } list ? new VipCode(list) : new VipTableLookup(maps.Direct.Vips, options.Ranges);
-        _signals = options.Measure ? new DirectSignals(maps) : null;
-        _flows = new FlowCache(maps.Direct, options.Seed, _signals);
-        _quic = (options.Features & VipFlags.Quic) != 0 ? new QuicRoute(maps, _flows) : null;
+        var table = new VipTableLookup(maps.Direct.Vips, options.Ranges);
+        _vips = options.Vips is { } list ? new VipCode(list, list.IsWhole ? null : table) : table;
+        var signals = options.Measure ? new DirectSignals(maps) : null;
+        _flows = new FlowCache(maps.Direct, options.Seed, signals);
         _encapsulator = new Encapsulator(options);
-        _choice = new DirectChoice(maps, _flows, (options.Features & VipFlags.SecondChance) != 0);
+        _limits = (options.Features & VipFlags.Limited) != 0 ? limits : null;
+        _choice = new DirectChoice(maps, _flows, _limits, signals, options.Features);
         _errors = new EmbeddedFlow();
         _tooBig = new TooBigStage();
+        _quic = (options.Features & VipFlags.Quic) != 0 ? new QuicRoute(maps, _flows) : null;
         _secondHop = (options.Features & VipFlags.SecondChance) != 0 ? new SecondHopStage(maps, _encapsulator, _tooBig) : null;
-        _fragments = new FragmentStage(maps);
+        _fragments = new DirectFragments(maps, _flows, isLast);
         _rateLimit = rateLimit;
-        _limits = (options.Features & VipFlags.Limited) != 0 ? limits : null;
         _tunnels = maps.Direct.Tunnels;
         _counters = maps.BackendCounters;
-        _isLast = isLast;
     }
 
-    /// <summary>Says whether a packet is the stage's, and nothing of it is changed.</summary>
-    /// <returns><see cref="EdgeVerdict.Forwarded"/> when it is to be delivered, <see cref="EdgeVerdict.Passed"/> when it is none of the stage's, or why it is dropped.</returns>
-    internal EdgeVerdict Match(ref XdpContext context, in IpPacket packet, ref EdgePacket edge, out DirectMatch match)
+    /// <summary>Finds the backend of a packet of plain shape whose flow is established.</summary>
+    /// <param name="context">The packet.</param>
+    /// <param name="packet">The packet, as <see cref="IpPacket.TryParsePlain"/> read it.</param>
+    /// <param name="delivery">Where it goes; meaningful when something is returned.</param>
+    /// <param name="verdict"><see cref="EdgeVerdict.Passed"/> when it is for none of the services, or why it is dropped, else <see cref="EdgeVerdict.Forwarded"/>.</param>
+    /// <returns>Its backend's entry; a null reference when <see cref="Match"/> is to look at it.</returns>
+    internal ref Tunnel FindEstablished(ref XdpContext context, in IpPacket packet, ref Delivery delivery, out EdgeVerdict verdict)
     {
-        var data = edge.Start;
-        var end = edge.End;
-        match = default;
-        match.Key.Source = packet.Source;
-        match.Key.Destination = packet.Destination;
-        match.Key.Protocol = (uint)packet.Protocol;
-        if (packet.Fragment == FragmentKind.Later)
+        verdict = EdgeVerdict.Forwarded;
+        var ports = Unsafe.ReadUnaligned<uint>(packet.Transport);
+        var protocol = packet.Protocol;
+        if (protocol == IpProtocol.Tcp && (((TcpHeader*)packet.Transport)->Flags & (TcpFlags.Syn | TcpFlags.Fin | TcpFlags.Rst)) != 0)
         {
-            match.Kind = FlowPacketKind.Later;
-            match.Backend = _fragments.FindBackend(in packet);
-            if (match.Backend == 0)
-            {
-                return _isLast ? _fragments.Route(in packet, ref edge) : EdgeVerdict.Passed;
-            }
-
-            return IsOverRate(in packet) ? EdgeVerdict.RateLimited : EdgeVerdict.Forwarded;
+            return ref Unsafe.NullRef<Tunnel>();
         }
 
-        var verdict = ReadFlow(ref context, in packet, data, end, ref match.Key, ref match.Kind);
-        if (verdict != EdgeVerdict.Forwarded)
+        if (!_vips.TryFind(in packet.Destination, packet.IsIPv6, NetworkUInt16.FromRaw((ushort)(ports >> 16)), protocol, out var service, out var flags)
+            || (flags & _features & VipFlags.Rewritten) != 0)
         {
-            return verdict;
+            verdict = EdgeVerdict.Passed;
+            return ref Unsafe.NullRef<Tunnel>();
         }
 
-        if (!_vips.TryFind(in match.Key.Destination, match.Key.DestinationPort, (IpProtocol)match.Key.Protocol, out match.Service, out match.Flags)
-            || ((_features & VipFlags.Rewritten) != 0 && (match.Flags & VipFlags.Rewritten) != 0))
+        if ((flags & _features & VipFlags.Untracked) != 0)
         {
-            if (_isLast)
-            {
-                _fragments.RememberPassed(in packet);
-            }
-
-            return EdgeVerdict.Passed;
+            return ref Unsafe.NullRef<Tunnel>();
         }
 
-        match.Flags &= _features;
-        if (IsOverRate(in packet))
+        delivery.Key.Source = packet.Source;
+        delivery.Key.Destination = packet.Destination;
+        delivery.Key.RawPorts = ports;
+        delivery.Key.Protocol = (uint)protocol;
+        delivery.Hash = _flows.HashOf(in packet.Source, ports, service);
+        delivery.Backend = _flows.FindEstablished(delivery.Hash);
+        if (delivery.Backend == 0)
+        {
+            return ref Unsafe.NullRef<Tunnel>();
+        }
+
+        delivery.Link = (uint)sizeof(EthernetHeader);
+        delivery.Marks = DeliveryMarks.Summed | (packet.IsIPv6 ? DeliveryMarks.IPv6 : 0);
+        if (_quic is not null && protocol == IpProtocol.Udp && (flags & VipFlags.Quic) != 0)
+        {
+            var header = packet.IsIPv6 ? (uint)sizeof(IPv6Header) : (uint)sizeof(IPv4Header);
+            var named = _quic.BackendOf(ref context, (uint)sizeof(EthernetHeader) + header, service, delivery.Hash, delivery.Backend);
+            delivery.Backend = named & 0xFFFF;
+            delivery.Marks |= (named & QuicRoute.IsNamed) != 0 ? (DeliveryMarks)FlowPacketKind.Named : 0;
+        }
+
+        ref var tunnel = ref _tunnels.Find(delivery.Backend);
+        if (Unsafe.IsNullRef(ref tunnel) || tunnel.Owner != service + 1)
+        {
+            return ref Unsafe.NullRef<Tunnel>();
+        }
+
+        verdict = Admit(in packet.Source, service, flags);
+        return ref tunnel;
+    }
+
+    /// <summary>Says whose a packet is and where it goes; nothing of it is changed.</summary>
+    /// <returns>
+    /// <see cref="EdgeVerdict.Forwarded"/> when it is to be delivered, <see cref="EdgeVerdict.Passed"/> when it is none of the stage's, or what became of it; then the
+    /// action stands above bit 31.
+    /// </returns>
+    internal ulong Match(ref XdpContext context, in IpPacket packet, ref EdgePacket edge, ref Delivery delivery)
+    {
+        // Whatever headers led here, one state for the verifier: what the packet is, and where its parts begin.
+        var unknown = (ulong)(edge.End - edge.Start);
+        var joined = packet;
+        joined.Fragment = (FragmentKind)(Verifier.Forget((ulong)packet.Fragment, unknown) & 3);
+        joined.IsIPv6 = (Verifier.Forget(Unsafe.BitCast<bool, byte>(packet.IsIPv6), unknown) & 1) != 0;
+        delivery.Link = (uint)Verifier.Forget((ulong)(packet.Network - edge.Start), unknown) & 31;
+        var header = (uint)Verifier.Forget((ulong)(packet.Transport - packet.Network), unknown) & 0x3FFF;
+        delivery.Key.Source = packet.Source;
+        delivery.Key.Destination = packet.Destination;
+        delivery.Key.Protocol = (uint)packet.Protocol;
+        delivery.Marks = joined.IsIPv6 ? DeliveryMarks.IPv6 : 0;
+        return joined.Fragment == FragmentKind.Later ? (ulong)MatchLater(in joined, ref delivery) : MatchFlow(ref context, in joined, header, in edge, ref delivery);
+    }
+
+    private EdgeVerdict Admit(in IpAddress source, uint service, VipFlags flags)
+    {
+        if (IsOverRate(in source))
         {
             return EdgeVerdict.RateLimited;
         }
 
-        return _limits is not null && (match.Flags & VipFlags.Limited) != 0 && !_limits.AdmitsPackets(match.Service, 1)
-            ? EdgeVerdict.ServiceLimited : EdgeVerdict.Forwarded;
+        return _limits is not null && (flags & VipFlags.Limited) != 0 && !_limits.AdmitsPackets(service, 1) ? EdgeVerdict.ServiceLimited : EdgeVerdict.Forwarded;
     }
 
-    /// <summary>Sends a matched packet to its backend.</summary>
-    internal EdgeVerdict Deliver(
-        ref XdpContext context, in IpPacket packet, byte* data, byte* end, uint length, in DirectMatch match, ref XdpAction action)
+    private EdgeVerdict MatchLater(in IpPacket packet, ref Delivery delivery)
     {
-        // Whatever headers led here, one state for the verifier: what the packet is, and where it begins.
-        var unknown = (ulong)(end - data);
-        var what = (uint)match.Kind | (packet.IsIPv6 ? IsIPv6 : 0) | (packet.Fragment == FragmentKind.First ? IsFirst : 0);
-        what = (uint)Verifier.Forget(what, unknown) & 31;
-        var network = data + (nuint)(Verifier.Forget((ulong)(packet.Network - data), unknown) & 31);
-        var kind = (FlowPacketKind)(what & 7);
-        var delivery = default(Delivery);
-        delivery.Key = match.Key;
-        var backend = match.Backend;
-        var isNew = 0u;
-        scoped ref var tunnel = ref Unsafe.NullRef<Tunnel>();
-        if (kind == FlowPacketKind.Later)
+        delivery.Marks |= (DeliveryMarks)FlowPacketKind.Later;
+        var key = FragmentStage.KeyOf(in packet);
+        var found = (EdgeVerdict)_fragments.FindLater(in key, ref delivery);
+        return found == EdgeVerdict.Forwarded && IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : found;
+    }
+
+    private ulong MatchFlow(ref XdpContext context, in IpPacket packet, uint header, in EdgePacket edge, ref Delivery delivery)
+    {
+        delivery.Transport = delivery.Link + header;
+        var transport = edge.Start + (nuint)delivery.Transport;
+        var protocol = packet.Protocol;
+        var kind = FlowPacketKind.Ordinary;
+        if (protocol == IpProtocol.Tcp)
         {
-            tunnel = ref _tunnels.Find(backend);
-            if (Unsafe.IsNullRef(ref tunnel) || tunnel.Owner == 0)
+            if (transport + sizeof(TcpHeader) > edge.End)
             {
-                return EdgeVerdict.StrayFragment;
+                return (ulong)EdgeVerdict.Malformed;
             }
 
-            delivery.Hash = _flows.HashOf(in packet.Source, packet.FragmentId, 0);
+            delivery.Key.RawPorts = Unsafe.ReadUnaligned<uint>(transport);
+            kind = KindOf(((TcpHeader*)transport)->Flags);
+        }
+        else if (protocol == IpProtocol.Udp)
+        {
+            if (transport + sizeof(UdpHeader) > edge.End)
+            {
+                return (ulong)EdgeVerdict.Malformed;
+            }
+
+            delivery.Key.RawPorts = Unsafe.ReadUnaligned<uint>(transport);
+        }
+        else if (protocol == (packet.IsIPv6 ? IpProtocol.IcmpV6 : IpProtocol.Icmp))
+        {
+            kind = FlowPacketKind.Error;
+            if (_errors.Read(ref context, ref delivery.Key, (uint)(transport - edge.Start), (uint)protocol) == 0)
+            {
+                return (ulong)EdgeVerdict.Passed;
+            }
         }
         else
         {
-            delivery.Hash = _flows.HashOf(in match.Key.Source, match.Key.RawPorts, match.Service);
-            backend = (match.Flags & VipFlags.Untracked) != 0 ? 0
-                : _flows.Find(
-                    delivery.Hash, again: kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending, confirms: _signals is not null && match.Key.Protocol == (uint)IpProtocol.Tcp);
-            if (_quic is not null && kind == FlowPacketKind.Ordinary && (match.Flags & VipFlags.Quic) != 0)
-            {
-                backend |= (match.Flags & VipFlags.Untracked) != 0 ? QuicRoute.IsUntracked : 0;
-                backend = _quic.BackendOf(ref context, (uint)(packet.Transport - data), match.Service, delivery.Hash, backend);
-                kind = (backend & QuicRoute.IsNamed) != 0 ? FlowPacketKind.Named : kind;
-            }
-
-            backend = (uint)Verifier.Forget(backend, unknown) & 0xFFFF;
-            tunnel = ref _tunnels.Find(backend);
-            if (Unsafe.IsNullRef(ref tunnel))
-            {
-                return EdgeVerdict.NoBackend;
-            }
-
-            if (tunnel.Owner != match.Service + 1 || (kind == FlowPacketKind.Opening && (tunnel.Flags & TunnelFlags.TakesConnections) == 0))
-            {
-                // A connection that is not known, but does not begin, may be another balancer's.
-                if (_limits is not null && (match.Flags & VipFlags.Limited) != 0
-                    && (kind == FlowPacketKind.Opening || (kind == FlowPacketKind.Ordinary && match.Key.Protocol == (uint)IpProtocol.Udp && (match.Flags & VipFlags.Untracked) == 0))
-                    && !_limits.AdmitsConnection(match.Service))
-                {
-                    return EdgeVerdict.ServiceLimited;
-                }
-
-                var choice = _choice.Choose(in match.Key, delivery.Hash, match.Service, (uint)match.Flags | ((uint)kind << 16), backend);
-                if ((EdgeVerdict)(choice >> 32) != EdgeVerdict.Forwarded)
-                {
-                    return (EdgeVerdict)(choice >> 32);
-                }
-
-                if (_secondHop is not null && ((uint)choice >> 16) != 0 && (what & IsFirst) == 0)
-                {
-                    var sent = _secondHop.Send(ref context, in delivery, (uint)choice, (uint)(network - data) | (what & IsIPv6) << 5);
-                    action = (XdpAction)(sent >> 32);
-                    return (EdgeVerdict)(uint)sent;
-                }
-
-                backend = (uint)choice & 0xFFFF;
-                tunnel = ref _tunnels.Find(backend);
-                if (Unsafe.IsNullRef(ref tunnel) || tunnel.Owner != match.Service + 1)
-                {
-                    return EdgeVerdict.NoBackend;
-                }
-
-                isNew = kind != FlowPacketKind.Error ? 1u : 0;
-                if (_signals is not null && kind == FlowPacketKind.Opening && (match.Flags & VipFlags.Untracked) == 0)
-                {
-                    _signals.Began(backend);
-                }
-            }
-            else if (kind == FlowPacketKind.Ending)
-            {
-                _flows.Remove(delivery.Hash, 1);
-            }
-            else if (_signals is not null && kind == FlowPacketKind.Opening)
-            {
-                _signals.BeganAgain(delivery.Hash, backend);
-            }
-
-            if ((what & IsFirst) != 0)
-            {
-                _fragments.Remember(in packet, backend);
-            }
+            return (ulong)EdgeVerdict.Passed;
         }
 
-        isNew = (uint)Verifier.Forget(isNew, unknown) & 1;
-        if (!InnerPacket.TryRead(network, (what & IsIPv6) != 0, data, end, out var inner))
+        kind = (FlowPacketKind)(Verifier.Forget((ulong)kind, (ulong)(edge.End - edge.Start)) & 7);
+        if (!_vips.TryFind(
+                in delivery.Key.Destination, packet.IsIPv6, delivery.Key.DestinationPort, (IpProtocol)delivery.Key.Protocol, out var service, out var flags)
+            || (flags & _features & VipFlags.Rewritten) != 0)
+        {
+            if (packet.Fragment == FragmentKind.First)
+            {
+                RememberFirst(in packet, 0);
+            }
+
+            return (ulong)EdgeVerdict.Passed;
+        }
+
+        var admitted = Admit(in packet.Source, service, flags);
+        if (admitted != EdgeVerdict.Forwarded)
+        {
+            return (ulong)admitted;
+        }
+
+        delivery.Marks |= (DeliveryMarks)kind;
+        if (kind < FlowPacketKind.Error && packet.Fragment == FragmentKind.None && (!packet.IsIPv6 || header == sizeof(IPv6Header)))
+        {
+            delivery.Marks |= DeliveryMarks.Summed;
+        }
+
+        var found = _choice.Find(ref context, ref delivery, service, (uint)(flags & _features));
+        if (_secondHop is not null && packet.Fragment != FragmentKind.First && (uint)(found >> 32) is var second and not 0)
+        {
+            return _secondHop.Send(ref context, in delivery, delivery.Backend | (second << 16), SecondHopStage.Where(delivery.Link, packet.IsIPv6));
+        }
+
+        if (packet.Fragment == FragmentKind.First && (EdgeVerdict)(uint)found == EdgeVerdict.Forwarded)
+        {
+            RememberFirst(in packet, delivery.Backend);
+        }
+
+        return (uint)found;
+    }
+
+    private void RememberFirst(in IpPacket packet, uint backend)
+    {
+        var key = FragmentStage.KeyOf(in packet);
+        _fragments.RememberFirst(in key, backend);
+    }
+
+    /// <summary>The entry of a backend.</summary>
+    internal ref Tunnel TunnelOf(in Delivery delivery) => ref _tunnels.Find(delivery.Backend);
+
+    /// <summary>Sends a packet to its backend.</summary>
+    /// <param name="context">The packet; <paramref name="data"/> and <paramref name="end"/> point into it.</param>
+    /// <param name="data">First byte of the Ethernet header.</param>
+    /// <param name="end">One past the last readable byte.</param>
+    /// <param name="tunnel">The backend's entry.</param>
+    /// <param name="delivery">What outer headers say of the packet.</param>
+    /// <param name="action">What becomes of the frame.</param>
+    internal EdgeVerdict Deliver(ref XdpContext context, byte* data, byte* end, ref Tunnel tunnel, in Delivery delivery, ref XdpAction action)
+    {
+        // Whatever headers led here, one state for the verifier: what the packet is, and where it begins.
+        var length = (ulong)(end - data);
+        var marks = (DeliveryMarks)(uint)Verifier.Forget((ulong)delivery.Marks, length) & DeliveryMarks.All;
+        var network = data + (nuint)(Verifier.Forget(delivery.Link, length) & 31);
+        if (!InnerPacket.TryRead(network, (marks & DeliveryMarks.IPv6) != 0, data, end, out var inner))
         {
             return EdgeVerdict.Malformed;
         }
@@ -222,9 +267,13 @@ public sealed unsafe class DirectStage
                 ? EdgeVerdict.TooBig : EdgeVerdict.Undeliverable;
         }
 
-        Count(backend, length, isNew);
-        return _encapsulator.Send(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, ref action) ? SentAs(kind) : EdgeVerdict.Undeliverable;
+        Count(delivery.Backend, (uint)length, (uint)(marks & DeliveryMarks.New) / (uint)DeliveryMarks.New);
+        return _encapsulator.Send(ref context, ref tunnel, in way, network, in inner, end, in delivery, (marks & DeliveryMarks.Summed) != 0, ref action)
+            ? SentAs((FlowPacketKind)(marks & DeliveryMarks.Kind)) : EdgeVerdict.Undeliverable;
     }
+
+    /// <summary>Whether a source exceeds its rate.</summary>
+    internal bool IsOverRate(in IpAddress source) => _rateLimit is not null && !_rateLimit.Admits(in source, 1);
 
     private static EdgeVerdict SentAs(FlowPacketKind kind) => kind switch
     {
@@ -233,42 +282,6 @@ public sealed unsafe class DirectStage
         FlowPacketKind.Named => EdgeVerdict.QuicForwarded,
         _ => EdgeVerdict.Forwarded,
     };
-
-    private EdgeVerdict ReadFlow(ref XdpContext context, in IpPacket packet, byte* data, byte* end, ref ConnectionKey key, ref FlowPacketKind kind)
-    {
-        if (packet.Protocol == IpProtocol.Tcp)
-        {
-            if (packet.Transport + sizeof(TcpHeader) > end)
-            {
-                return EdgeVerdict.Malformed;
-            }
-
-            key.RawPorts = Unsafe.ReadUnaligned<uint>(packet.Transport);
-            kind = KindOf(((TcpHeader*)packet.Transport)->Flags);
-            return EdgeVerdict.Forwarded;
-        }
-
-        if (packet.Protocol == IpProtocol.Udp)
-        {
-            if (packet.Transport + sizeof(UdpHeader) > end)
-            {
-                return EdgeVerdict.Malformed;
-            }
-
-            key.RawPorts = Unsafe.ReadUnaligned<uint>(packet.Transport);
-            return EdgeVerdict.Forwarded;
-        }
-
-        if (packet.Protocol != (packet.IsIPv6 ? IpProtocol.IcmpV6 : IpProtocol.Icmp))
-        {
-            return EdgeVerdict.Passed;
-        }
-
-        kind = FlowPacketKind.Error;
-        return _errors.Read(ref context, ref key, (uint)(packet.Transport - data), (uint)packet.Protocol) != 0 ? EdgeVerdict.Forwarded : EdgeVerdict.Passed;
-    }
-
-    private bool IsOverRate(in IpPacket packet) => _rateLimit is not null && !_rateLimit.Admits(in packet.Source, 1);
 
     private void Count(uint backend, uint length, uint isNew)
     {
@@ -285,40 +298,4 @@ public sealed unsafe class DirectStage
         (flags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn ? FlowPacketKind.Opening
         : (flags & (TcpFlags.Fin | TcpFlags.Rst)) != 0 ? FlowPacketKind.Ending
         : FlowPacketKind.Ordinary;
-}
-
-/// <summary>Whose a packet is.</summary>
-internal struct DirectMatch
-{
-    /// <summary>The flow, as the client sends it.</summary>
-    internal ConnectionKey Key;
-
-    /// <summary>Id of the service.</summary>
-    internal uint Service;
-
-    /// <summary>How the service's packets are treated.</summary>
-    internal VipFlags Flags;
-
-    /// <summary>What the packet means to its flow.</summary>
-    internal FlowPacketKind Kind;
-
-    /// <summary>Backend of a later fragment.</summary>
-    internal uint Backend;
-}
-
-/// <summary>What a packet means to its flow.</summary>
-internal enum FlowPacketKind : byte
-{
-    /// <summary>The flow goes on.</summary>
-    Ordinary,
-    /// <summary>The client begins the connection.</summary>
-    Opening,
-    /// <summary>The client ends the connection.</summary>
-    Ending,
-    /// <summary>An ICMP error about the flow: it neither begins nor keeps it.</summary>
-    Error,
-    /// <summary>A later fragment, which says nothing of its flow.</summary>
-    Later,
-    /// <summary>The packet itself names its backend.</summary>
-    Named,
 }

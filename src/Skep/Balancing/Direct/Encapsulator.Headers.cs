@@ -15,37 +15,49 @@ internal sealed unsafe partial class Encapsulator
     /// <summary>Makes room for the outer headers and writes the link header. <paramref name="outer"/> is where the outer IP header begins; all of it may be written.</summary>
     private bool TryOpen(ref XdpContext context, ref Tunnel tunnel, in Way way, in InnerPacket inner, uint overhead, out byte* outer)
     {
-        // Where the EtherType goes: as the frame came when the stack is to route it, else as the next hop wants it.
+        // Where the EtherType goes: as the next hop wants it, or as the frame came when the stack is to route it.
         var isTagged = way.RawVlan != 0;
-        var position = way.Interface == 0 ? inner.LinkLength - 2 : isTagged ? MacsLength + TagLength : MacsLength;
+        var position = isTagged ? MacsLength + TagLength : MacsLength;
         outer = null;
-        if (context.AdjustHead(-(int)(overhead + position + 2 - inner.LinkLength)) != 0)
+        byte* start;
+        byte* end;
+        if (way.Interface != 0)
         {
-            return false;
-        }
-
-        var start = context.Data;
-        var end = context.DataEnd;
-        var type = start + (nuint)(position & 31);
-        if (start + MacsLength + TagLength > end || type + 2 + overhead > end)
-        {
-            return false;
-        }
-
-        if (way.Interface == 0)
-        {
-            if (!TryMoveLinkHeader(start, end, overhead, position))
+            if (context.AdjustHead((int)(inner.LinkLength - (position + 2) - overhead)) != 0)
             {
                 return false;
             }
-        }
-        else
-        {
+
+            start = context.Data;
+            end = context.DataEnd;
+            if (start + MacsLength + TagLength > end)
+            {
+                return false;
+            }
+
             WriteMacs(start, ref tunnel);
             if (isTagged)
             {
                 WriteTag(start, way.RawVlan);
             }
+        }
+        else
+        {
+            if (MoveLinkHeader(ref context, overhead, inner.LinkLength) == 0)
+            {
+                return false;
+            }
+
+            start = context.Data;
+            end = context.DataEnd;
+            position = inner.LinkLength - 2;
+        }
+
+        // Of whatever length: one state for the verifier.
+        var type = start + (nuint)(Verifier.Forget(position, (ulong)(end - start)) & 31);
+        if (type + 2 + overhead > end)
+        {
+            return false;
         }
 
         Unsafe.WriteUnaligned(type, tunnel.EtherType);
@@ -53,28 +65,44 @@ internal sealed unsafe partial class Encapsulator
         return true;
     }
 
-    /// <summary>The frame keeps the receiver it came with: this host, whose stack routes it on.</summary>
-    private static bool TryMoveLinkHeader(byte* start, byte* end, uint overhead, uint position)
+    /// <summary>
+    /// Makes room behind the link header of a frame, which keeps the receiver it came with: this host, whose stack routes it on. A function of its own, for as
+    /// long as a next hop is not known.
+    /// </summary>
+    /// <param name="context">The frame.</param>
+    /// <param name="overhead">Bytes of room.</param>
+    /// <param name="link">Bytes of the link header.</param>
+    /// <returns>1, or 0 when there is no room.</returns>
+    [GlobalFunction]
+    private static int MoveLinkHeader(ref XdpContext context, uint overhead, uint link)
     {
-        var old = start + overhead;
-        if (old + MacsLength + (2 * TagLength) > end || start + MacsLength + (2 * TagLength) > end)
+        const uint most = MacsLength + (2 * TagLength);
+        if (context.AdjustHead(-(int)(overhead & 127)) != 0)
         {
-            return false;
+            return 0;
+        }
+
+        var start = context.Data;
+        var end = context.DataEnd;
+        var old = start + (nuint)(overhead & 127);
+        if (start + most > end || old + most > end)
+        {
+            return 0;
         }
 
         Unsafe.WriteUnaligned(start, Unsafe.ReadUnaligned<ulong>(old));
         Unsafe.WriteUnaligned(start + 8, Unsafe.ReadUnaligned<uint>(old + 8));
-        if (position > MacsLength)
+        if (link > MacsLength + 2)
         {
             Unsafe.WriteUnaligned(start + MacsLength, Unsafe.ReadUnaligned<uint>(old + MacsLength));
         }
 
-        if (position > MacsLength + TagLength)
+        if (link > MacsLength + TagLength + 2)
         {
             Unsafe.WriteUnaligned(start + MacsLength + TagLength, Unsafe.ReadUnaligned<uint>(old + MacsLength + TagLength));
         }
 
-        return true;
+        return 1;
     }
 
     private bool SendOnLink(ref XdpContext context, ref Tunnel tunnel, in Way way, in InnerPacket inner)

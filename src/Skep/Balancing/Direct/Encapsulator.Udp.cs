@@ -25,19 +25,21 @@ internal sealed unsafe partial class Encapsulator
     /// <summary>Bytes that a second hop adds to the outer headers.</summary>
     internal static uint HopOverheadOf(in Way way) => way.Mode == ForwardingMode.Gue ? (uint)sizeof(GueHeader) + OptionLength : OptionLength;
 
-    /// <summary>Sends the packet to a backend in UDP, with a second hop. <paramref name="packet"/> and <paramref name="end"/> are dead afterwards.</summary>
+    /// <summary>Sends the packet to a backend in UDP, with a second hop. <paramref name="network"/> and <paramref name="end"/> are dead afterwards.</summary>
     /// <returns>False when there is no room for the headers or no way to the backend.</returns>
     internal bool SendByHop(
-        ref XdpContext context, ref Tunnel tunnel, in Way way, in IpPacket packet, in InnerPacket inner, byte* end, in Delivery delivery, in IpAddress hop, ref XdpAction action)
+        ref XdpContext context, ref Tunnel tunnel, in Way way, byte* network, in InnerPacket inner, byte* end, in Delivery delivery, in IpAddress hop, ref XdpAction action)
     {
         action = ActionOf(ref context, in way);
+        var isSummed = (delivery.Marks & DeliveryMarks.Summed) != 0;
         return way.Mode == ForwardingMode.Geneve
-            ? SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: true, hasHop: true, in hop)
-            : SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: false, hasHop: true, in hop);
+            ? SendInUdp(ref context, ref tunnel, in way, network, in inner, end, in delivery, isSummed, isGeneve: true, hasHop: true, in hop)
+            : SendInUdp(ref context, ref tunnel, in way, network, in inner, end, in delivery, isSummed, isGeneve: false, hasHop: true, in hop);
     }
 
     private bool SendInUdp(
-        ref XdpContext context, ref Tunnel tunnel, in Way way, in IpPacket packet, in InnerPacket inner, byte* end, in Delivery delivery, bool isGeneve, bool hasHop, in IpAddress hop)
+        ref XdpContext context, ref Tunnel tunnel, in Way way, byte* network, in InnerPacket inner, byte* end, in Delivery delivery, bool isSummed,
+        bool isGeneve, bool hasHop, in IpAddress hop)
     {
         var shim = (isGeneve ? GeneveLength : hasHop ? (uint)sizeof(GueHeader) : 0) + (hasHop ? OptionLength : 0);
         var isIPv6 = inner.IsIPv6;
@@ -45,7 +47,7 @@ internal sealed unsafe partial class Encapsulator
         if (way.IsIPv6)
         {
             // The sum of the packet is read while its headers can be.
-            var hasSum = InnerPacket.TrySum(in packet, end, in inner, out var sum);
+            var hasSum = inner.TrySum(network, end, in delivery, isSummed, out var sum);
             if (!TryOpen(ref context, ref tunnel, in way, in inner, (uint)(sizeof(IPv6Header) + sizeof(UdpHeader)) + shim, out var outer))
             {
                 return false;

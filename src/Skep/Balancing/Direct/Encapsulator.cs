@@ -3,16 +3,6 @@ using Skep.Packets;
 
 namespace Skep.Balancing;
 
-/// <summary>What outer headers say of a packet beyond what the backend's entry holds.</summary>
-internal struct Delivery
-{
-    /// <summary>Addresses and ports by which the service was found: the virtual address and port travel with Geneve.</summary>
-    internal ConnectionKey Key;
-
-    /// <summary>Hash of the flow: ports and labels of outer headers vary with it, so that routers and receive queues tell flows apart.</summary>
-    internal ulong Hash;
-}
-
 /// <summary>What of a backend's entry decides how packets to it are written.</summary>
 internal struct Way
 {
@@ -69,10 +59,10 @@ internal sealed unsafe partial class Encapsulator(DirectOptions options)
             : ip;
     }
 
-    /// <summary>Sends the packet to a backend. <paramref name="packet"/> and <paramref name="end"/> are dead afterwards.</summary>
+    /// <summary>Sends the packet to a backend. <paramref name="network"/> and <paramref name="end"/> are dead afterwards.</summary>
     /// <returns>False when there is no room for the headers or no way to the backend.</returns>
     internal bool Send(
-        ref XdpContext context, ref Tunnel tunnel, in Way way, in IpPacket packet, in InnerPacket inner, byte* end, in Delivery delivery, ref XdpAction action)
+        ref XdpContext context, ref Tunnel tunnel, in Way way, byte* network, in InnerPacket inner, byte* end, in Delivery delivery, bool isSummed, ref XdpAction action)
     {
         action = ActionOf(ref context, in way);
         if (Is(DirectModes.L2, way.Mode))
@@ -82,12 +72,12 @@ internal sealed unsafe partial class Encapsulator(DirectOptions options)
 
         if (Is(DirectModes.Gue, way.Mode))
         {
-            return SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: false, hasHop: false, in delivery.Key.Source);
+            return SendInUdp(ref context, ref tunnel, in way, network, in inner, end, in delivery, isSummed, isGeneve: false, hasHop: false, in delivery.Key.Source);
         }
 
         if (Is(DirectModes.Geneve, way.Mode))
         {
-            return SendInUdp(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, isGeneve: true, hasHop: false, in delivery.Key.Source);
+            return SendInUdp(ref context, ref tunnel, in way, network, in inner, end, in delivery, isSummed, isGeneve: true, hasHop: false, in delivery.Key.Source);
         }
 
         return SendInIp(ref context, ref tunnel, in way, inner.IsIPv6 ? IpProtocol.IPv6 : IpProtocol.IPv4, in inner, in delivery);

@@ -12,6 +12,7 @@ namespace Skep.Balancing;
 internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? signals = null)
 {
     private readonly DirectSignals? _signals = signals;
+
     // The key of the hash is known to this host only: nobody can choose flows that share a set.
     private readonly ArrayMap<FlowSet> _sets = maps.Flows;
     private readonly uint _mask = maps.Flows.MaxEntries - 1;
@@ -30,7 +31,56 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
     }
 
     /// <summary>
-    /// Backend of a flow, 0 when it is not known. With <paramref name="again"/> the flow leaves probation, and with <paramref name="confirms"/> that speaks for its backend.
+    /// Backend of a flow that was seen again, and since the last sweep of its set; 0 for every other. A comparison for each way: six without branches are 3 to 8 ns
+    /// slower, because the processor goes on with the way it expects before the line is there.
+    /// </summary>
+    internal uint FindEstablished(ulong hash)
+    {
+        ref var set = ref _sets.Find((uint)hash & _mask);
+        if (Unsafe.IsNullRef(ref set))
+        {
+            return 0;
+        }
+
+        var way = set.Way2;
+        if (Holds(way, hash))
+        {
+            return BackendOf(way);
+        }
+
+        way = set.Way3;
+        if (Holds(way, hash))
+        {
+            return BackendOf(way);
+        }
+
+        way = set.Way4;
+        if (Holds(way, hash))
+        {
+            return BackendOf(way);
+        }
+
+        way = set.Way5;
+        if (Holds(way, hash))
+        {
+            return BackendOf(way);
+        }
+
+        way = set.Way6;
+        if (Holds(way, hash))
+        {
+            return BackendOf(way);
+        }
+
+        way = set.Way7;
+        return Holds(way, hash) ? BackendOf(way) : 0;
+
+        static uint BackendOf(ulong way) => (way & FlowSet.Seen) != 0 ? (uint)way & 0xFFFF : 0;
+    }
+
+    /// <summary>
+    /// Backend of a flow, 0 when it is not known. With <paramref name="again"/> the flow leaves probation, and with <paramref name="confirms"/> that
+    /// speaks for its backend. For the first packets of a flow and after a sweep.
     /// </summary>
     internal uint Find(ulong hash, bool again, bool confirms = false)
     {
@@ -40,68 +90,41 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
             return 0;
         }
 
-        if (Holds(set.Way2, hash))
+        var way = IfHolds(set.Way2, hash) | IfHolds(set.Way3, hash) | IfHolds(set.Way4, hash)
+            | IfHolds(set.Way5, hash) | IfHolds(set.Way6, hash) | IfHolds(set.Way7, hash);
+        if (way != 0)
         {
-            return Touch(ref set.Way2);
-        }
-
-        if (Holds(set.Way3, hash))
-        {
-            return Touch(ref set.Way3);
-        }
-
-        if (Holds(set.Way4, hash))
-        {
-            return Touch(ref set.Way4);
-        }
-
-        if (Holds(set.Way5, hash))
-        {
-            return Touch(ref set.Way5);
-        }
-
-        if (Holds(set.Way6, hash))
-        {
-            return Touch(ref set.Way6);
-        }
-
-        if (Holds(set.Way7, hash))
-        {
-            return Touch(ref set.Way7);
-        }
-
-        var way = set.Way0;
-        if (Holds(way, hash))
-        {
-            if (again && (way & FlowSet.Seen) == 0)
+            if ((way & FlowSet.Seen) == 0)
             {
-                Settle(hash, way, confirms);
+                Touch(ref set, hash);
             }
 
             return (uint)way & 0xFFFF;
         }
 
-        way = set.Way1;
-        if (Holds(way, hash))
+        var isFirst = Holds(set.Way0, hash);
+        way = isFirst ? set.Way0 : set.Way1;
+        if (!Holds(way, hash))
         {
-            if (again && (way & FlowSet.Seen) == 0)
-            {
-                Settle(hash, way, confirms);
-            }
-
-            return (uint)way & 0xFFFF;
+            return 0;
         }
 
-        return 0;
+        if (again && (way & FlowSet.Seen) == 0)
+        {
+            Settle(hash, isFirst, way, confirms);
+        }
+
+        return (uint)way & 0xFFFF;
     }
 
-    private void Settle(ulong hash, ulong way, bool confirms)
+    private void Settle(ulong hash, bool isFirst, ulong way, bool confirms)
     {
+        var place = isFirst ? 1u : 0;
         if (_signals is null)
         {
-            Promote(hash);
+            Promote(hash, place);
         }
-        else if (Promote(hash) != 0 && confirms)
+        else if (Promote(hash, place) != 0 && confirms)
         {
             _signals.Confirmed((uint)way & 0xFFFF);
         }
@@ -156,7 +179,7 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
     /// on probation until its next packet: by then the flows that are alive have shown it.
     /// </summary>
     [GlobalFunction]
-    internal int Promote(ulong hash)
+    private int Promote(ulong hash, uint isFirst)
     {
         ref var set = ref _sets.Find((uint)hash & _mask);
         if (Unsafe.IsNullRef(ref set))
@@ -164,15 +187,14 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
             return 0;
         }
 
-        var isFirst = Holds(set.Way0, hash);
-        var entry = isFirst ? set.Way0 : set.Way1;
+        var entry = isFirst != 0 ? set.Way0 : set.Way1;
         for (var i = 2; i < FlowSet.Ways; i++)
         {
             ref var way = ref Unsafe.Add(ref set.Way0, i);
             if ((way & FlowSet.Seen) == 0)
             {
                 way = entry | FlowSet.Seen;
-                if (isFirst)
+                if (isFirst != 0)
                 {
                     set.Way0 = 0;
                 }
@@ -196,15 +218,19 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
 
     private static bool Holds(ulong way, ulong hash) => (way ^ hash) >> FlowSet.TagShift == 0;
 
-    // Written once between two sweeps, not with every packet: the line stays shared between CPUs.
-    private static uint Touch(ref ulong way)
-    {
-        var value = way;
-        if ((value & FlowSet.Seen) == 0)
-        {
-            way = value | FlowSet.Seen;
-        }
+    // Without a branch: the verifier would walk what follows once more for each way.
+    private static ulong IfHolds(ulong way, ulong hash) => way & (ulong)((long)(((way ^ hash) >> FlowSet.TagShift) - 1) >> 63);
 
-        return (uint)value & 0xFFFF;
+    // Written once between two sweeps, not with every packet: the line stays shared between CPUs.
+    private static void Touch(ref FlowSet set, ulong hash)
+    {
+        for (var i = 2; i < FlowSet.Ways; i++)
+        {
+            ref var way = ref Unsafe.Add(ref set.Way0, i);
+            if (Holds(way, hash))
+            {
+                way |= FlowSet.Seen;
+            }
+        }
     }
 }

@@ -72,46 +72,39 @@ internal unsafe struct InnerPacket
     /// The sum of the packet as 16-bit words, from its checksums alone: what is right sums up to the complement of its pseudo header. No pass over the payload.
     /// False where no checksum covers the packet: fragments, UDP without one, other protocols, extension headers.
     /// </summary>
-    internal static bool TrySum(in IpPacket packet, byte* end, in InnerPacket inner, out ulong sum)
+    internal readonly bool TrySum(byte* network, byte* end, in Delivery delivery, bool isSummed, out ulong sum)
     {
         sum = 0;
-        if (packet.Fragment != FragmentKind.None)
+        if (!isSummed)
         {
             return false;
         }
 
-        var header = (uint)(packet.Transport - packet.Network);
-        if (packet.IsIPv6 && header != sizeof(IPv6Header))
+        // Of this packet alone: the flow in an ICMP error would be another, but that has no sum.
+        var protocol = delivery.Key.Protocol;
+        var header = IsIPv6 ? (uint)sizeof(IPv6Header) : ((IPv4Header*)network)->HeaderLength;
+        var segment = Length - header;
+        if (protocol == (uint)IpProtocol.Udp)
         {
-            return false;
-        }
-
-        var segment = inner.Length - header;
-        if (packet.Protocol == IpProtocol.Udp)
-        {
-            var udp = (UdpHeader*)packet.Transport;
-            if (packet.Transport + sizeof(UdpHeader) > end || udp->Checksum.Raw == 0 || udp->Length.Value != segment)
+            var udp = (UdpHeader*)(network + header);
+            if (network + header + sizeof(UdpHeader) > end || udp->Checksum.Raw == 0 || udp->Length.Value != segment)
             {
                 return false;
             }
         }
-        else if (packet.Protocol != IpProtocol.Tcp)
-        {
-            return false;
-        }
 
-        if (packet.IsIPv6)
+        if (IsIPv6)
         {
             // Addresses and length stand in the header and in the pseudo header with opposite signs.
-            var ip = (IPv6Header*)packet.Network;
-            sum = (ip->VersionClassFlow.Raw & 0xFFFF) + (ip->VersionClassFlow.Raw >> 16) + ((uint)packet.Protocol | ((uint)ip->HopLimit << 8))
-                + (ushort)~((uint)packet.Protocol << 8);
+            var ip = (IPv6Header*)network;
+            sum = (ip->VersionClassFlow.Raw & 0xFFFF) + (ip->VersionClassFlow.Raw >> 16) + (protocol | ((uint)ip->HopLimit << 8))
+                + (ushort)~(protocol << 8);
         }
         else
         {
             // The header with its checksum sums up to nothing.
             sum = (ushort)~InternetChecksum.Fold(
-                (ulong)packet.Source.RawIPv4 + packet.Destination.RawIPv4 + ((uint)packet.Protocol << 8) + NetworkUInt16.From((ushort)segment).Raw);
+                (ulong)delivery.Key.Source.RawIPv4 + delivery.Key.Destination.RawIPv4 + (protocol << 8) + NetworkUInt16.From((ushort)segment).Raw);
         }
 
         return true;

@@ -20,6 +20,9 @@ internal sealed unsafe class SecondHopStage(BalancerMaps maps, Encapsulator enca
     // Beside the length of the link header.
     private const uint IsIPv6 = 256;
 
+    /// <summary>Where the packet begins, and its family, in one number.</summary>
+    internal static uint Where(uint link, bool isIPv6) => link | (isIPv6 ? IsIPv6 : 0);
+
     /// <summary>Sends the packet: a function of its own, walked once by the verifier.</summary>
     /// <param name="context">The packet.</param>
     /// <param name="delivery">Its flow.</param>
@@ -40,7 +43,7 @@ internal sealed unsafe class SecondHopStage(BalancerMaps maps, Encapsulator enca
             return Result(EdgeVerdict.NoBackend, XdpAction.Drop);
         }
 
-        if (!InnerPacket.TryRead(network, isIPv6, data, end, out var inner) || IpPacket.ParseNetwork(network, end, isIPv6, out var packet) != ParseStatus.Ip)
+        if (!InnerPacket.TryRead(network, isIPv6, data, end, out var inner))
         {
             return Result(EdgeVerdict.Malformed, XdpAction.Pass);
         }
@@ -62,7 +65,7 @@ internal sealed unsafe class SecondHopStage(BalancerMaps maps, Encapsulator enca
 
         var hop = former.Destination;
         var action = XdpAction.Pass;
-        return _encapsulator.SendByHop(ref context, ref tunnel, in way, in packet, in inner, end, in delivery, in hop, ref action)
+        return _encapsulator.SendByHop(ref context, ref tunnel, in way, network, in inner, end, in delivery, in hop, ref action)
             ? Result(EdgeVerdict.ForwardedTwoHops, action) : Result(EdgeVerdict.Undeliverable, XdpAction.Drop);
     }
 

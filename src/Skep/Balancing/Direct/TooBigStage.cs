@@ -126,11 +126,18 @@ internal sealed unsafe class TooBigStage
 
     private static NetworkUInt16 Complement(ulong sum) => NetworkUInt16.FromRaw((ushort)~InternetChecksum.Fold(sum));
 
-    // A constant number of bytes, a multiple of four.
+    // A constant number of bytes, a multiple of four; four words at a time, because the verifier walks every round.
     private static ulong Sum(byte* at, int bytes)
     {
         var sum = 0UL;
-        for (var i = 0; i < bytes; i += 4)
+        var i = 0;
+        for (; i + 16 <= bytes; i += 16)
+        {
+            sum += (ulong)Unsafe.ReadUnaligned<uint>(at + i) + Unsafe.ReadUnaligned<uint>(at + i + 4)
+                + Unsafe.ReadUnaligned<uint>(at + i + 8) + Unsafe.ReadUnaligned<uint>(at + i + 12);
+        }
+
+        for (; i < bytes; i += 4)
         {
             sum += Unsafe.ReadUnaligned<uint>(at + i);
         }

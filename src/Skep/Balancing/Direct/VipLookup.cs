@@ -9,7 +9,13 @@ namespace Skep.Balancing;
 internal abstract class VipLookup
 {
     /// <summary>Finds the service of a receiver; false when it is none's.</summary>
-    internal abstract bool TryFind(in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags);
+    /// <param name="address">The receiver.</param>
+    /// <param name="isIPv6">Its family.</param>
+    /// <param name="port">Its port.</param>
+    /// <param name="protocol">TCP or UDP.</param>
+    /// <param name="service">Id of the service.</param>
+    /// <param name="flags">How its packets are treated.</param>
+    internal abstract bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags);
 }
 
 /// <summary>Endpoints in a table: any number of them, two array accesses at most, and one more for each range.</summary>
@@ -19,7 +25,7 @@ internal sealed class VipTableLookup(ArrayMap<VipSlot> slots, bool ranges) : Vip
     private readonly uint _mask = slots.MaxEntries - 1;
     private readonly bool _ranges = ranges;
 
-    internal override bool TryFind(in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+    internal override bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
     {
         var found = TryRead(in address, VipSlot.KeyOf(port.Raw, protocol), out var slot) || (_ranges && TryFindRange(in address, port, protocol, out slot));
         service = slot.Service;
@@ -80,23 +86,51 @@ internal sealed class VipTableLookup(ArrayMap<VipSlot> slots, bool ranges) : Vip
     }
 }
 
-/// <summary>Few endpoints: comparisons with constants.</summary>
+/// <summary>Few endpoints, or those with most of the traffic: comparisons with constants, the families apart; the others may be in a table.</summary>
 internal sealed class VipCode : VipLookup
 {
-    private readonly ImmutableArray<Comparison> _comparisons;
+    private readonly ImmutableArray<Comparison> _ipv4;
+    private readonly ImmutableArray<Comparison> _ipv6;
 
-    internal VipCode(VipList list) => _comparisons = [.. list.Entries.Select(e => new Comparison(e))];
+    private readonly VipTableLookup? _others;
 
-    internal override bool TryFind(in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+    internal VipCode(VipList list, VipTableLookup? others)
     {
-        foreach (var comparison in _comparisons)
+        _others = others;
+        _ipv4 = [.. list.Entries.Where(e => e.Address.IsIPv4).Select(e => new Comparison(e))];
+        _ipv6 = [.. list.Entries.Where(e => !e.Address.IsIPv4).Select(e => new Comparison(e))];
+    }
+
+    internal override bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+    {
+        if (isIPv6)
         {
-            if (comparison.Fits(in address, port, protocol))
+            foreach (var comparison in _ipv6)
             {
-                service = comparison.Service;
-                flags = comparison.Flags;
-                return true;
+                if (address.RawLower == comparison.Lower && address.RawUpper == comparison.Upper && comparison.Fits(port, protocol))
+                {
+                    service = comparison.Service;
+                    flags = comparison.Flags;
+                    return true;
+                }
             }
+        }
+        else
+        {
+            foreach (var comparison in _ipv4)
+            {
+                if (address.RawIPv4 == comparison.IPv4 && comparison.Fits(port, protocol))
+                {
+                    service = comparison.Service;
+                    flags = comparison.Flags;
+                    return true;
+                }
+            }
+        }
+
+        if (_others is not null)
+        {
+            return _others.TryFind(in address, isIPv6, port, protocol, out service, out flags);
         }
 
         service = 0;
@@ -106,28 +140,24 @@ internal sealed class VipCode : VipLookup
 
     private sealed class Comparison(VipEntry entry)
     {
-        private readonly ulong _upper = entry.Address.RawUpper;
-        private readonly ulong _lower = entry.Address.RawLower;
         private readonly uint _key = VipSlot.KeyOf(NetworkUInt16.From(entry.FirstPort).Raw, entry.Protocol);
         private readonly bool _isRange = entry.FirstPort != entry.LastPort;
         private readonly uint _protocol = (uint)entry.Protocol;
         private readonly uint _first = entry.FirstPort;
         private readonly uint _last = entry.LastPort;
 
+        internal ulong Upper { get; } = entry.Address.RawUpper;
+
+        internal ulong Lower { get; } = entry.Address.RawLower;
+
+        internal uint IPv4 { get; } = entry.Address.RawIPv4;
+
         internal uint Service { get; } = entry.Service;
 
         internal VipFlags Flags { get; } = entry.Flags;
 
-        internal bool Fits(in IpAddress address, NetworkUInt16 port, IpProtocol protocol)
-        {
-            if (address.RawLower != _lower || address.RawUpper != _upper)
-            {
-                return false;
-            }
-
-            return _isRange
-                ? (uint)protocol == _protocol && port.Value - _first <= _last - _first
-                : VipSlot.KeyOf(port.Raw, protocol) == _key;
-        }
+        internal bool Fits(NetworkUInt16 port, IpProtocol protocol) => _isRange
+            ? (uint)protocol == _protocol && port.Value - _first <= _last - _first
+            : VipSlot.KeyOf(port.Raw, protocol) == _key;
     }
 }

@@ -8,11 +8,13 @@ namespace Skep.Tests.Balancing.Direct;
 public sealed class DirectTableTests
 {
     [Theory]
-    [InlineData("base", false)]
-    [InlineData("base", true)]
-    [InlineData("extras", false)]
-    [InlineData("extras", true)]
-    public void Every_packet_comes_out_as_the_table_says(string name, bool specialised)
+    [InlineData("base", "general")]
+    [InlineData("base", "code")]
+    [InlineData("base", "hot")]
+    [InlineData("extras", "general")]
+    [InlineData("extras", "code")]
+    [InlineData("extras", "hot")]
+    public void Every_packet_comes_out_as_the_table_says(string name, string shape)
     {
         var table = DirectTable.All[name];
         using var twin = new TwinEngine();
@@ -24,7 +26,7 @@ public sealed class DirectTableTests
 
         var state = new EdgeState(maps, twin.Environment.TimeProvider);
         Assert.All(table.Prepare(state), p => Assert.Contains("no-route", p.Message, StringComparison.Ordinal));
-        var program = new EdgeProgram(maps, specialised ? table.Specialised(state) : table.Options);
+        var program = new EdgeProgram(maps, table.OptionsOf(state, shape));
         foreach (var packet in table.Cases)
         {
             var before = state.ReadCounters();
