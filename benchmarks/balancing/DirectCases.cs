@@ -15,6 +15,7 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
 {
     private const string Baseline = "LRU design, clang -O2 -mcpu=v3";
     private const string General = "our general program";
+    private const string GeneralNet = "our general program, both without the loop and the restoring";
     private const int Rounds = 5;
     private const int IpIp = 20, IpIp6 = 40, Udp = 8, GeneveShim = 32;
 
@@ -33,6 +34,7 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
         using (var setting = new Setting(vips: 3, backends: 100))
         {
             Sizes(setting, "3 endpoints, 100 backends");
+            Swaps(setting, "3 endpoints, 100 backends");
             Compare(setting, "IPv4 TCP, 1 flow", _ack, 1, 4, IpIp, 50_000);
             Compare(setting, "IPv4 TCP, 1,000 flows", _ack, 1_000, 4, IpIp, 50_000);
             Compare(setting, "IPv4 TCP, 10,000 flows", _ack, 10_000, 4, IpIp, 50_000);
@@ -55,6 +57,7 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
             using var setting = new Setting(vips, backends, ring);
             var name = string.Create(CultureInfo.InvariantCulture, $"{vips:N0} endpoints, {backends:N0} backends");
             Sizes(setting, name);
+            Swaps(setting, name);
             Compare(setting, $"{name}: IPv4 TCP, 10,000 flows", _ack, 10_000, 4, IpIp, 50_000);
             Compare(setting, $"{name}: passed", _other, 1_000, 4, 0, 50_000);
         }
@@ -78,6 +81,14 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
         }
     }
 
+    private void Swaps(Setting setting, string name)
+    {
+        if (_only.Length == 0 || "swap".Contains(_only, StringComparison.Ordinal))
+        {
+            SwapTimes.Measure(rows, setting, name);
+        }
+    }
+
     private void Compare(Setting setting, string name, byte[] packet, uint flows, int family, int undo, int repeat)
     {
         if (_only.Length > 0 && !name.Contains(_only, StringComparison.Ordinal))
@@ -96,9 +107,10 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
             }
         }
 
-        var samples = Measure(contenders, packet, repeat, flows);
+        var samples = Measure([.. contenders, setting.Nothing], packet, repeat, flows);
         var clang = Array.IndexOf(contenders, setting.Clang);
         var general = Array.IndexOf(contenders, setting.General);
+        var nothing = contenders.Length;
         for (var i = 0; i < contenders.Length; i++)
         {
             if (i != clang)
@@ -106,11 +118,15 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
                 Add($"{name}, {contenders[i].Name}", samples, i, clang, Baseline);
             }
 
-            if (contenders[i] == setting.Specialised)
+            if (i != clang && i != general)
             {
-                Add($"{name}, what specialisation is worth", samples, i, general, General);
+                // What each step is worth.
+                Add($"{name}, {contenders[i].Name} beside the general", samples, i, general, General);
+                AddNet($"{name}, {contenders[i].Name} beside the general, net", samples, i, general, nothing);
             }
         }
+
+        Add($"{name}, loop and restoring alone", samples, nothing, -1, "");
     }
 
     private void Encapsulations()
@@ -162,6 +178,12 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
         double[]? spread = baseline < 0 ? null : [Math.Round(samples.Min(s => s[ours] / s[baseline]), 3), Math.Round(samples.Max(s => s[ours] / s[baseline]), 3)];
         rows.Add(new(name, "time, minimum", "ns", Least(ours)!.Value, Least(baseline), baseline < 0 ? null : baselineName));
         rows.Add(new(name, "time, median", "ns", Middle(ours)!.Value, Middle(baseline), baseline < 0 ? null : baselineName, spread));
+    }
+
+    private void AddNet(string name, List<double[]> samples, int ours, int baseline, int nothing)
+    {
+        double Least(int index) => samples.Min(s => s[index]);
+        rows.Add(new(name, "time, minimum", "ns", Least(ours) - Least(nothing), Least(baseline) - Least(nothing), GeneralNet));
     }
 
     private static double Median(IEnumerable<double> values)

@@ -16,6 +16,7 @@ internal sealed class Setting : IDisposable
 
     private readonly EdgeMaps _maps;
     private readonly Baseline? _baseline;
+    private readonly Contender[] _ours;
 
     internal Setting(int vips, int backends, int ringSize = 65537, ForwardingMode mode = ForwardingMode.IpIp, bool withBaseline = true, bool rotated = true)
     {
@@ -47,14 +48,25 @@ internal sealed class Setting : IDisposable
             throw new InvalidOperationException(string.Join("; ", problems.Take(3)));
         }
 
-        // Everything that the edge can do for services, as one would write it without specialisation; then without what these services do not need.
-        General = Contender("general", options with { Balance = true, Direct = new DirectOptions { Seed = 42 } });
-        Table = Contender("table", options with { Direct = DirectPlan.For(state.Balancer.Services, Hops(backends).Values, 42, mostVips: 0) });
+        // Everything that the edge can do for services, as one would write it without specialisation; then without what these services do not need; then all endpoints
+        // as code, the measured ones last; then with those that are measured first, and the table behind when there are too many.
+        var services = state.Balancer.Services;
+        uint[] hot = [.. services.Where(s => s.Model.Address == Vip(0) || s.Model.Address == Vip6(0)).Select(s => s.Id)];
+        DirectOptions Plan(uint[] first, int most) => DirectPlan.For(services, Hops(backends).Values, 42, first, most)!;
+        Shapes.Add(("general", options with { Balance = true, Direct = new DirectOptions { Seed = 42 } }));
+        Shapes.Add(("table", options with { Direct = Plan([], 0) }));
         if (endpoints.Count <= VipList.Most)
         {
-            Specialised = Contender("specialised", options with { Direct = DirectPlan.For(state.Balancer.Services, Hops(backends).Values, 42) });
+            Shapes.Add(("specialised", options with { Direct = Plan([], VipList.Most) }));
         }
 
+        if (endpoints.Count > hot.Length)
+        {
+            Shapes.Add(("by traffic", options with { Direct = Plan(hot, VipList.Most) }));
+        }
+
+        _ours = [.. Shapes.Select(s => Contender(s.Name, s.Options))];
+        Nothing = new Contender("nothing", ProgramCompiler.Compile(new BenchProgram(null, Template)), ProgramCompiler.Compile(new BenchProgram(null, Template)));
         if (withBaseline)
         {
             _baseline = new Baseline(endpoints, backends, ringSize);
@@ -68,15 +80,21 @@ internal sealed class Setting : IDisposable
 
     internal ArrayMap<BenchTemplate> Template { get; }
 
-    internal Contender General { get; }
+    internal EdgeMaps Maps => _maps;
 
-    internal Contender Table { get; }
+    /// <summary>What is measured, from the general program to the most special one.</summary>
+    internal List<(string Name, EdgeOptions Options)> Shapes { get; } = [];
 
-    internal Contender? Specialised { get; }
+    internal Contender General => _ours[0];
+
+    internal Contender? Specialised => _ours.FirstOrDefault(c => c.Name == "specialised");
 
     internal Contender? Clang { get; }
 
-    internal IEnumerable<Contender> All => new[] { General, Table, Specialised, Clang }.OfType<Contender>();
+    /// <summary>The loop and the restoring of the packet alone, which are part of every figure.</summary>
+    internal Contender Nothing { get; }
+
+    internal IEnumerable<Contender> All => [.. _ours, .. new[] { Clang }.OfType<Contender>()];
 
     internal static IpAddress Vip(int number) => IpAddress.Parse(string.Create(CultureInfo.InvariantCulture, $"198.18.{number / 250}.{1 + (number % 250)}"));
 
@@ -91,7 +109,7 @@ internal sealed class Setting : IDisposable
 
     public void Dispose()
     {
-        foreach (var contender in All)
+        foreach (var contender in All.Append(Nothing))
         {
             contender.Dispose();
         }

@@ -34,6 +34,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     private EdgeMaps? _maps;
     private SocketBalancer? _sockets;
     private IReadOnlyDictionary<IpAddress, BackendPath> _hops = new Dictionary<IpAddress, BackendPath>();
+    private readonly VipHeat _heat = new();
     private DirectOptions? _direct;
     private ServiceFlags _features;
     private HashSet<uint> _peers = [];
@@ -220,7 +221,8 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         {
             _swept = clock.GetTimestamp();
             State.Connections.Sweep();
-            if (State.Balancer.ReleaseAddresses())
+            var released = State.Balancer.ReleaseAddresses();
+            if ((_direct is not null && _heat.Look(State.Balancer.CountDirectPackets(), VipList.Most)) || released)
             {
                 Specialise();
             }
@@ -270,7 +272,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     private void Specialise()
     {
         _features = Balancer.FeaturesOf(State!.Balancer.Services);
-        _direct = DirectPlan.For(State!.Balancer.Services, _hops.Values, State.FlowSeed);
+        _direct = DirectPlan.For(State!.Balancer.Services, _hops.Values, State.FlowSeed, _heat.Hot);
         var needed = Plan.Interfaces.Keys.Select(OptionsOf).ToHashSet();
         foreach (var shape in _programs.Keys.Where(s => !needed.Contains(s.Options)).ToArray())
         {
