@@ -11,7 +11,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
 {
     private readonly RingReader _ring = new(maps);
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
-    private readonly LruHashMap<ConnectionKey, Connection> _connections = maps.Connections;
+    private readonly Tracker _connections = new(maps);
     private readonly Global<uint> _clock = maps.Clock;
     private readonly ArrayMap<long> _open = maps.Open;
     private readonly SignalStage? _signals = signals;
@@ -50,7 +50,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         var slot = SlotOf(hash, service.RingSlots);
         if (_clients is not null && _clients.IsByClient(in service))
         {
-            return OpenByClient(in key, in service, hash, flags, ref forward);
+            return OpenByClient(in key, in service, flags, ref forward);
         }
 
         if (_signals is not null && (service.Flags & ServiceFlags.TwoChoices) != 0)
@@ -62,7 +62,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         var last = EdgeVerdict.PortCollision;
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var verdict = TryOpen(in key, in service, hash, _ring.IdAt(in service, slot), flags, ref forward);
+            var verdict = TryOpen(in key, in service, _ring.IdAt(in service, slot), flags, ref forward);
             if (verdict != EdgeVerdict.PortCollision && (_ports is null || verdict != EdgeVerdict.PortsExhausted))
             {
                 return verdict;
@@ -77,7 +77,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
 
     // One backend for all connections of a client: the one it had as long as that takes connections, whatever becomes of the ring. Another only when the client's
     // port, or all own ports, are taken towards it.
-    private EdgeVerdict OpenByClient(in ConnectionKey key, in ServiceEntry service, ulong hash, TcpFlags flags, ref Connection forward)
+    private EdgeVerdict OpenByClient(in ConnectionKey key, in ServiceEntry service, TcpFlags flags, ref Connection forward)
     {
         var client = key;
         _clients!.Generalise(ref client, in service);
@@ -86,7 +86,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         var id = known != 0 ? known : _ring.IdAt(in service, slot);
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var verdict = TryOpen(in key, in service, hash, id, flags, ref forward);
+            var verdict = TryOpen(in key, in service, id, flags, ref forward);
             if (verdict != EdgeVerdict.PortCollision && verdict != EdgeVerdict.PortsExhausted)
             {
                 if (verdict == EdgeVerdict.Forwarded && known == 0 && attempt == 0)
@@ -131,7 +131,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         return one.Group == other.Group && other.InUse != 0 && atOther * one.Weight < atOne * other.Weight;
     }
 
-    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, ulong hash, uint id, TcpFlags flags, ref Connection forward)
+    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint id, TcpFlags flags, ref Connection forward)
     {
         if (id == 0)
         {
@@ -177,7 +177,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
             reply.NewAddress = key.Source;
             reply.NewPort = key.SourcePort;
             reply.OtherPort = key.DestinationPort;
-            var taken = _ports.Take(ref replyKey, ref reply, service.Id, hash);
+            var taken = _ports.Take(ref replyKey, ref reply, service.Id);
             verdict = (EdgeVerdict)(taken >> 32);
             forward.OtherAddress = (byte)taken;
             forward.OtherPort = replyKey.DestinationPort;
@@ -200,7 +200,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         forward.FullDelta = fullDelta.Raw;
         forward.Backend = id;
         forward.LastSeen = now;
-        if (_connections.Update(in key, in forward, UpdateMode.Any) < 0)
+        if (_connections.Replace(in key, in forward) < 0)
         {
             return EdgeVerdict.TableFull;
         }
@@ -226,21 +226,21 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
 
     private EdgeVerdict EnterReply(in ConnectionKey key, in Connection reply)
     {
-        var status = _connections.Update(in key, in reply, UpdateMode.NoExist);
-        if (status == -Errno.Exists)
+        // Left over from a closed connection, or the same one whose other entry was evicted: taken over.
+        // A live connection of the same client port to the same backend through another service cannot be told apart later.
+        ref var existing = ref _connections.Find(in key);
+        var isKnown = !Unsafe.IsNullRef(ref existing);
+        if (isKnown && !existing.IsClosed && (existing.NewAddress != reply.NewAddress || existing.NewPort != reply.NewPort))
         {
-            // Left over from a closed connection, or the same one whose other entry was evicted: taken over.
-            // A live connection of the same client port to the same backend through another service cannot be told apart later.
-            ref var existing = ref _connections.Find(in key);
-            if (!Unsafe.IsNullRef(ref existing) && !existing.IsClosed
-                && (existing.NewAddress != reply.NewAddress || existing.NewPort != reply.NewPort))
-            {
-                return EdgeVerdict.PortCollision;
-            }
-
-            status = _connections.Update(in key, in reply, UpdateMode.Any);
+            return EdgeVerdict.PortCollision;
         }
 
-        return status < 0 ? EdgeVerdict.TableFull : EdgeVerdict.Forwarded;
+        if (isKnown)
+        {
+            _connections.Forget(in key);
+        }
+
+        var status = isKnown ? _connections.Replace(in key, in reply) : _connections.Enter(in key, in reply);
+        return status == 0 ? EdgeVerdict.Forwarded : status == -Errno.Exists ? EdgeVerdict.PortCollision : EdgeVerdict.TableFull;
     }
 }

@@ -403,14 +403,14 @@ public sealed partial class Balancer
         }
 
         var stale = new List<ConnectionKey>();
-        _maps.Connections.ReadAll((key, connection) =>
+        _maps.ReadConnections((key, connection) =>
         {
             if (key.Protocol == (uint)IpProtocol.Udp && _removedUdp.Contains(connection.Backend))
             {
                 stale.Add(key);
             }
         });
-        _maps.Connections.RemoveAll(CollectionsMarshal.AsSpan(stale));
+        _maps.RemoveConnections(stale);
         _removedUdp.Clear();
     }
 }

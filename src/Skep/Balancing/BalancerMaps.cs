@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Skep.Bpf.Maps;
 using Skep.Packets;
 
@@ -23,7 +24,9 @@ public sealed class BalancerMaps
         Signals = new(measure ? maxBackends + 1 : 1, "edge_signals");
         Histograms = new((measure ? maxBackends + 1 : 1) * BackendHistograms.PerBackend, "edge_histograms", MapFlags.Mmapable);
         Open = new(measure ? maxBackends + 1 : 1, "edge_open", MapFlags.Mmapable);
-        Connections = new(maxConnections * 2, "edge_conns");
+        // Two entries each: three quarters for connections that are established.
+        Beginning = new(Math.Max(2, maxConnections / 2), "edge_new_conns");
+        Established = new(Math.Max(2, (maxConnections * 2) - (maxConnections / 2)), "edge_conns");
         Fragments = new(4096, "edge_fragments");
         Addresses = new(MaxAddresses + 1, "edge_addresses", MapFlags.Mmapable);
         AddressNumbers = new(MaxAddresses, "edge_addr_ids");
@@ -69,8 +72,11 @@ public sealed class BalancerMaps
     /// <summary>Open TCP connections per backend id; <see cref="ConnectionTable.Sweep"/> takes off those that vanished, and counts those of UDP.</summary>
     public ArrayMap<long> Open { get; }
 
-    /// <summary>Connections, each under two keys: as the client sends and as the backend answers.</summary>
-    public LruHashMap<ConnectionKey, Connection> Connections { get; }
+    /// <summary>Connections whose backend answered, each under two keys: as the client sends and as the backend answers. None makes room for another.</summary>
+    public HashMap<ConnectionKey, Connection> Established { get; }
+
+    /// <summary>Connections that begin, likewise; the least recently used makes room.</summary>
+    public LruHashMap<ConnectionKey, Connection> Beginning { get; }
 
     /// <summary>The way of fragmented packets.</summary>
     public LruHashMap<FragmentKey, FragmentRoute> Fragments { get; }
@@ -97,5 +103,26 @@ public sealed class BalancerMaps
     public DirectMaps Direct { get; }
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Connections, Fragments, Addresses, AddressNumbers, SourcePools, Limits, Clock, .. Direct.All];
+    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Established, Beginning, Fragments, Addresses, AddressNumbers, SourcePools, Limits, Clock, .. Direct.All];
+
+    /// <summary>User side: all entries of connections. Those that come, go or move meanwhile may be missed or repeated.</summary>
+    internal void ReadConnections(Action<ConnectionKey, Connection> visit)
+    {
+        Beginning.ReadAll((key, connection) => visit(key, connection));
+        Established.ReadAll((key, connection) => visit(key, connection));
+    }
+
+    /// <summary>User side: the entry under a key.</summary>
+    internal bool TryGetConnection(in ConnectionKey key, out Connection connection) =>
+        Established.TryGet(in key, out connection) || Beginning.TryGet(in key, out connection);
+
+    /// <summary>User side: removes the entry under a key, wherever it is.</summary>
+    internal bool RemoveConnection(in ConnectionKey key) => Established.Remove(in key) | Beginning.Remove(in key);
+
+    /// <summary>User side: removes entries.</summary>
+    internal void RemoveConnections(List<ConnectionKey> keys)
+    {
+        Established.RemoveAll(CollectionsMarshal.AsSpan(keys));
+        Beginning.RemoveAll(CollectionsMarshal.AsSpan(keys));
+    }
 }

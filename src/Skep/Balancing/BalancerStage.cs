@@ -15,7 +15,7 @@ internal sealed unsafe class BalancerStage
     private const TcpFlags Ending = TcpFlags.Fin | TcpFlags.Rst;
 
     private readonly HashMap<ServiceKey, ServiceEntry> _services;
-    private readonly LruHashMap<ConnectionKey, Connection> _connections;
+    private readonly Tracker _connections;
     private readonly PerCpuArrayMap<BackendCounter> _counters;
     private readonly Global<uint> _clock;
     private readonly RateLimitStage? _rateLimit;
@@ -34,17 +34,17 @@ internal sealed unsafe class BalancerStage
         ArgumentNullException.ThrowIfNull(maps);
         _rewriter = rewriter;
         _services = maps.Services;
-        _connections = maps.Connections;
         _counters = maps.BackendCounters;
         _clock = maps.Clock;
         _rateLimit = rateLimit;
         _limits = limits;
         _signals = options.Measure ? new SignalStage(maps) : null;
         _book = options.TranslateSources ? new AddressBook(maps) : null;
+        _connections = new Tracker(maps, _book);
         _clients = options.Features != ServiceFlags.None ? new ClientRules(maps, options.Features, options.FlowSeed) : null;
         _choice = new BackendChoice(maps, _signals, _clients, options.TranslateSources);
         _fragments = new FragmentStage(maps, _book);
-        _errors = new IcmpErrorStage(maps.Connections, _signals, _book);
+        _errors = new IcmpErrorStage(_connections, _signals, _book);
     }
 
     /// <summary>Decides about a packet and rewrites it.</summary>
@@ -96,10 +96,10 @@ internal sealed unsafe class BalancerStage
         key.Destination = packet.Destination;
         key.RawPorts = rawPorts;
         key.Protocol = (uint)packet.Protocol;
-        ref var known = ref _connections.Find(in key);
+        ref var known = ref _connections.Find(in key, out var isBeginning);
         if (!Unsafe.IsNullRef(ref known) && known.Direction == ConnectionDirection.Reply)
         {
-            return Reply(in packet, in key, ref known, flags, ref edge);
+            return Reply(in packet, in key, ref known, isBeginning, flags, ref edge);
         }
 
         if (IsOverRate(in packet, in edge))
@@ -113,6 +113,11 @@ internal sealed unsafe class BalancerStage
         {
             return _limits is not null && !_limits.AdmitsPacketsTo(known.Backend, edge.Packets)
                 ? EdgeVerdict.ServiceLimited : Forward(in packet, in key, ref known, flags, ref edge);
+        }
+
+        if (!Unsafe.IsNullRef(ref known))
+        {
+            _connections.Forget(in key);
         }
 
         return Begin(in packet, in key, flags, ref edge);
@@ -204,9 +209,13 @@ internal sealed unsafe class BalancerStage
         return EdgeVerdict.Forwarded;
     }
 
-    private EdgeVerdict Reply(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, ref EdgePacket edge)
+    private EdgeVerdict Reply(in IpPacket packet, in ConnectionKey key, ref Connection connection, bool isBeginning, TcpFlags flags, ref EdgePacket edge)
     {
+        // Only an established connection has TCP packets like these; one of UDP goes on when it answers again.
         var now = _clock.Value;
+        var isEstablished = isBeginning && (packet.Protocol == IpProtocol.Tcp
+            ? (flags & (TcpFlags.Syn | TcpFlags.Rst)) == 0
+            : connection.LastSeen != now || connection.Phase == ConnectionPhase.Answered);
         if (connection.LastSeen != now || (flags & Ending) != 0)
         {
             connection.LastSeen = now;
@@ -232,6 +241,12 @@ internal sealed unsafe class BalancerStage
         }
 
         Rewrite(in packet, in connection, isReply: true, ref edge);
+        if (isEstablished)
+        {
+            // Last, because the entry is another's after that.
+            _connections.Establish(in key);
+        }
+
         return EdgeVerdict.Replied;
     }
 
@@ -265,37 +280,22 @@ internal sealed unsafe class BalancerStage
     // entry left would be deaf in one direction for good.
     private ref Connection KeepTwin(in Connection connection, in ConnectionKey key, ConnectionDirection direction)
     {
+        _connections.TwinOf(in connection, in key, direction, out var twinKey);
         // What the other entry writes: the ends that this one's packets come with.
         var twin = default(Connection);
-        ConnectionKey twinKey;
-        if (_book is not null && connection.OtherAddress != 0)
+        var isTranslated = _book is not null && connection.OtherAddress != 0;
+        if (isTranslated || direction == ConnectionDirection.Forward)
         {
-            ref var other = ref _book.Find(connection.OtherAddress);
-            twinKey.Destination = Unsafe.IsNullRef(ref other) ? default : other;
-            twinKey.Source = connection.NewAddress;
-            twinKey.RawPorts = connection.NewPort.Raw | ((uint)connection.OtherPort.Raw << 16);
             twin.NewAddress = key.Source;
             twin.NewPort = key.SourcePort;
-            twin.OtherPort = key.DestinationPort;
-        }
-        else if (direction == ConnectionDirection.Reply)
-        {
-            twinKey.Source = connection.NewAddress;
-            twinKey.Destination = key.Source;
-            twinKey.RawPorts = connection.NewPort.Raw | (key.RawPorts << 16);
-            twin.NewAddress = key.Destination;
-            twin.NewPort = key.DestinationPort;
+            twin.OtherPort = isTranslated ? key.DestinationPort : default;
         }
         else
         {
-            twinKey.Source = key.Destination;
-            twinKey.Destination = connection.NewAddress;
-            twinKey.RawPorts = (key.RawPorts >> 16) | ((uint)connection.NewPort.Raw << 16);
-            twin.NewAddress = key.Source;
-            twin.NewPort = key.SourcePort;
+            twin.NewAddress = key.Destination;
+            twin.NewPort = key.DestinationPort;
         }
 
-        twinKey.Protocol = key.Protocol;
         ref var found = ref _connections.Find(in twinKey);
         if (!Unsafe.IsNullRef(ref found))
         {
@@ -309,7 +309,7 @@ internal sealed unsafe class BalancerStage
             return ref Unsafe.NullRef<Connection>();
         }
 
-        if (_book is not null && connection.OtherAddress != 0)
+        if (_book is not null && isTranslated)
         {
             twin.OtherAddress = _book.NumberOf(in key.Destination);
             if (twin.OtherAddress == 0)
@@ -325,7 +325,7 @@ internal sealed unsafe class BalancerStage
         twin.Backend = connection.Backend;
         twin.LastSeen = connection.LastSeen;
         twin.Phase = ConnectionPhase.Answered;
-        _connections.Update(in twinKey, in twin, UpdateMode.NoExist);
+        _connections.Enter(in twinKey, in twin);
         return ref Unsafe.NullRef<Connection>();
     }
 }

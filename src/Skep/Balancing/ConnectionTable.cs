@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using Skep.Packets;
 
 namespace Skep.Balancing;
@@ -16,7 +15,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
     {
         var now = maps.Clock.Value;
         var list = new List<ConnectionState>();
-        maps.Connections.ReadAll((key, connection) =>
+        maps.ReadConnections((key, connection) =>
         {
             if (connection.Direction == ConnectionDirection.Forward)
             {
@@ -28,7 +27,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
 
     /// <summary>The connection of a client's packet; null when it is none of the balancer's.</summary>
     internal ConnectionState? Find(in ConnectionKey key) =>
-        maps.Connections.TryGet(in key, out var connection) && connection.Direction == ConnectionDirection.Forward ? State(in key, in connection, maps.Clock.Value) : null;
+        maps.TryGetConnection(in key, out var connection) && connection.Direction == ConnectionDirection.Forward ? State(in key, in connection, maps.Clock.Value) : null;
 
     /// <summary>The connection of a packet that has been rewritten already, by one lookup; null when it is none of the balancer's.</summary>
     public ConnectionState? FindRewritten(IpAddress source, ushort sourcePort, IpAddress destination, ushort destinationPort, IpProtocol protocol)
@@ -41,7 +40,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
             RawPorts = NetworkUInt16.From(destinationPort).Raw | ((uint)NetworkUInt16.From(sourcePort).Raw << 16),
             Protocol = (uint)protocol,
         };
-        if (!maps.Connections.TryGet(in key, out var connection))
+        if (!maps.TryGetConnection(in key, out var connection))
         {
             return null;
         }
@@ -72,7 +71,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
     {
         var keys = new List<ConnectionKey>();
         var open = 0;
-        maps.Connections.ReadAll((key, connection) =>
+        maps.ReadConnections((key, connection) =>
         {
             if (connection.Backend == backend)
             {
@@ -80,7 +79,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
                 open += connection.Direction == ConnectionDirection.Forward && !connection.IsClosed ? 1 : 0;
             }
         });
-        maps.Connections.RemoveAll(CollectionsMarshal.AsSpan(keys));
+        maps.RemoveConnections(keys);
         if (backend < maps.Open.MaxEntries)
         {
             Interlocked.Add(ref maps.Open.Entries[(int)backend], -open);
@@ -96,7 +95,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         var idle = new List<(ConnectionKey Key, Connection Value)>();
         var before = maps.Open.Entries.ToArray();
         var open = new long[before.Length];
-        maps.Connections.ReadAll((key, connection) =>
+        maps.ReadConnections((key, connection) =>
         {
             if (IsOver(in key, in connection, now))
             {
@@ -121,12 +120,12 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
         foreach (var (key, connection) in idle)
         {
             var twin = TwinOf(in key, in connection);
-            if (maps.Connections.TryGet(in twin, out var other) && !IsOver(in twin, in other, now))
+            if (maps.TryGetConnection(in twin, out var other) && !IsOver(in twin, in other, now))
             {
                 continue;
             }
 
-            if (maps.Connections.Remove(in key) && connection.Direction == ConnectionDirection.Forward)
+            if (maps.RemoveConnection(in key) && connection.Direction == ConnectionDirection.Forward)
             {
                 removed++;
             }

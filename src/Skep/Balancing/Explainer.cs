@@ -35,7 +35,7 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         // A single port goes before a range that has it.
         var service = balancer.Services.FirstOrDefault(s => s.Model.Key == wanted)
             ?? balancer.Services.FirstOrDefault(s => s.Model.LastPort is { } last && s.Model.Address == address && s.Model.Protocol == protocol && port >= s.Model.Port && port <= last);
-        if (maps.Connections.TryGet(in key, out _))
+        if (maps.TryGetConnection(in key, out _))
         {
             return Known(in key, service, steps);
         }

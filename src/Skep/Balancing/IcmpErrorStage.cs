@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Skep.Bpf.Maps;
 using Skep.Edge;
 using Skep.Packets;
 
@@ -9,11 +8,11 @@ namespace Skep.Balancing;
 /// Kernel half: an ICMP error embeds the packet that caused it, with the addresses that packet had where the error arose. For a balanced connection
 /// it is translated back (RFC 5508 section 4.2), so that path MTU discovery and "port unreachable" work through the balancer.
 /// </summary>
-internal sealed unsafe class IcmpErrorStage(LruHashMap<ConnectionKey, Connection> connections, SignalStage? signals, AddressBook? book = null)
+internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? signals, AddressBook? book = null)
 {
     private readonly SignalStage? _signals = signals;
     private readonly AddressBook? _book = book;
-    private readonly LruHashMap<ConnectionKey, Connection> _connections = connections;
+    private readonly Tracker _connections = connections;
 
     internal EdgeVerdict Route(in IpPacket packet, byte* end)
     {

@@ -31,7 +31,7 @@ public sealed unsafe class HostErrorProgram : TcProgram
     public HostErrorProgram(EdgeMaps maps, bool translatesSources, bool hasEthernetHeader = true)
     {
         ArgumentNullException.ThrowIfNull(maps);
-        _errors = new IcmpErrorStage(maps.Balancing.Connections, signals: null, translatesSources ? new AddressBook(maps.Balancing) : null);
+        _errors = new IcmpErrorStage(new Tracker(maps.Balancing), signals: null, translatesSources ? new AddressBook(maps.Balancing) : null);
         _counters = maps.Counters;
         _hasEthernetHeader = hasEthernetHeader;
     }

@@ -140,8 +140,8 @@ public sealed class BalancerStageTests
     {
         using var bed = new EdgeBed(prepare: s => s.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 80))]));
         Home(bed, 1000, TcpFlags.Syn);
-        var forward = bed.Maps.Balancing.Connections.Keys.Single(k => k.DestinationPort.Value == 80);
-        bed.Maps.Balancing.Connections.Remove(in forward);
+        var forward = bed.Connections.Keys.Single(k => k.DestinationPort.Value == 80);
+        bed.Connections.Remove(in forward);
         Assert.Equal("10.1.0.1", Home(bed, 1000, TcpFlags.Ack));
         Assert.Equal(EdgeVerdict.Replied, bed.Verdict(Packet("10.1.0.1", 80, Client, 1000, IpProtocol.Tcp)));
     }
@@ -185,14 +185,14 @@ public sealed class BalancerStageTests
     {
         using var bed = new EdgeBed(prepare: s => s.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 8080))]));
         Home(bed, 1000, TcpFlags.Syn);
-        var reply = bed.Maps.Balancing.Connections.Keys.Single(k => k.DestinationPort.Value == 1000);
-        bed.Maps.Balancing.Connections.TryGet(in reply, out var before);
-        bed.Maps.Balancing.Connections.Remove(in reply);
+        var reply = bed.Connections.Keys.Single(k => k.DestinationPort.Value == 1000);
+        bed.Connections.TryGet(in reply, out var before);
+        bed.Connections.Remove(in reply);
         Assert.Equal(EdgeVerdict.Passed, bed.Verdict(Packet("10.1.0.1", 8080, Client, 1000, IpProtocol.Tcp)));
 
         bed.State.Connections.Tick(1);
         Home(bed, 1000, TcpFlags.Ack);
-        bed.Maps.Balancing.Connections.TryGet(in reply, out var after);
+        bed.Connections.TryGet(in reply, out var after);
         // What was waited for is forgotten: nothing is measured wrongly.
         Assert.Equal(before with { LastSeen = 1, PendingSince = 0, Phase = ConnectionPhase.Answered }, after);
         var (_, answer) = bed.Run(Packet("10.1.0.1", 8080, Client, 1000, IpProtocol.Tcp));
@@ -204,14 +204,14 @@ public sealed class BalancerStageTests
     {
         using var bed = new EdgeBed(prepare: s => s.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.1", 8080))]));
         Home(bed, 1000, TcpFlags.Syn);
-        var forward = bed.Maps.Balancing.Connections.Keys.Single(k => k.DestinationPort.Value == 80);
-        bed.Maps.Balancing.Connections.TryGet(in forward, out var before);
-        bed.Maps.Balancing.Connections.Remove(in forward);
+        var forward = bed.Connections.Keys.Single(k => k.DestinationPort.Value == 80);
+        bed.Connections.TryGet(in forward, out var before);
+        bed.Connections.Remove(in forward);
         bed.State.Balancer.Apply([EdgeBed.Service("a", Vip, 80, IpProtocol.Tcp, EdgeBed.Backend("10.1.0.2", 8080))]);
 
         bed.State.Connections.Tick(1);
         Assert.Equal(EdgeVerdict.Replied, bed.Verdict(Packet("10.1.0.1", 8080, Client, 1000, IpProtocol.Tcp)));
-        bed.Maps.Balancing.Connections.TryGet(in forward, out var after);
+        bed.Connections.TryGet(in forward, out var after);
         // What was waited for is forgotten: nothing is measured wrongly.
         Assert.Equal(before with { LastSeen = 1, PendingSince = 0, Phase = ConnectionPhase.Answered }, after);
         Assert.Equal("10.1.0.1", Home(bed, 1000, TcpFlags.Ack));
@@ -256,8 +256,8 @@ public sealed class BalancerStageTests
         bed.Run(Packet(Client, 1000, Vip, 80, IpProtocol.Tcp, TcpFlags.Rst));
         Assert.Equal(EdgeVerdict.Forwarded, bed.Verdict(Packet(Client, 1000, Vip, 81, IpProtocol.Tcp, TcpFlags.Syn)));
         bed.Run(Packet(Client, 1000, Vip, 80, IpProtocol.Tcp, TcpFlags.Rst));
-        var reply = bed.Maps.Balancing.Connections.Keys.Single(k => k.DestinationPort.Value == 1000);
-        bed.Maps.Balancing.Connections.TryGet(in reply, out var entry);
+        var reply = bed.Connections.Keys.Single(k => k.DestinationPort.Value == 1000);
+        bed.Connections.TryGet(in reply, out var entry);
         Assert.Equal((ConnectionEnd.None, 81), (entry.End, entry.NewPort.Value));
     }
 

@@ -42,7 +42,7 @@ public sealed class ConnectionTableTests
         Assert.Equal(0, bed.State.Connections.Sweep());
         bed.State.Connections.Tick(1);
         Assert.Equal(1, bed.State.Connections.Sweep());
-        Assert.Empty(bed.Maps.Balancing.Connections.Keys);
+        Assert.Empty(bed.Connections.Keys);
     }
 
     [Fact]
@@ -63,11 +63,11 @@ public sealed class ConnectionTableTests
     {
         using var bed = Bed();
         bed.Run(ToVip(IpProtocol.Udp, TcpFlags.None));
-        var forward = bed.Maps.Balancing.Connections.Keys.Single(k => k.Source == IpAddress.Parse(Client));
-        bed.Maps.Balancing.Connections.Remove(in forward);
+        var forward = bed.Connections.Keys.Single(k => k.Source == IpAddress.Parse(Client));
+        bed.Connections.Remove(in forward);
         bed.State.Connections.Tick(1000);
         bed.State.Connections.Sweep();
-        Assert.Empty(bed.Maps.Balancing.Connections.Keys);
+        Assert.Empty(bed.Connections.Keys);
     }
 
     [Fact]

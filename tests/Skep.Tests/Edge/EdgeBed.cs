@@ -42,6 +42,8 @@ internal sealed class EdgeBed : IDisposable
 
     public EdgeProgram Program { get; }
 
+    public TrackedConnections Connections => new(Maps.Balancing);
+
     public EdgeState State { get; }
 
     public TwinEngine Twin { get; } = new();

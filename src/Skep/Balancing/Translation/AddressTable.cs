@@ -69,7 +69,7 @@ internal sealed class AddressTable
     internal void Release(IReadOnlySet<IpAddress> wanted)
     {
         var named = new bool[BalancerMaps.MaxAddresses + 1];
-        _maps.Connections.ReadAll((_, connection) => named[connection.OtherAddress] = true);
+        _maps.ReadConnections((_, connection) => named[connection.OtherAddress] = true);
         foreach (var (address, number) in _numbers.Where(n => !named[n.Value] && !wanted.Contains(n.Key)).ToArray())
         {
             _maps.AddressNumbers.Remove(in address);

@@ -16,7 +16,7 @@ internal sealed class PortAllocation(BalancerMaps maps)
     // Ports that are tried: with the range half full one of 65,000 connections finds none, with four fifths taken one of 36.
     private const int MaxAttempts = 16;
 
-    private readonly LruHashMap<ConnectionKey, Connection> _connections = maps.Connections;
+    private readonly Tracker _connections = new(maps);
     private readonly ArrayMap<SourcePool> _pools = maps.SourcePools;
 
     /// <summary>
@@ -25,9 +25,15 @@ internal sealed class PortAllocation(BalancerMaps maps)
     /// </summary>
     /// <returns>Number of the own address, the verdict above bit 31.</returns>
     [GlobalFunction]
-    internal ulong Take(ref ConnectionKey key, ref Connection reply, uint service, ulong hash)
+    internal ulong Take(ref ConnectionKey key, ref Connection reply, uint service)
     {
-        // Other bits of the hash than those that chose the backend.
+        // Other bits of the connection's hash than those that chose the backend.
+        ConnectionKey client;
+        client.Source = reply.NewAddress;
+        client.Destination = default;
+        client.RawPorts = reply.NewPort.Raw | ((uint)reply.OtherPort.Raw << 16);
+        client.Protocol = 0;
+        var hash = BackendChoice.HashOf(in client);
         var spread = (uint)(hash ^ (hash >> 32));
         var addressDelta = ChecksumDelta.FromRaw(reply.AddressDelta);
         var fullDelta = ChecksumDelta.FromRaw(reply.FullDelta);
@@ -75,7 +81,13 @@ internal sealed class PortAllocation(BalancerMaps maps)
                 }
             }
 
-            var status = _connections.Update(in key, in reply, Unsafe.IsNullRef(ref known) ? UpdateMode.NoExist : UpdateMode.Any);
+            var isNew = Unsafe.IsNullRef(ref known);
+            if (!isNew)
+            {
+                _connections.Forget(in key);
+            }
+
+            var status = isNew ? _connections.Enter(in key, in reply) : _connections.Replace(in key, in reply);
             if (status == 0)
             {
                 return ((ulong)EdgeVerdict.Forwarded << 32) | pool.Number;

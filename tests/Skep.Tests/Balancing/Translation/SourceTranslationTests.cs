@@ -110,7 +110,7 @@ public sealed class SourceTranslationTests
         var port = Open(bed, place, 1000);
         bed.Run(place.Packet(place.Client, 1000, place.Vip, 80, IpProtocol.Tcp, TcpFlags.Rst));
         Assert.Equal(port, Open(bed, place, 1000));
-        Assert.Equal(2, bed.Maps.Balancing.Connections.Keys.Count());
+        Assert.Equal(2, bed.Connections.Keys.Count());
     }
 
     [Theory]
@@ -121,12 +121,12 @@ public sealed class SourceTranslationTests
         var place = new Place(false);
         using var bed = Bed(place, IpProtocol.Tcp);
         var port = Open(bed, place, 1000);
-        var lost = bed.Maps.Balancing.Connections.Keys.Single(k => k.DestinationPort.Value == (forward ? 80 : port));
-        bed.Maps.Balancing.Connections.TryGet(in lost, out var before);
-        bed.Maps.Balancing.Connections.Remove(in lost);
+        var lost = bed.Connections.Keys.Single(k => k.DestinationPort.Value == (forward ? 80 : port));
+        bed.Connections.TryGet(in lost, out var before);
+        bed.Connections.Remove(in lost);
         bed.State.Connections.Tick(1);
         bed.Run(forward ? place.Packet(place.Backend, 8080, place.Own, port, IpProtocol.Tcp) : place.Packet(place.Client, 1000, place.Vip, 80, IpProtocol.Tcp));
-        Assert.True(bed.Maps.Balancing.Connections.TryGet(in lost, out var after));
+        Assert.True(bed.Connections.TryGet(in lost, out var after));
         Assert.Equal(before with { LastSeen = 1, PendingSince = 0, Phase = ConnectionPhase.Answered }, after);
     }
 
@@ -211,7 +211,7 @@ public sealed class SourceTranslationTests
 
         bed.State.Connections.Tick(10_000);
         Assert.Equal(2, bed.State.Connections.Sweep());
-        Assert.Empty(bed.Maps.Balancing.Connections.Keys);
+        Assert.Empty(bed.Connections.Keys);
         Assert.True(bed.State.Balancer.ReleaseAddresses());
         Assert.False(bed.State.Balancer.TranslatesSources);
         Assert.Empty(bed.Maps.Balancing.AddressNumbers.Keys);
