@@ -43,13 +43,24 @@ internal static class SkepCommand
 
     /// <summary>The command with all its verbs, or with the one that is asked for: building the others is half of what a short command takes.</summary>
     /// <param name="verb">Name of the verb; all verbs when null or not the name of one.</param>
-    public static RootCommand Build(string? verb = null)
+    /// <param name="part">What follows it: of verbs with verbs of their own only that one is built.</param>
+    public static RootCommand Build(string? verb = null, string? part = null)
     {
         var root = new RootCommand("Skep: an eBPF network platform. Begin with 'skep up': it observes and changes nothing.");
         var only = Verbs.FirstOrDefault(v => v.Name == verb).Build;
-        foreach (var build in only is null ? Verbs.Select(v => v.Build) : [only])
+        if (verb == "bpf")
         {
-            root.Add(build());
+            root.Add(BpfVerb.Build(part));
+        }
+        else
+        {
+            foreach (var (_, build) in Verbs)
+            {
+                if (only is null || build == only)
+                {
+                    root.Add(build());
+                }
+            }
         }
 
         // The option is recursive: the one of the root serves every verb.
@@ -67,7 +78,7 @@ internal static class SkepCommand
     public static async Task<int> RunAsync(string[] arguments, TextWriter? output = null, TextWriter? error = null)
     {
         error ??= Console.Error;
-        var root = Build(arguments.FirstOrDefault());
+        var root = Build(arguments.ElementAtOrDefault(0), arguments.ElementAtOrDefault(1));
         var parsed = root.Parse(arguments);
         if (parsed.Errors.Count > 0 && parsed.Action is System.CommandLine.Invocation.ParseErrorAction)
         {

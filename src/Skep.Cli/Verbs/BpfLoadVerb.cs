@@ -80,17 +80,7 @@ internal static class BpfLoadVerb
         {
             if (json)
             {
-                var report = new JsonObject
-                {
-                    ["maps"] = new JsonArray([.. loaded.Maps.Select(Describe)]),
-                    ["programs"] = new JsonArray([.. loaded.Programs.Select(Describe)]),
-                };
-                if (attach is not null)
-                {
-                    report["attachments"] = new JsonArray([.. attached.Select(Describe)]);
-                }
-
-                output.WriteLine(report.ToJsonString());
+                PrintJson(output, loaded, attach is null ? null : attached);
             }
             else
             {
@@ -116,6 +106,21 @@ internal static class BpfLoadVerb
                 link.Dispose();
             }
         }
+    }
+
+    private static void PrintJson(TextWriter output, LoadedObject loaded, IReadOnlyList<ObjectAttachment>? attached)
+    {
+        var report = new JsonObject
+        {
+            ["maps"] = new JsonArray([.. loaded.Maps.Select(Describe)]),
+            ["programs"] = new JsonArray([.. loaded.Programs.Select(Describe)]),
+        };
+        if (attached is not null)
+        {
+            report["attachments"] = new JsonArray([.. attached.Select(Describe)]);
+        }
+
+        output.WriteLine(report.ToJsonString());
     }
 
     private static async Task StayAsync(double? seconds, CancellationToken stop)
