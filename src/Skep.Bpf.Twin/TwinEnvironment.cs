@@ -96,6 +96,18 @@ public sealed class TwinEnvironment : KernelEnvironment
     /// <inheritdoc/>
     public override IReadOnlyList<nint> Tasks => AllTasks;
 
+    /// <summary>Number of the control group of the running task; 1, the root, unless set.</summary>
+    public ulong TaskCgroupId { get; set; } = 1;
+
+    /// <inheritdoc/>
+    public override ulong CgroupId => TaskCgroupId;
+
+    /// <summary>Addresses of the structs of the host's control groups, each a <c>Cgroup</c> in memory that stays, each before those below it; none unless set.</summary>
+    public IReadOnlyList<nint> AllCgroups { get; set; } = [];
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<nint> Cgroups => AllCgroups;
+
     /// <inheritdoc/>
     public override nint CurrentTask => TaskAddress != 0 ? TaskAddress : base.CurrentTask;
 

@@ -82,6 +82,7 @@ public static class KernelFeatures
         Of("packet dynptrs", "6.4", "packets at any offset, fragments included", Probes.Btf("bpf_dynptr_from_xdp", BtfKind.Function)),
         Of("number iterator", "6.4", "long loops without a function", Probes.Btf("bpf_iter_num_new", BtfKind.Function)),
         Of("task iterator", "6.7", "the tasks of the host in a loop", Probes.Btf("bpf_iter_task_new", BtfKind.Function)),
+        Of("control group iterator", "6.7", "control groups in a loop", Probes.Btf("bpf_iter_css_new", BtfKind.Function)),
         Of("may_goto", "6.9", "loops that the kernel breaks off", Probes.Code(new(0xb7, 0, 0, 0, 0), new(0xe5, 0, 0, 0, 0))),
         Of("work queues", "6.10", "work later that may sleep", Probes.Btf("bpf_wq_start", BtfKind.Function)),
     ];

@@ -59,6 +59,10 @@ public abstract class KernelEnvironment
     /// <exception cref="NotSupportedException">The environment has none.</exception>
     public virtual IReadOnlyList<nint> Tasks => throw NotInTwin("bpf_iter_task_new");
 
+    /// <summary>Addresses of <see cref="KernelViews.Cgroup"/>s, the control groups of the host: views over plain memory.</summary>
+    /// <exception cref="NotSupportedException">The environment has none.</exception>
+    public virtual IReadOnlyList<nint> Cgroups => throw NotInTwin("bpf_iter_css_new");
+
     /// <summary>Name of the running task, at most 15 bytes and a NUL, as in <c>/proc/PID/comm</c>.</summary>
     public abstract ReadOnlySpan<byte> Comm { get; }
 
