@@ -66,7 +66,12 @@ public unsafe struct IpPacket
             network = joined ? network : Joined(data, end, network);
         }
 
-        network = joined ? Joined(data, end, network) : network;
+        if (joined)
+        {
+            network = Joined(data, end, network);
+            type = NetworkUInt16.FromRaw((ushort)Verifier.Forget(type.Raw, (ulong)(end - data)));
+        }
+
 
         return type == EtherTypes.IPv6 ? packet.ReadIPv6(network, end) : packet.ReadIPv4(network, end);
     }
