@@ -40,6 +40,38 @@ public sealed unsafe class IpPacketTests
     }
 
     [Fact]
+    public void Plain_packets_are_read_in_a_shorter_way_as_in_the_long_one_and_no_other_packet_is_plain()
+    {
+        byte[][] plain = [s_v4.Tcp(1, 2).Build(), s_v4.Udp(1, 2).Payload(3).Build(), s_v6.Tcp(1, 2).Payload(9).Build(), s_v6.Udp(1, 2).Build()];
+        byte[][] others =
+        [
+            PacketBuilder.Ethernet().Vlan(7).IPv4("10.0.0.1", "10.0.0.2").Udp(1, 2).Build(),
+            PacketBuilder.Ethernet().IPv4("10.0.0.1", "10.0.0.2", options: new byte[4]).Tcp(1, 2).Build(),
+            s_v6.Extension(IpProtocol.DestinationOptions).Tcp(1, 2).Build(),
+            s_v6.FragmentHeader(1, moreFragments: true).Udp(1, 2).Build(),
+            PacketBuilder.Ethernet().Arp(1, "10.0.0.1", "10.0.0.2").Build(),
+            PacketBuilder.Ethernet().IPv6("::ffff:1.2.3.4", "2001:db8::2").Tcp(1, 2).Build(),
+            s_v4.Tcp(1, 2).Build()[..53],
+            s_v6.Tcp(1, 2).Build()[..73],
+            s_v4.Udp(1, 2).Build()[..41],
+        ];
+        foreach (var frame in plain.Concat(others))
+        {
+            fixed (byte* data = frame)
+            {
+                var status = IpPacket.Parse(data, data + frame.Length, out var packet);
+                Assert.Equal(status, IpPacket.ParseJoined(data, data + frame.Length, out var joined));
+                Assert.Equal(plain.Contains(frame), IpPacket.TryParsePlain(data, data + frame.Length, out var brief));
+                Assert.True(status != ParseStatus.Ip || IsSame(in packet, in joined));
+                Assert.True(!plain.Contains(frame) || IsSame(in packet, in brief));
+            }
+        }
+    }
+
+    private static bool IsSame(in IpPacket a, in IpPacket b) => a.Network == b.Network && a.Transport == b.Transport
+        && (a.Source, a.Destination, a.FragmentId, a.Protocol, a.Fragment, a.IsIPv6) == (b.Source, b.Destination, b.FragmentId, b.Protocol, b.Fragment, b.IsIPv6);
+
+    [Fact]
     public void IPv6_extension_headers_are_skipped()
     {
         var seen = Parse(s_v6
