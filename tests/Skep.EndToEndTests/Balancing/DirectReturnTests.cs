@@ -13,6 +13,7 @@ public sealed class DirectReturnTests
     [InlineData("gue", "auto")]
     [InlineData("geneve", "auto")]
     [InlineData("ipip", "xdp")]
+    [InlineData("l2", "auto")]
     public async Task Connections_reach_both_backends_and_answers_come_back_past_the_balancer(string forwarding, string endpointHook)
     {
         using var hosts = new BalancerHosts();
