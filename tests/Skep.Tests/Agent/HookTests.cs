@@ -45,6 +45,26 @@ public sealed class HookTests
     }
 
     [Fact]
+    public void Errors_of_the_host_itself_are_mended_where_they_leave_and_on_loopback_when_backends_see_own_addresses()
+    {
+        using var bed = new AgentBed();
+        bed.Write(AgentBed.LoadBalancer());
+        using var datapath = new Journal();
+        using var platform = bed.Start(datapath, () => [new HostInterface(1, "lo", true), new HostInterface(3, OpenedDatapath.CaptureInterface, false, "veth")]);
+        Assert.Equal(["tcx-edge-out/capture"], datapath.Order.Where(o => o.Contains("edge-out", StringComparison.Ordinal)));
+
+        datapath.Order.Clear();
+        bed.Write(AgentBed.LoadBalancer() + "  sourceTranslation: {addresses: [10.0.0.254]}\n");
+        platform.Reload();
+        Assert.Equal(["tcx-edge-out/capture", "tcx-edge-out/lo"], datapath.Order.Where(o => o.Contains("edge-out", StringComparison.Ordinal)).Order());
+
+        datapath.Order.Clear();
+        bed.Write(AgentBed.RateLimit(5));
+        platform.Reload();
+        Assert.Equal(["-tcx-edge-out/capture", "-tcx-edge-out/lo"], datapath.Order.Where(o => o.Contains("edge-out", StringComparison.Ordinal)).Order());
+    }
+
+    [Fact]
     public void A_hook_that_is_asked_for_is_taken()
     {
         using var bed = new AgentBed();
