@@ -16,7 +16,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
     private readonly ArrayMap<long> _open = maps.Open;
     private readonly SignalStage? _signals = signals;
     private readonly ClientRules? _clients = clients;
-    private readonly LpmTrie<SourceKey, byte> _sources = maps.Direct.Sources;
+    private readonly LpmTrie<SourceKey, byte>? _sources = translatesSources ? maps.Direct.Sources : null;
     private readonly PortAllocation? _ports = translatesSources ? new PortAllocation(maps) : null;
 
     // Slots that are tried when a client's port, or all own ports, are taken towards a backend: each misses as rarely as the backend holds few of the ring.
@@ -221,7 +221,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         }
 
         var source = SourceKey.Of(service.Id | SourceKey.Backends, in key.Source);
-        return !Unsafe.IsNullRef(ref _sources.Find(in source));
+        return !Unsafe.IsNullRef(ref _sources!.Find(in source));
     }
 
     private EdgeVerdict EnterReply(in ConnectionKey key, in Connection reply)
