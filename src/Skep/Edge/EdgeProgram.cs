@@ -49,8 +49,20 @@ public sealed unsafe class EdgeProgram : XdpProgram
         EdgeVerdict verdict;
         if (_direct is not null)
         {
+            if (_balances)
+            {
+                // The stack is short: what is left is balanced when all of direct return is off it.
+                var decided = DeliverApart(ref context);
+                action = (XdpAction)(decided >> 32);
+                verdict = (uint)decided == IsLeft ? (EdgeVerdict)Rewrite(ref context) : (EdgeVerdict)(uint)decided;
+            }
+            else
+            {
+                verdict = Deliver(ref context, _direct, ref edge, ref action);
+            }
+
             // Whichever verdict: one state for the verifier.
-            verdict = (EdgeVerdict)(Verifier.Forget((ulong)Deliver(ref context, _direct, ref edge, ref action), length) & 63);
+            verdict = (EdgeVerdict)(Verifier.Forget((ulong)verdict, length) & 63);
         }
         else
         {
@@ -105,19 +117,24 @@ public sealed unsafe class EdgeProgram : XdpProgram
                 tunnel = ref direct.FindEstablished(ref context, in packet, ref delivery, out var verdict);
                 if (verdict != EdgeVerdict.Forwarded)
                 {
-                    return verdict == EdgeVerdict.Passed ? PassOn(ref context, in packet) : verdict;
+                    return verdict == EdgeVerdict.Passed ? PassOn(in packet) : verdict;
                 }
             }
         }
 
         if (Unsafe.IsNullRef(ref tunnel))
         {
-            var found = default(Delivery);
+            ref var found = ref direct.Scratch;
+            if (Unsafe.IsNullRef(ref found))
+            {
+                return EdgeVerdict.NoBackend;
+            }
+
             var decided = DecideRest(ref context, ref found, known);
             if ((uint)decided != IsToDeliver)
             {
                 action = (XdpAction)(decided >> 32);
-                return _balances && (uint)decided == IsLeft ? (EdgeVerdict)Rewrite(ref context) : (EdgeVerdict)(uint)decided;
+                return (EdgeVerdict)(uint)decided;
             }
 
             // The packet is where it was, but a function that may move it leaves no pointer valid.
@@ -135,14 +152,17 @@ public sealed unsafe class EdgeProgram : XdpProgram
     }
 
     // A plain packet that may come in and is for no service with direct return.
-    private EdgeVerdict PassOn(ref XdpContext context, in IpPacket packet)
-    {
-        if (_balances)
-        {
-            return (EdgeVerdict)Rewrite(ref context);
-        }
+    private EdgeVerdict PassOn(in IpPacket packet) =>
+        _balances ? (EdgeVerdict)IsLeft : _direct!.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed;
 
-        return _direct!.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed;
+    /// <summary>Direct return as a function of its own. Gives the verdict, or <see cref="IsLeft"/>; above bit 31 the action.</summary>
+    [GlobalFunction]
+    private ulong DeliverApart(ref XdpContext context)
+    {
+        var edge = Read(ref context);
+        var action = XdpAction.Pass;
+        var verdict = Deliver(ref context, _direct!, ref edge, ref action);
+        return (uint)verdict | ((ulong)action << 32);
     }
 
     /// <summary>

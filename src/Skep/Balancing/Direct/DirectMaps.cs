@@ -22,6 +22,7 @@ public sealed class DirectMaps
         Flows = new(BitOperations.RoundUpToPowerOf2(Math.Max(1, maxFlows / FlowSet.Ways)), "edge_flows", MapFlags.Mmapable);
         Sources = new(MaxSources, "edge_allowed");
         QuicServers = new(BitOperations.RoundUpToPowerOf2(Math.Clamp(maxBackends, 4, MaxQuicServers) * 3), "edge_quic", MapFlags.Mmapable);
+        Delivery = new(1, "edge_delivery");
         Seed = new("edge_seed");
     }
 
@@ -49,9 +50,12 @@ public sealed class DirectMaps
     /// <summary>Backends by their QUIC server ids; see <see cref="VipSlot"/>.</summary>
     public ArrayMap<VipSlot> QuicServers { get; }
 
+    /// <summary>Where functions of a program write down where a packet goes: the stack is short. Of no meaning between packets.</summary>
+    internal PerCpuArrayMap<Delivery> Delivery { get; }
+
     /// <summary>Secret of the flow table's hash; 0 until it is drawn.</summary>
     public Global<ulong> Seed { get; }
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, QuicServers, Seed];
+    public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, QuicServers, Delivery, Seed];
 }

@@ -26,6 +26,7 @@ public sealed unsafe class DirectStage
     private readonly RateLimitStage? _rateLimit;
     private readonly ServiceLimitStage? _limits;
     private readonly ArrayMap<Tunnel> _tunnels;
+    private readonly PerCpuArrayMap<Delivery> _delivery;
     private readonly PerCpuArrayMap<BackendCounter> _counters;
 
     /// <summary>A stage over <paramref name="maps"/>.</summary>
@@ -53,6 +54,7 @@ public sealed unsafe class DirectStage
         _fragments = new DirectFragments(maps, _flows, isLast);
         _rateLimit = rateLimit;
         _tunnels = maps.Direct.Tunnels;
+        _delivery = maps.Direct.Delivery;
         _counters = maps.BackendCounters;
     }
 
@@ -236,6 +238,9 @@ public sealed unsafe class DirectStage
         var key = FragmentStage.KeyOf(in packet);
         _fragments.RememberFirst(in key, backend);
     }
+
+    /// <summary>Where <see cref="Match"/> writes.</summary>
+    internal ref Delivery Scratch => ref _delivery.Find(0u);
 
     /// <summary>The entry of a backend.</summary>
     internal ref Tunnel TunnelOf(in Delivery delivery) => ref _tunnels.Find(delivery.Backend);
