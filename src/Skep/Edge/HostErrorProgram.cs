@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using Skep.Balancing;
-using Skep.Bpf.Features;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Packets;
@@ -17,10 +16,8 @@ public sealed unsafe class HostErrorProgram : TcProgram
     // Ethernet, two tags, IP header, ICMP header, embedded IPv4 header with options, embedded ports.
     private const uint Headers = 14 + 8 + 60 + 8 + 60 + 8;
 
-    private static readonly Version s_tellsDevice = new(6, 3);
-
     private readonly IcmpErrorStage _errors;
-    private readonly RouteStage _routes = new(peers: null, FeatureProbe.RunningKernel >= s_tellsDevice);
+    private readonly RouteStage _routes = new();
     private readonly PerCpuArrayMap<EdgeCounter> _counters;
     private readonly bool _hasEthernetHeader;
 
@@ -71,8 +68,7 @@ public sealed unsafe class HostErrorProgram : TcProgram
             counter.Bytes += length;
         }
 
-        return IsFor(in packet, in receiver) || _routes.Take(ref context, in packet, context.Data, out var device, out var nextHop) != RouteKind.Neighbour
-            ? TcAction.Unspec : (TcAction)TcContext.RedirectNeigh(device, &nextHop, sizeof(NextHop), 0);
+        return IsFor(in packet, in receiver) ? TcAction.Unspec : (TcAction)_routes.Take(ref context, in packet);
     }
 
     private static bool IsFor(in IpPacket packet, in IpAddress receiver) => packet.IsIPv6

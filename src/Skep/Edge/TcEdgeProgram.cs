@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using Skep.Balancing;
-using Skep.Bpf.Features;
 using Skep.Bpf.Programming;
 using Skep.Packets;
 
@@ -25,8 +24,6 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     // Offsets of the checksum in the headers.
     private const uint TcpChecksum = 16, UdpChecksum = 6;
 
-    private static readonly Version s_tellsDevice = new(5, 11);
-
     private readonly EdgeStages _stages;
     private readonly DecapsulationStage? _tunnels;
     private readonly bool _hasEthernetHeader;
@@ -41,7 +38,7 @@ public sealed unsafe class TcEdgeProgram : TcProgram
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: true));
         _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
         _hasEthernetHeader = hasEthernetHeader;
-        _routes = options.BypassStack && hasEthernetHeader ? new RouteStage(maps.Peers, FeatureProbe.RunningKernel >= s_tellsDevice) : null;
+        _routes = options.BypassStack && hasEthernetHeader ? new RouteStage(maps.Peers) : null;
     }
 
     /// <inheritdoc/>
@@ -148,11 +145,11 @@ public sealed unsafe class TcEdgeProgram : TcProgram
         // The way first: the helpers that mend checksums make the pointers void. A tag that was taken out would go out again with the packet.
         if (_routes is not null && verdict is (EdgeVerdict.Forwarded or EdgeVerdict.Replied) && context.VlanPresent == 0)
         {
-            var route = _routes.Take(ref context, in packet, edge.Start, out var device, out var nextHop);
-            if (route != RouteKind.Stack)
+            var action = _routes.Take(ref context, in packet);
+            if (action != (int)TcAction.Unspec)
             {
                 Mend(ref context, in packet, in edge.Mend, transport);
-                return (TcAction)(route == RouteKind.Peer ? TcContext.RedirectPeer(device, 0) : TcContext.RedirectNeigh(device, &nextHop, sizeof(NextHop), 0));
+                return (TcAction)action;
             }
         }
 
