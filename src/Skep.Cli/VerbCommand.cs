@@ -11,7 +11,12 @@ internal sealed class VerbCommand(string name, string description, params string
     /// <summary>What the verb does; what it returns is the exit code.</summary>
     public VerbCommand Runs(Func<ParseResult, CancellationToken, Task<int>> action)
     {
-        SetAction(action);
+        SetAction(async (result, stop) =>
+        {
+            // The library begins to listen for Ctrl-C when it has been given the task: not before it does what must be undone.
+            await Task.Yield();
+            return await action(result, stop);
+        });
         return this;
     }
 
