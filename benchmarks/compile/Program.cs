@@ -45,7 +45,6 @@ var direct = options with { Direct = new DirectOptions { Seed = 42 } };
 var edge = new EdgeProgram(new EdgeMaps(direct), direct);
 var times = new List<double>();
 var allocated = 0L;
-instructions = 0;
 for (var i = 0; i <= Again; i++)
 {
     // Of this thread: meanwhile another makes better code of what was used most.
@@ -57,7 +56,6 @@ for (var i = 0; i <= Again; i++)
 
 rows.Add(new("edge with direct return", "compile after the others, CPU time of the thread", "ms", times[0], null, null));
 rows.Add(new("edge with direct return", "compile again, best of 5, CPU time of the thread", "ms", times.Skip(1).Min(), 200, "goal"));
-rows.Add(new("edge with direct return", "IL instructions, inlined code each time", "count", instructions / times.Count, null, null));
 rows.Add(new("edge with direct return", "allocated", "MB", allocated / 1e6, null, null));
 BenchmarkRow.Publish(rows, args);
 return 0;
