@@ -20,6 +20,8 @@ internal sealed class ClangObject
     private const uint Relocations = 9;
     private const uint MapOrValueLoad = 1; // R_BPF_64_64
 
+    private static readonly string[] Compilers = ["clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14"];
+
     private readonly byte[] _file;
     private readonly List<Section> _sections = [];
 
@@ -38,10 +40,20 @@ internal sealed class ClangObject
 
     /// <summary>Compiles by any clang there is, and says how much CPU time it took.</summary>
     internal static (ClangObject Object, TimeSpan CpuTime) CompileTimed(string source, params string[] defines) =>
-        CompileBy(["clang", "clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14"], source, defines);
+        CompileBy(Compilers, source, defines);
 
     /// <summary>Compiles by the first of the named compilers that is installed.</summary>
-    internal static (ClangObject Object, TimeSpan CpuTime) CompileBy(string[] compilers, string source, params string[] defines)
+    internal static (ClangObject Object, TimeSpan CpuTime) CompileBy(string[] compilers, string source, params string[] options)
+    {
+        var before = ThreadClock.Children;
+        var file = Build(compilers, source, options);
+        return (new ClangObject(file), ThreadClock.Children - before);
+    }
+
+    /// <summary>The object file that any clang there is makes of the source.</summary>
+    internal static byte[] Build(string source, params string[] options) => Build(Compilers, source, options);
+
+    private static byte[] Build(string[] compilers, string source, string[] options)
     {
         var clang = compilers
             .SelectMany(name => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(f => Path.Combine(f, name)))
@@ -50,10 +62,9 @@ internal sealed class ClangObject
         var target = Path.Combine(Path.GetTempPath(), $"skep-bench-{Environment.ProcessId}.o");
         try
         {
-            var before = ThreadClock.Children;
-            using var process = Process.Start(clang, ["-O2", "-target", "bpf", "-mcpu=v3", .. defines, "-c", source, "-o", target]);
+            using var process = Process.Start(clang, ["-O2", "-target", "bpf", "-mcpu=v3", .. options, "-c", source, "-o", target]);
             process.WaitForExit();
-            return process.ExitCode == 0 ? (new ClangObject(File.ReadAllBytes(target)), ThreadClock.Children - before) : throw new InvalidOperationException("clang failed");
+            return process.ExitCode == 0 ? File.ReadAllBytes(target) : throw new InvalidOperationException("clang failed");
         }
         finally
         {

@@ -37,32 +37,7 @@ internal sealed class Baseline : IDisposable
             _tables.Set(cpu, _table);
         }
 
-        var macs = MemoryMarshal.Read<ulong>(stackalloc byte[] { 2, 0, 0, 0, 0, 0xbb, 0, 0 });
-        _control.Set(0, in macs);
-        for (var i = 1; i <= backends; i++)
-        {
-            var real = new Real { Address = Raw(Setting.Backend(i)) };
-            _reals.Set((uint)i, in real);
-            var real6 = new Real { Address = Raw(Setting.Backend6(i)), Flags = 1 };
-            _reals.Set((uint)(backends + 1 + i), in real6);
-        }
-
-        var keys = new uint[ringSize];
-        var values = new uint[ringSize];
-        for (var number = 0; number < vips.Count; number++)
-        {
-            var (address, protocol) = vips[number];
-            var key = new VipKey { Address = Raw(address), RawPort = NetworkUInt16.From(Setting.Port).Raw, Protocol = (byte)protocol };
-            var vip = new Vip { Number = (uint)number, Flags = address.IsIPv4 ? 0u : 1u };
-            _vips.Set(in key, in vip);
-            for (var slot = 0; slot < ringSize; slot++)
-            {
-                keys[slot] = (uint)((number * ringSize) + slot);
-                values[slot] = (uint)(1 + (slot % backends) + (address.IsIPv4 ? 0 : backends + 1));
-            }
-
-            _ring.SetAll(keys, values);
-        }
+        Fill(_vips, _ring, _reals, _control, vips, backends, ringSize, ipv6: 1);
     }
 
     internal IEnumerable<BpfMap> All => [_vips, _tables, _table, _ring, _reals, _control, _vipCounters, _realCounters, _rates];
@@ -72,6 +47,39 @@ internal sealed class Baseline : IDisposable
         foreach (var map in All)
         {
             map.Dispose();
+        }
+    }
+
+    /// <summary>Enters endpoints, rings, backends and the next hop's address; <paramref name="ipv6"/> are the flags of an endpoint of IPv6.</summary>
+    internal static void Fill(
+        HashMap<VipKey, Vip> endpoints, ArrayMap<uint> ring, ArrayMap<Real> reals, ArrayMap<ulong> control,
+        IReadOnlyList<(IpAddress Address, IpProtocol Protocol)> vips, int backends, int ringSize, uint ipv6)
+    {
+        var macs = MemoryMarshal.Read<ulong>(stackalloc byte[] { 2, 0, 0, 0, 0, 0xbb, 0, 0 });
+        control.Set(0, in macs);
+        for (var i = 1; i <= backends; i++)
+        {
+            var real = new Real { Address = Raw(Setting.Backend(i)) };
+            reals.Set((uint)i, in real);
+            var real6 = new Real { Address = Raw(Setting.Backend6(i)), Flags = 1 };
+            reals.Set((uint)(backends + 1 + i), in real6);
+        }
+
+        var keys = new uint[ringSize];
+        var values = new uint[ringSize];
+        for (var number = 0; number < vips.Count; number++)
+        {
+            var (address, protocol) = vips[number];
+            var key = new VipKey { Address = Raw(address), RawPort = NetworkUInt16.From(Setting.Port).Raw, Protocol = (byte)protocol };
+            var vip = new Vip { Number = (uint)number, Flags = address.IsIPv4 ? 0u : ipv6 };
+            endpoints.Set(in key, in vip);
+            for (var slot = 0; slot < ringSize; slot++)
+            {
+                keys[slot] = (uint)((number * ringSize) + slot);
+                values[slot] = (uint)(1 + (slot % backends) + (address.IsIPv4 ? 0 : backends + 1));
+            }
+
+            ring.SetAll(keys, values);
         }
     }
 

@@ -20,6 +20,7 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
     private const int IpIp = 20, IpIp6 = 40, Udp = 8, GeneveShim = 32;
 
     private readonly int _places = Array.IndexOf(args, "--quick") >= 0 ? 1 : 3;
+    private readonly string? _katran = Array.IndexOf(args, "--katran") is var of and >= 0 ? Path.GetFullPath(args[of + 1]) : null;
     private readonly string _only = Array.IndexOf(args, "--case") is var at and >= 0 ? args[at + 1] : "";
 
     private readonly byte[] _ack = PacketBuilder.Ethernet().IPv4("192.168.0.0", Setting.Vip(0).ToString()).Tcp(0, Setting.Port, TcpFlags.Ack).Payload(74).Build();
@@ -31,7 +32,7 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
 
     internal void Measure()
     {
-        using (var setting = new Setting(vips: 3, backends: 100))
+        using (var setting = new Setting(vips: 3, backends: 100, katran: _katran))
         {
             Sizes(setting, "3 endpoints, 100 backends");
             Swaps(setting, "3 endpoints, 100 backends");
@@ -54,7 +55,7 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
 
         foreach (var (vips, backends, ring) in new[] { (1, 100, 65537), (16, 100, 4099), (100, 100, 4099), (10_000, 6, 251), (1, 1, 65537), (1, 4000, 65537) })
         {
-            using var setting = new Setting(vips, backends, ring);
+            using var setting = new Setting(vips, backends, ring, katran: _katran);
             var name = string.Create(CultureInfo.InvariantCulture, $"{vips:N0} endpoints, {backends:N0} backends");
             Sizes(setting, name);
             Swaps(setting, name);
@@ -74,6 +75,7 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
 
         foreach (var ours in setting.All.Where(c => c != clang))
         {
+            // Katran too, beside the baseline that was written after its design.
             rows.Add(new($"{ours.Name} program, {name}", "instructions", "count", ours.Instructions, clang.Instructions, Baseline));
             rows.Add(new($"{ours.Name} program, {name}", "instructions the verifier walks", "count", ours.VerifiedInstructions, clang.VerifiedInstructions, Baseline));
             rows.Add(new($"{ours.Name} program, {name}", "machine code", "bytes", ours.JitedBytes, clang.JitedBytes, Baseline));
@@ -109,6 +111,7 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
 
         var samples = Measure([.. contenders, setting.Nothing], packet, repeat, flows);
         var clang = Array.IndexOf(contenders, setting.Clang);
+        var katran = Array.IndexOf(contenders, setting.Katran);
         var general = Array.IndexOf(contenders, setting.General);
         var nothing = contenders.Length;
         for (var i = 0; i < contenders.Length; i++)
@@ -118,7 +121,12 @@ internal sealed class DirectCases(List<BenchmarkRow> rows, string[] args)
                 Add($"{name}, {contenders[i].Name}", samples, i, clang, Baseline);
             }
 
-            if (i != clang && i != general)
+            if (i != clang && i != katran && katran >= 0)
+            {
+                Add($"{name}, {contenders[i].Name} beside Katran", samples, i, katran, "Katran, clang -O2 -mcpu=v3");
+            }
+
+            if (i != clang && i != katran && i != general)
             {
                 // What each step is worth.
                 Add($"{name}, {contenders[i].Name} beside the general", samples, i, general, General);

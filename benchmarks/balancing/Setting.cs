@@ -16,9 +16,10 @@ internal sealed class Setting : IDisposable
 
     private readonly EdgeMaps _maps;
     private readonly Baseline? _baseline;
+    private readonly Katran? _katran;
     private readonly Contender[] _ours;
 
-    internal Setting(int vips, int backends, int ringSize = 65537, ForwardingMode mode = ForwardingMode.IpIp, bool withBaseline = true, bool rotated = true)
+    internal Setting(int vips, int backends, int ringSize = 65537, ForwardingMode mode = ForwardingMode.IpIp, bool withBaseline = true, bool rotated = true, string? katran = null)
     {
         Template = new ArrayMap<BenchTemplate>(1, "bench_template");
         Template.Bind(KernelMapStorage.Create(Template));
@@ -75,6 +76,7 @@ internal sealed class Setting : IDisposable
                 Path.Combine(AppContext.BaseDirectory, "balancer.c"),
                 string.Create(CultureInfo.InvariantCulture, $"-DRING={ringSize}"), string.Create(CultureInfo.InvariantCulture, $"-DMAX_NEW_PER_SECOND={BaselineMostNew}"));
             Clang = new Contender("clang", clang.Program("xdp/bench", "bench_clang", maps), clang.Program("xdp/alone", "clang_alone", maps));
+            _katran = katran is null ? null : Balancing.Katran.For(katran, endpoints, backends, ringSize);
         }
     }
 
@@ -91,10 +93,13 @@ internal sealed class Setting : IDisposable
 
     internal Contender? Clang { get; }
 
+    /// <summary>Katran itself, when its sources were given and it takes a setting of this size.</summary>
+    internal Contender? Katran => _katran?.Contender;
+
     /// <summary>The loop and the restoring of the packet alone, which are part of every figure.</summary>
     internal Contender Nothing { get; }
 
-    internal IEnumerable<Contender> All => [.. _ours, .. new[] { Clang }.OfType<Contender>()];
+    internal IEnumerable<Contender> All => [.. _ours, .. new[] { Clang, Katran }.OfType<Contender>()];
 
     internal static IpAddress Vip(int number) => IpAddress.Parse(string.Create(CultureInfo.InvariantCulture, $"198.18.{number / 250}.{1 + (number % 250)}"));
 
@@ -105,14 +110,21 @@ internal sealed class Setting : IDisposable
     internal static IpAddress Backend6(int number) => IpAddress.Parse(string.Create(CultureInfo.InvariantCulture, $"fd5e:10::{number:x}"));
 
     /// <summary>Puts a packet where all sides restore it from.</summary>
-    internal void Use(byte[] packet, uint flows, int family, int undo) => Template.Set(0, BenchTemplate.Of(packet, flows, family, undo));
+    internal void Use(byte[] packet, uint flows, int family, int undo)
+    {
+        var template = BenchTemplate.Of(packet, flows, family, undo);
+        Template.Set(0, in template);
+        _katran?.Use(in template);
+    }
 
     public void Dispose()
     {
-        foreach (var contender in All.Append(Nothing))
+        foreach (var contender in All.Append(Nothing).Except(new[] { Katran }))
         {
-            contender.Dispose();
+            contender!.Dispose();
         }
+
+        _katran?.Dispose();
 
         _baseline?.Dispose();
         foreach (var map in _maps.All.Append(Template))

@@ -10,6 +10,8 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
+#include "restore.h"
+
 struct xdp_md { u32 data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex; };
 struct map;
 
@@ -262,38 +264,20 @@ INLINE int balance(struct xdp_md *context)
     return TX;
 }
 
-// Restores the packet as the C# program around ours does: template, flow, program, outer headers off again.
-struct template { u64 words[16]; u32 flows, next, family, undo; };
-
-INLINE int restore(struct xdp_md *context, int runs)
+INLINE int run(struct xdp_md *context, int balances)
 {
     u32 zero = 0;
-    struct template *t = map_lookup(&bench_template, &zero);
-    u8 *data = (u8 *)(long)context->data;
-    if (!t || data + 128 > (u8 *)(long)context->data_end)
+    struct template *template = map_lookup(&bench_template, &zero);
+    if (!template || !restore(template, (u8 *)(long)context->data, (u8 *)(long)context->data_end))
         return ABORTED;
-#pragma clang loop unroll(full)
-    for (int i = 0; i < 16; i++)
-        ((u64 *)data)[i] = t->words[i];
-    u32 flow = t->next + 1;
-    if (flow >= t->flows)
-        flow = 0;
-    t->next = flow;
-    if (t->family == 6) {
-        *(u16 *)(data + 54) = flow;
-        *(u16 *)(data + 36) = flow >> 16;
-    } else {
-        *(u16 *)(data + 34) = flow;
-        *(u16 *)(data + 28) = flow >> 16;
-    }
-    if (!runs)
+    if (!balances)
         return PASS;
     int verdict = balance(context);
-    if (t->undo)
-        adjust_head(context, t->undo);
+    if (template->undo)
+        adjust_head(context, template->undo);
     return verdict;
 }
 
-SEC("xdp/bench") int bench(struct xdp_md *context) { return restore(context, 1); }
-SEC("xdp/null") int null(struct xdp_md *context) { return restore(context, 0); }
+SEC("xdp/bench") int bench(struct xdp_md *context) { return run(context, 1); }
+SEC("xdp/null") int null(struct xdp_md *context) { return run(context, 0); }
 SEC("xdp/alone") int alone(struct xdp_md *context) { return balance(context); }
