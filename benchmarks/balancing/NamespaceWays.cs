@@ -40,7 +40,7 @@ internal sealed class NamespaceWays : IDisposable
         _cpu = cpu;
         All =
         [
-            Way("direct", 0, NamespaceNetwork.Address(0, 0)),
+            Way(Namespaces.Direct, 0, NamespaceNetwork.Address(0, 0)),
             Way("skep, traffic control", 1, NamespaceNetwork.Virtual(2)),
             Way("skep, at the socket", 2, NamespaceNetwork.Virtual(0)) with { Cgroup = cpu.Balanced },
             Way("haproxy TCP", 3, "10.90.0.1"),

@@ -57,10 +57,13 @@ internal static partial class Namespaces
         }
     }
 
+    /// <summary>The way that all others are compared with: no balancer between.</summary>
+    internal const string Direct = "direct";
+
     private static BenchmarkRow Compare(string name, string metric, string unit, List<double> ours, List<double> direct)
     {
         var ratios = ours.Zip(direct, (o, d) => o / d).Order().ToArray();
-        return new(name, metric, unit, Median(direct) * ratios[ratios.Length / 2], Median(direct), "direct", [Math.Round(ratios[0], 3), Math.Round(ratios[^1], 3)]);
+        return new(name, metric, unit, Median(direct) * ratios[ratios.Length / 2], Median(direct), Direct, [Math.Round(ratios[0], 3), Math.Round(ratios[^1], 3)]);
     }
 
     private static double Median(IEnumerable<double> values)

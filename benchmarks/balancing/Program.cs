@@ -14,7 +14,7 @@ if (args.Contains("--namespaces"))
         Namespaces.Run(rows, Number("--rounds", 7), Number("--seconds", 3));
     }
 
-    BenchmarkRow.Publish(rows, args);
+    Publish();
     return 0;
 }
 
@@ -22,14 +22,14 @@ ThreadClock.Pin();
 if (args.Contains("--scale"))
 {
     RingScale.Measure(rows);
-    BenchmarkRow.Publish(rows, args);
+    Publish();
     return 0;
 }
 
 new DirectCases(rows, args).Measure();
 if (args.Contains("--first") || args.Contains("--case"))
 {
-    BenchmarkRow.Publish(rows, args);
+    Publish();
     return 0;
 }
 
@@ -45,8 +45,14 @@ foreach (var measure in new Action<List<BenchmarkRow>>[]
     measure(rows);
 }
 
-BenchmarkRow.Publish(rows, args);
+Publish();
 return 0;
+
+void Publish()
+{
+    BenchmarkRow.Publish(rows, args);
+    Page.Update(rows, args);
+}
 
 int Number(string name, int otherwise) =>
     Array.IndexOf(args, name) is var at and >= 0 ? int.Parse(args[at + 1], System.Globalization.CultureInfo.InvariantCulture) : otherwise;
