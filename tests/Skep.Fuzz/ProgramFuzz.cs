@@ -25,6 +25,11 @@ internal static class ProgramFuzz
                     Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"programs: {type.Name} of seed {seed}: {problem}"));
                 }
 
+                if (outcome is TrialOutcome.Unproven or TrialOutcome.TooComplex)
+                {
+                    Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"programs: {type.Name} of seed {seed} is {outcome}: {problem}"));
+                }
+
                 outcomes[(int)outcome]++;
                 done++;
                 progress.Report(done);

@@ -48,8 +48,10 @@ internal static class KnownBits
 
             case Op.Multiply:
             {
-                var length = BitLength(node.Operands[0], depth, strict) + BitLength(node.Operands[1], depth, strict);
-                return (length >= (strict ? 33 : 64) ? ulong.MaxValue : (1UL << length) - 1) & width;
+                // Kernels before 6.14 know nothing of a product of 32 bits with a factor of more than 16.
+                var (a, b) = (BitLength(node.Operands[0], depth, strict), BitLength(node.Operands[1], depth, strict));
+                var unknown = strict ? a + b > 32 || (node.Type == IrType.I32 && (a > 16 || b > 16)) : a + b > 63;
+                return (unknown ? ulong.MaxValue : (1UL << (a + b)) - 1) & width;
             }
 
             case Op.ShiftLeft when node.Operands[1].IsConstant:

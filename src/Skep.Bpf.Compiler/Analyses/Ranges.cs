@@ -205,10 +205,11 @@ internal sealed class Ranges
         return low >= limits.Low && high <= limits.High ? new Range((long)low, (long)high) : otherwise;
     }
 
-    private static Range Scaled(Range a, Node node, Range full)
+    private Range Scaled(Range a, Node node, Range full)
     {
         var by = node.Op == Op.Multiply ? node.Operands[1].Immediate : 1L << (int)(node.Operands[1].Immediate & 63);
-        if (a.Low < 0 || by <= 0)
+        var most = _verified && node.Op == Op.Multiply ? node.Type == IrType.I32 ? ushort.MaxValue : uint.MaxValue : long.MaxValue;
+        if (a.Low < 0 || by <= 0 || a.High > most || by > most)
         {
             return full;
         }

@@ -20,6 +20,7 @@ internal sealed partial class Selection
     private readonly Dictionary<Block, MachineBlock> _blocks = [];
     private readonly Dictionary<Node, int> _uses;
     private readonly HashSet<Node> _folded = [];
+    private readonly HashSet<Node> _halves = [];
     private readonly Ranges? _ranges;
     private MachineBlock _current = null!;
     private SourcePosition _position;
@@ -40,6 +41,7 @@ internal sealed partial class Selection
         Loops.Annotate(_function);
         FindLoops();
         FindFolded();
+        FindHalves();
         _machine.Vague.UnionWith(VagueSlots.Find(_function));
         foreach (var block in _function.Blocks)
         {
@@ -84,6 +86,13 @@ internal sealed partial class Selection
                 if (node.Op != Op.Phi && !_folded.Contains(node))
                 {
                     Select(node);
+                    if (_halves.Contains(node) && IsVagueAbove(node))
+                    {
+                        // A comparison of halves bounds the whole number only when the verifier knows that the upper half is zero.
+                        var known = _machine.NewRegister();
+                        MoveHalf(known, _registers[node]);
+                        _registers[node] = known;
+                    }
                 }
             }
         }
@@ -186,11 +195,11 @@ internal sealed partial class Selection
                 // BPF_END with the "to big endian" bit is a swap on the little-endian hosts Skep supports; it clears the bits above.
                 Unary(node, OpCodes.ClassAlu | OpCodes.End | OpCodes.SourceRegister, node.Immediate);
                 break;
-            case Op.ZeroExtend when !IsVagueAbove(node.Operands[0]):
+            case Op.ZeroExtend:
                 Move(Define(node), Use(node.Operands[0]));
                 break;
-            case Op.ZeroExtend or Op.Truncate:
-                Emit(new MachineInstruction(MachineKind.Move) { Code = OpCodes.ClassAlu | OpCodes.Mov | OpCodes.SourceRegister, Dst = Define(node), Src = Use(node.Operands[0]) });
+            case Op.Truncate:
+                MoveHalf(Define(node), Use(node.Operands[0]));
                 break;
             case Op.SignExtend:
                 SelectSignExtend(node);
@@ -359,11 +368,14 @@ internal sealed partial class Selection
             condition = condition.ToUnsigned();
         }
 
-        var narrow = a.Type == IrType.I32 && (truncated || condition.IsSigned() || (b.IsConstant && (uint)b.Immediate > int.MaxValue));
+        var narrow = truncated ? a.Type == IrType.I32 : ComparesHalves(condition, a, b);
         (a, b) = (IsFreeTruncation(a) ? a.Operands[0] : a, IsFreeTruncation(b) ? b.Operands[0] : b);
         var (register, immediate) = Operand(b, narrow ? IrType.I32 : IrType.I64);
         return ((byte)((narrow ? OpCodes.ClassJmp32 : OpCodes.ClassJmp) | JumpCode(condition)), Use(a), register, immediate);
     }
+
+    private static bool ComparesHalves(Condition condition, Node a, Node b) =>
+        a.Type == IrType.I32 && (condition.IsSigned() || (b.IsConstant && (uint)b.Immediate > int.MaxValue));
 
     /// <summary>A right operand: an immediate where it fits, else a register.</summary>
     private (int Register, long Immediate) Operand(Node node, IrType type) =>
@@ -463,6 +475,9 @@ internal sealed partial class Selection
 
     private void Move(int dst, int src) =>
         Emit(new MachineInstruction(MachineKind.Move) { Code = OpCodes.ClassAlu64 | OpCodes.Mov | OpCodes.SourceRegister, Dst = dst, Src = src });
+
+    private void MoveHalf(int dst, int src) =>
+        Emit(new MachineInstruction(MachineKind.Move) { Code = OpCodes.ClassAlu | OpCodes.Mov | OpCodes.SourceRegister, Dst = dst, Src = src });
 
     private void Emit(MachineInstruction instruction)
     {

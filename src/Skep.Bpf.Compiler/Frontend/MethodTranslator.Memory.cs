@@ -27,9 +27,9 @@ internal sealed partial class MethodTranslator
         if (size <= 4)
         {
             value = _builder.Truncate(Materialize(value));
-            if (size < 4 && (KnownBits.PossibleBits(value) >> (size * 8)) != 0)
+            if (size < 4 && (KnownBits.VerifiedBits(value) >> (size * 8)) != 0)
             {
-                // A promoted field must hold what a load of its width would give; a store to memory drops the mask again.
+                // A promoted field must hold what a load of its width would give, to the verifier too; a store to memory drops the mask again.
                 value = _builder.Binary(Op.And, IrType.I32, value, Node.Const(IrType.I32, (1 << (size * 8)) - 1));
             }
         }

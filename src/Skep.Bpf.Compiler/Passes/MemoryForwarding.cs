@@ -211,8 +211,8 @@ internal sealed class MemoryForwarding : IPass
             var value = Content;
             return (value.Type == load.Type || (value.Type != IrType.I32 && load.Type != IrType.I32))
 
-                // A narrow store keeps only the low bits, which a promoted value must not exceed.
-                && (Access.Op != Op.Store || Access.Size >= 4 || (KnownBits.PossibleBits(value) >> (Access.Size * 8)) == 0);
+                // A narrow store keeps only the low bits, which the value must not exceed; the verifier has to see that, for a mask may be gone because of the load.
+                && (Access.Op != Op.Store || Access.Size >= 4 || (KnownBits.VerifiedBits(value) >> (Access.Size * 8)) == 0);
         }
 
         /// <summary>The content; where paths meet, a phi is made once.</summary>

@@ -48,7 +48,7 @@ internal static class ProgramTrial
     /// <param name="type">Its class.</param>
     /// <param name="target">What it is compiled for.</param>
     /// <param name="inKernel">False to leave the kernel out.</param>
-    /// <returns>The outcome, and of a failure what it is.</returns>
+    /// <returns>The outcome, and why it is not that of most.</returns>
     public static (TrialOutcome Outcome, string Problem) Run(Type type, CompileTarget target, bool inKernel)
     {
         ProgramSpec? spec = null;
@@ -71,7 +71,7 @@ internal static class ProgramTrial
         }
         catch (CompileException e) when (e.Id == Rule.OutOfRange)
         {
-            return (TrialOutcome.Unproven, "");
+            return (TrialOutcome.Unproven, e.Message);
         }
         catch (CompileException e) when (target.IsaLevel < 3 && e.Id == Rule.InstructionSet)
         {
@@ -79,7 +79,7 @@ internal static class ProgramTrial
         }
         catch (BpfException e) when (e.ErrorNumber is Errno.TooBig or Errno.NoSpace or Errno.NoMemory || e is VerifierException { RuleId: TooComplex } || IsNestOfLoops(e, target))
         {
-            return (TrialOutcome.TooComplex, "");
+            return (TrialOutcome.TooComplex, e.Message.Split('\n')[0]);
         }
         catch (Exception e) when (e is not OutOfMemoryException && !(e is BpfException { ErrorNumber: Errno.Permission } and not VerifierException))
         {

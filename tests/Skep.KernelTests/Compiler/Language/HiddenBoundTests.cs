@@ -1,3 +1,12 @@
+using System.Buffers.Binary;
+using System.Reflection;
+using System.Reflection.Emit;
+using System.Runtime.CompilerServices;
+using Skep.Bpf.Compiler;
+using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
+using Skep.Bpf.Programs;
+
 namespace Skep.KernelTests.Compiler.Language;
 
 /// <summary>Indices that are in range for a reason that the kernel's verifier does not see.</summary>
@@ -14,6 +23,101 @@ public unsafe class HiddenBoundTests
 
     [KernelFact]
     public void What_is_computed_from_a_tested_number_stays_so() => WordsProgram.Check(() => new FromSum(), 300);
+
+    [KernelFact]
+    public void What_the_kernel_does_not_compute_is_bounded_by_comparisons_with_a_sign() => WordsProgram.Check(() => new Unknown(), 300);
+
+    [KernelFact]
+    public void A_narrow_field_is_as_narrow_for_the_verifier()
+    {
+        Kernel.Require();
+        foreach (var level in new[] { 2, 3, 4 })
+        {
+            // C# converts to a byte before it stores one; IL need not.
+            var converted = 0;
+            var spec = ProgramCompiler.Compile(new Narrow(), new CompileTarget { IsaLevel = level, BodyOf = m => m.Name == "Compute" ? WithoutConversions(m) : null });
+            using var loaded = ProgramLoader.Load(spec);
+            Assert.NotEqual(0, converted);
+
+            byte[] WithoutConversions(MethodBase method)
+            {
+                var il = method.GetMethodBody()!.GetILAsByteArray()!;
+                for (var i = 1; i < il.Length; i++)
+                {
+                    if (il[i - 1] == OpCodes.Conv_U1.Value && il[i] == OpCodes.Stfld.Value)
+                    {
+                        il[i - 1] = (byte)OpCodes.Nop.Value;
+                        converted++;
+                    }
+                }
+
+                return il;
+            }
+        }
+    }
+
+    private sealed class Unknown : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            Span<int> buffer = stackalloc int[8];
+            buffer.Fill((int)w[9]);
+            w[10] = (ulong)At(buffer, (int)((uint)w[0] / 500_000_000));
+            w[11] = (ulong)At(buffer, (int)((uint)w[1] % 77) - 5);
+            w[12] = (ulong)At(buffer, (int)w[2] / 200_000_000);
+            w[13] = (ulong)At(buffer, (int)w[3] % 12);
+            w[14] = (ulong)At(buffer, -(int)(w[4] & 0xf));
+            w[15] = (ulong)At(buffer, BinaryPrimitives.ReverseEndianness((int)(w[5] & 0x0f0000ff)));
+            w[16] = (ulong)At(buffer, (int)((w[6] & 1) != 0 ? (uint)w[7] % 11 : (uint)w[8] / 500_000_000));
+            return w[10] != w[11];
+        }
+
+        private static int At(ReadOnlySpan<int> buffer, int y)
+        {
+            var sum = y;
+            if (y is >= 0 and < 8)
+            {
+                sum += buffer[y] + (y > 0 ? buffer[y - 1] : 0);
+            }
+
+            return sum;
+        }
+    }
+
+    private struct Cell
+    {
+        public byte Small;
+        public byte Large;
+    }
+
+    private sealed class Narrow : WordsProgram
+    {
+        private readonly Global<Bytes64> _bytes = new();
+        private readonly HashMap<Cell, int> _seen = new(512);
+
+        protected override bool Compute(ulong* w)
+        {
+            // What a helper reads is kept in memory until late, when no mask is left of the indices: a byte has six bits above the two lowest.
+            var (cell, one) = (default(Cell), 1);
+            cell.Small = (byte)((uint)w[0] % 200);
+            cell.Large = (byte)((byte)w[1] / 3);
+            if (_seen.Update(in cell, in one, UpdateMode.Any) != 0)
+            {
+                return false;
+            }
+
+            var bytes = (byte*)Unsafe.AsPointer(ref _bytes.Value);
+            bytes[(cell.Small >> 2) & 63]++;
+            bytes[(cell.Large >> 2) & 63] += 3;
+            return bytes[(cell.Small >> 2) & 63] > cell.Large;
+        }
+
+        [InlineArray(64)]
+        private struct Bytes64
+        {
+            private byte _first;
+        }
+    }
 
     private sealed class FromSum : WordsProgram
     {
