@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Skep.Fuzz;
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string? Program, string Directory)
+internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string? Program, string Directory, long Skip = 0)
 {
     private const long MostPackets = 1_000_000_000;
 
@@ -11,9 +11,9 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
         Skep.Fuzz twin   [--count N] [--seed S] [--program NAME] [--directory DIR]
         Skep.Fuzz kernel [--count N] [--seed S] [--program NAME] [--directory DIR]
         Skep.Fuzz files  [--count N] [--seed S] [--program NAME] [--directory DIR]
-        Skep.Fuzz il     [--count N] [--seed S]
+        Skep.Fuzz il     [--count N] [--seed S] [--skip N]
         Skep.Fuzz verify [--count N] [--seed S]
-        Skep.Fuzz programs [--count N] [--seed S]
+        Skep.Fuzz programs [--count N] [--seed S] [--program NAME]
 
         twin    mutated packets through the programs in the process: none may throw or leave its frame
         il      mutated method bodies through the compiler: a program or a named error, nothing else, in bounded time and memory
@@ -24,7 +24,8 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
 
         --count      packets or files per program, 1 to 1000000000; 1000000 unless told otherwise, 100000 for kernel, verify and programs
         --seed       the same seed makes the same packets; 1 unless told otherwise
-        --program    one program only
+        --program    one program only; of the random ones of a seed every stage of its compilation is printed, too
+        --skip       mutants of the seed that come before those that are tried: to go on where a run ended
         --directory  where a packet that makes a difference is written as pcap, or a file as it is; the current one unless told otherwise
         """;
 
@@ -59,7 +60,10 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
                 case "--seed" when ulong.TryParse(value, CultureInfo.InvariantCulture, out var seed):
                     options = options with { Seed = seed };
                     break;
-                case "--program" when options.Names.Contains(value):
+                case "--skip" when options.Engine == "il" && long.TryParse(value, CultureInfo.InvariantCulture, out var skip) && skip >= 0:
+                    options = options with { Skip = skip };
+                    break;
+                case "--program" when options.Engine == "programs" || options.Names.Contains(value):
                     options = options with { Program = value };
                     break;
                 case "--directory" when System.IO.Directory.Exists(value):

@@ -17,9 +17,21 @@ internal static class ProgramFuzz
         var seed = (int)options.Seed;
         for (long done = 0; done < options.Count; seed++)
         {
+            var target = ProgramTrial.TargetOf(seed);
+            if (options.Program is not null)
+            {
+                target = target with { Dump = static (stage, text) => Console.WriteLine($"==== {stage}\n{text}") };
+            }
+
             foreach (var type in new ProgramGenerator(seed).Generate((int)Math.Min(PerAssembly, options.Count - done)))
             {
-                var (outcome, problem) = ProgramTrial.Run(type, ProgramTrial.TargetOf(seed), inKernel: true);
+                if (options.Program is not null && type.Name != options.Program)
+                {
+                    done++;
+                    continue;
+                }
+
+                var (outcome, problem) = ProgramTrial.Run(type, target, inKernel: true);
                 if (outcome == TrialOutcome.Failed && outcomes[(int)TrialOutcome.Failed] < MostFindings)
                 {
                     Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"programs: {type.Name} of seed {seed}: {problem}"));

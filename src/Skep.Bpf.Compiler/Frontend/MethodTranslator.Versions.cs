@@ -112,6 +112,11 @@ internal sealed partial class MethodTranslator
             return target.Versions.Count > 0 ? target.Versions[0].Ir : _builder.Function.NewBlock();
         }
 
+        if (target.Versions.Count > 0 && target.Versions[0].Stack.Count != _stack.Count)
+        {
+            throw new CompileException(Rule.Internal, $"the IL of '{_method.Name}' reaches a place with different stacks", _builder.Position);
+        }
+
         var known = KnownHash(target);
         if (!target.ByKnown.TryGetValue(known, out var alike))
         {
@@ -164,11 +169,6 @@ internal sealed partial class MethodTranslator
             if (!candidate.Pending.SequenceEqual(_pending))
             {
                 return false;
-            }
-
-            if (candidate.Stack.Count != _stack.Count)
-            {
-                throw new CompileException(Rule.Internal, $"the IL of '{_method.Name}' reaches a place with different stacks", _builder.Position);
             }
 
             for (var i = 0; i < _stack.Count; i++)
