@@ -151,7 +151,7 @@ internal sealed class NamespaceWays : IDisposable
     {
         var options = new EdgeOptions { BlockAddresses = false, BlockPrefixes = false };
         var maps = new EdgeMaps(options);
-        var sockets = new SocketMaps(options.MaxServices);
+        var sockets = new SocketMaps(options.MaxServices, options.MaxSockets);
         foreach (var map in maps.All.Concat(sockets.All))
         {
             map.Bind(KernelMapStorage.Create(map));

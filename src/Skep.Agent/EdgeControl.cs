@@ -15,7 +15,7 @@ namespace Skep.Agent;
 /// Brings a plan into the maps and programs of the edge. The maps are made when something is to be enforced for the first time:
 /// observing costs none of their memory. Not for concurrent use.
 /// </summary>
-internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvider clock, TimeProvider wall, HealthMonitor? monitor)
+internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, TimeProvider clock, TimeProvider wall, HealthMonitor? monitor)
 {
     private static readonly TimeSpan s_sweep = TimeSpan.FromSeconds(10);
 
@@ -43,7 +43,7 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     public BackendControl Backends { get; } = new(clock, wall, monitor);
 
     /// <summary>Sizes of the tables.</summary>
-    public static EdgeOptions Sizes { get; } = new();
+    public EdgeOptions Sizes { get; private set; } = new();
 
     /// <summary>User half of the edge; null as long as nothing was ever enforced.</summary>
     public EdgeState? State { get; private set; }
@@ -52,15 +52,16 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
     public EdgePlan Plan { get; private set; } = EdgePlan.Empty;
 
     /// <summary>Puts a plan into the maps and prepares the programs; returns what could not be done.</summary>
+    /// <exception cref="LayoutException">The tables cannot be what the plan wants; everything is as it was.</exception>
     public IReadOnlyList<string> Apply(EdgePlan plan)
     {
         if (State is null && plan.Interfaces.IsEmpty && plan.Cgroup is null)
         {
-            Plan = plan;
+            (Plan, Sizes) = (plan, plan.Sizes);
             return [];
         }
 
-        Open();
+        Open(plan);
         var now = wall.GetUtcNow();
         var blocks = plan.Blocks.Values.Where(b => b.Until is null || b.Until > now).Select(b => new BlockRequest(b.Prefix, b.Until - now)).ToArray();
         FindHops([.. plan.Services.Where(s => s.Forwarding != ForwardingMode.Nat).SelectMany(s => s.Backends).Select(b => b.Address).Union(plan.Tunnels.Peers)], s_patience);
@@ -240,10 +241,11 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
 
     private SocketBalancer? Sockets(EdgePlan plan)
     {
+        // An object for tables that it shares with the edge: when these are made anew, so is it.
         if (_sockets is null && plan.Cgroup is not null)
         {
-            var maps = new SocketMaps(Sizes.MaxServices);
-            datapath.Open(maps.All);
+            var maps = new SocketMaps(Sizes.MaxServices, Sizes.MaxSockets);
+            datapath.Open(maps.All, maps.MigrationOf);
             _sockets = new SocketBalancer(_maps!.Balancing, maps);
         }
 
@@ -293,16 +295,27 @@ internal sealed class EdgeControl(IDatapath datapath, INextHops hops, TimeProvid
         FlowSeed = _features != ServiceFlags.None ? State!.FlowSeed : 0,
     };
 
-    private void Open()
+    // Tables of other sizes take over what those of before hold. Programs in force keep theirs until they are exchanged.
+    private void Open(EdgePlan plan)
     {
-        if (State is null)
+        if (State is not null && plan.Sizes == Sizes)
         {
-            var maps = new EdgeMaps(Sizes);
-            datapath.Open(maps.All);
-            _maps = maps;
-            maps.Peers.ReadAll((index, peer) => _ = peer != 0 && _peers.Add(index));
-            State = new EdgeState(maps, clock);
-            _ticked = clock.GetTimestamp();
+            return;
         }
+
+        var maps = new EdgeMaps(plan.Sizes);
+        datapath.Open(maps.All, maps.MigrationOf);
+        (_maps, Sizes) = (maps, plan.Sizes);
+        maps.Peers.ReadAll((index, peer) => _ = peer != 0 && _peers.Add(index));
+        State = new EdgeState(maps, clock);
+        _ticked = clock.GetTimestamp();
+        _sockets = null;
+        foreach (var program in _programs.Values.Concat(_errorPrograms.Values))
+        {
+            datapath.Forget(program);
+        }
+
+        _programs.Clear();
+        _errorPrograms.Clear();
     }
 }

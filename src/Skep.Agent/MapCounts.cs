@@ -30,6 +30,9 @@ internal sealed class MapCounts(TimeProvider time)
         return counted.Entries;
     }
 
+    /// <summary>Memory in the kernel; 0 under the twin.</summary>
+    public static long BytesOf(BpfMap map) => map.Storage is KernelMapStorage kernel ? (long)kernel.ReadMemory() : 0;
+
     private static long Count(BpfMap map)
     {
         var valueSize = map.Kind is MapKind.PerCpuHash or MapKind.LruPerCpuHash ? ((map.ValueSize + 7) & ~7) * map.Storage.ValuesPerEntry : map.ValueSize;

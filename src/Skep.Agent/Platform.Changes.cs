@@ -37,9 +37,18 @@ internal sealed partial class Platform
 
             if (!dryRun)
             {
+                var before = _store.ReadApplied();
                 _store.SaveApplied(text);
                 _watcher.Acknowledge();
-                Adopt(loaded);
+                var isInForce = Adopt(loaded);
+                problems = [.. _problems.Select(ProblemView.Of)];
+                if (!isInForce)
+                {
+                    _store.RestoreApplied(before);
+                    Reload();
+                    return (new ApplyView(false, 0, 0, 0, problems), "the tables cannot be made as the resources ask; nothing was changed");
+                }
+
                 Reconcile();
                 problems = [.. _problems.Select(ProblemView.Of)];
             }
@@ -187,8 +196,21 @@ internal sealed partial class Platform
             return false;
         }
 
+        try
+        {
+            Enforce(set);
+        }
+        catch (LayoutException e)
+        {
+            var place = set.TableSizes?.Source ?? new ResourceSource("edge", 1, 1);
+            _current = false;
+            _problems = [.. _problems, new ResourceProblem(place.File, place.Line, place.Column, "not-carried-over", e.Message.TrimEnd('.'), "the last good resources stay in force until then")];
+            _reloadsBad++;
+            LogProblem(_logger, _problems[^1]);
+            return false;
+        }
+
         _reloadsGood++;
-        Enforce(set);
         KeepLastGood(loaded);
         return true;
     }
@@ -210,11 +232,20 @@ internal sealed partial class Platform
 
     private void Enforce(ResourceSet set)
     {
-        _inForce = set.Keeping(_inForce);
-        _holdEdge = false;
+        var (before, held) = (_inForce, _holdEdge);
+        try
+        {
+            (_inForce, _holdEdge) = (set.Keeping(_inForce), false);
+            ApplyEdge();
+        }
+        catch (LayoutException)
+        {
+            (_inForce, _holdEdge) = (before, held);
+            throw;
+        }
+
         _generation++;
         _appliedAt = _wall.GetUtcNow();
-        ApplyEdge();
         LogEnforced(_logger, set.LoadBalancers.Length, set.BlockLists.Length, set.RateLimits.Length);
     }
 
@@ -248,7 +279,7 @@ internal sealed partial class Platform
             return loaded;
         }
 
-        var tooLarge = EdgePlan.Check(set, EdgeControl.Sizes);
+        var tooLarge = EdgePlan.Check(set);
         return tooLarge.IsEmpty ? loaded : loaded with { Set = null, Problems = [.. loaded.Problems, .. tooLarge] };
     }
 

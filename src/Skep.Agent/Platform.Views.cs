@@ -33,7 +33,8 @@ internal sealed partial class Platform
                 Resources = ResourcesStatus(),
                 Interfaces = InterfaceViews(),
                 Programs = [.. _datapath.Attached.OrderBy(a => a.Hook.ToString(), StringComparer.Ordinal).Select(a => new ProgramView(a.Program, a.Hook.ToString(), a.Instructions))],
-                Maps = [.. _datapath.Maps.Select(m => new MapView(m.Name, m.Kind.ToString(), _counts.Of(m), m.MaxEntries))],
+                Maps = [.. _datapath.Maps.Select(m => new MapView(m.Name, m.Kind.ToString(), _counts.Of(m), m.MaxEntries, MapCounts.BytesOf(m)))],
+                Tables = _edge.Tables(_counts),
                 Verdicts = Verdicts(),
                 LostEvents = _flows.LostEvents(),
                 Flows = _flows.Table.Count,
@@ -247,7 +248,7 @@ internal sealed partial class Platform
 
     private IEnumerable<DropView> EdgeDrops() => _edge.State is null ? [] :
         from counter in _edge.State.ReadCounters()
-        where counter.Value.Packets > 0 && EdgeProgram.ActionOf(counter.Key, EdgeControl.Sizes) == Bpf.Programming.XdpAction.Drop
+        where counter.Value.Packets > 0 && EdgeProgram.ActionOf(counter.Key, _edge.Sizes) == Bpf.Programming.XdpAction.Drop
         select new DropView { Stage = "edge", Reason = VerdictName(counter.Key), Meaning = MeaningOf(counter.Key), Packets = counter.Value.Packets };
 
     private static ulong Sum<T>(T[] items, Func<T, ulong> of) => items.Aggregate(0UL, (sum, item) => sum + of(item));
@@ -262,7 +263,7 @@ internal sealed partial class Platform
         EdgeVerdict.Blocked => "the source is on a block list",
         EdgeVerdict.RateLimited => "the source exceeded its rate limit",
         EdgeVerdict.NoBackend => "the service has no backend that takes connections",
-        EdgeVerdict.TableFull => "the connection table took no entry",
+        EdgeVerdict.TableFull => "the connection table took no entry; when it is full ('skep status'), ask for more 'connections' in a TableSizes resource",
         EdgeVerdict.PortCollision => "the client uses the same port towards the backends through other services",
         EdgeVerdict.PortsExhausted => "no free port was found at the own addresses that replace clients'",
         EdgeVerdict.StrayFragment => "a later fragment whose first one was not seen",

@@ -251,6 +251,7 @@ internal sealed partial class Platform : IDisposable
             _hasGarbage |= _hooks.Reconcile(wanted, hook => _holdEdge && (hook.IsEdge || hook.Kind == HookKind.Cgroup));
         }
         while (_edge.NoteRefusals(_hooks.Refusals, present));
+        _datapath.Settle();
     }
 
     // A kernel that refuses one thing must not end everything else.

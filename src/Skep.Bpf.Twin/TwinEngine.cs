@@ -82,6 +82,19 @@ public sealed class TwinEngine : IDisposable
         }
     }
 
+    /// <summary>Takes the storage of a map back before the twin goes; no program that uses the map may run any more. Nothing happens when it has none of this twin.</summary>
+    public void Release(BpfMap map)
+    {
+        ArgumentNullException.ThrowIfNull(map);
+        lock (_gate)
+        {
+            if (_owned.Remove(map))
+            {
+                map.Dispose();
+            }
+        }
+    }
+
     /// <summary>Runs <paramref name="program"/> on a copy of <paramref name="packet"/>; binds it first when that has not happened.</summary>
     /// <returns>The verdict, and the packet as the program left it, valid until the next run.</returns>
     public XdpResult Run(XdpProgram program, ReadOnlySpan<byte> packet, scoped in XdpRunOptions options = default)

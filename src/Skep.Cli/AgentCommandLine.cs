@@ -18,7 +18,7 @@ internal sealed class AgentCommandLine
     private readonly Option<string[]> _observe = new("--observe") { Description = "Observe only these interfaces; all but loopback unless given.", HelpName = "interface" };
     private readonly Option<string?> _state = new("--state") { Description = "Directory for what was applied and blocked by command.", HelpName = "directory" };
     private readonly Option<string?> _bpffs = new("--bpffs") { Description = "Where the BPF file system is mounted (/sys/fs/bpf).", HelpName = "directory" };
-    private readonly Option<bool> _recreate = new("--recreate") { Description = "Replace pinned maps of another version by empty ones." };
+    private readonly Option<bool> _recreate = new("--recreate") { Description = "Replace pinned maps of another version that cannot be carried over by empty ones." };
     private readonly string? _defaultResources;
 
     private AgentCommandLine(string? defaultResources)

@@ -31,6 +31,9 @@ internal sealed record StatusView
 
     public required IReadOnlyList<MapView> Maps { get; init; }
 
+    /// <summary>Tables of the edge, as a TableSizes resource names them; none as long as nothing is enforced.</summary>
+    public required IReadOnlyList<TableView> Tables { get; init; }
+
     public required IReadOnlyList<CounterView> Verdicts { get; init; }
 
     public required IReadOnlyList<CounterView> LostEvents { get; init; }
@@ -85,7 +88,19 @@ internal sealed record InterfaceView(string Name, int Index, IReadOnlyList<strin
 internal sealed record ProgramView(string Name, string Hook, int Instructions);
 
 /// <summary>A map and how full it is.</summary>
-internal sealed record MapView(string Name, string Kind, long Entries, long Capacity);
+/// <param name="Name">Its name.</param>
+/// <param name="Kind">Its kind.</param>
+/// <param name="Entries">Entries in use; -1 for kinds that have no such number.</param>
+/// <param name="Capacity">Most entries; bytes of rings.</param>
+/// <param name="Bytes">Memory in the kernel; 0 under the twin.</param>
+internal sealed record MapView(string Name, string Kind, long Entries, long Capacity, long Bytes);
+
+/// <summary>A table of the edge, which may be several maps.</summary>
+/// <param name="Name">What a TableSizes resource calls it.</param>
+/// <param name="Used">How much of it is in use.</param>
+/// <param name="Size">How much it holds.</param>
+/// <param name="Bytes">Memory of its maps in the kernel; 0 under the twin.</param>
+internal sealed record TableView(string Name, long Used, long Size, long Bytes);
 
 /// <summary>A flow, named by its first packet.</summary>
 internal sealed record FlowView

@@ -32,6 +32,22 @@ internal sealed class ResourceStore(AgentOptions options, Func<IReadOnlyList<Pro
     /// <summary>Keeps <paramref name="text"/> as what was applied.</summary>
     public void SaveApplied(ResourceText text) => Write(options.Paths.Applied, text.Text);
 
+    /// <summary>The text that was applied; null when there is none.</summary>
+    public string? ReadApplied() => File.Exists(options.Paths.Applied) ? File.ReadAllText(options.Paths.Applied) : null;
+
+    /// <summary>Takes <see cref="SaveApplied"/> back.</summary>
+    public void RestoreApplied(string? before)
+    {
+        if (before is null)
+        {
+            File.Delete(options.Paths.Applied);
+        }
+        else
+        {
+            Write(options.Paths.Applied, before);
+        }
+    }
+
     /// <summary>Forgets what was applied; false when there was nothing.</summary>
     public bool DeleteApplied()
     {

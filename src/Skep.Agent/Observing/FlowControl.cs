@@ -51,13 +51,13 @@ internal sealed class FlowControl : IDisposable
     /// <summary>Gives the maps their storage.</summary>
     public void Open()
     {
-        _datapath.Open(_maps.All);
+        _datapath.Open(_maps.All, _maps.MigrationOf);
         Table.Open();
         if (_hasEvents)
         {
             foreach (var log in Logs)
             {
-                _datapath.Open(log.Maps.All);
+                _datapath.Open(log.Maps.All, log.Maps.MigrationOf);
                 log.Open();
             }
         }

@@ -96,6 +96,9 @@ public sealed unsafe partial class KernelMapStorage : MapStorage
     /// <exception cref="BpfException">EEXIST when the path is taken, EPERM when it does not lie in a bpffs or has a dot in its name.</exception>
     public void Pin(string path) => BpfException.ThrowIfFailed(BpfSyscall.ObjPin(_handle, path), $"Pinning map '{Name}' at {path} failed");
 
+    /// <summary>Bytes of memory the map takes now, as the kernel accounts them (<c>memlock</c> in <c>/proc/self/fdinfo</c>); 0 when it does not tell.</summary>
+    public ulong ReadMemory() => Inspection.KernelObjects.FromProc(_handle, "memlock") ?? 0;
+
     /// <summary>Makes the entries read-only for user space for good (kernel 5.2).</summary>
     public void Freeze()
     {

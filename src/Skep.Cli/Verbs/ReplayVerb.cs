@@ -43,7 +43,7 @@ internal static class ReplayVerb
     {
         var set = Load(result, resources);
         var plan = EdgePlan.For(set, [], []);
-        var maps = new EdgeMaps(EdgeControl.Sizes);
+        var maps = new EdgeMaps(new EdgeOptions());
         var program = new EdgeProgram(maps, Merge(plan));
         using var capture = Open(path);
         using var output = outputPath is null ? null : CaptureWriter.Create(outputPath);

@@ -60,10 +60,23 @@ internal static class StatusVerb
 
         console.Write(table);
         console.WriteLine();
-        var maps = Screen.Table("MAP", "KIND", ">ENTRIES", ">CAPACITY");
+        if (status.Tables.Count > 0)
+        {
+            var tables = Screen.Table("TABLE", ">USED", ">SIZE", ">MEMORY");
+            foreach (var t in status.Tables)
+            {
+                tables.Row(t.Name, Screen.Count((ulong)t.Used), Screen.Count((ulong)t.Size), t.Bytes > 0 ? Screen.Bytes((ulong)t.Bytes) : "-");
+            }
+
+            console.Write(tables);
+            console.WriteLine();
+        }
+
+        var maps = Screen.Table("MAP", "KIND", ">ENTRIES", ">CAPACITY", ">MEMORY");
         foreach (var m in status.Maps)
         {
-            maps.Row(m.Name, m.Kind, m.Entries < 0 ? "-" : Screen.Count((ulong)m.Entries), Screen.Count((ulong)m.Capacity));
+            maps.Row(
+                m.Name, m.Kind, m.Entries < 0 ? "-" : Screen.Count((ulong)m.Entries), Screen.Count((ulong)m.Capacity), m.Bytes > 0 ? Screen.Bytes((ulong)m.Bytes) : "-");
         }
 
         console.Write(maps);

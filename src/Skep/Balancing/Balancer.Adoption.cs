@@ -28,11 +28,10 @@ public sealed partial class Balancer
         {
             if (entry.Id != ServiceEntry.AddressOnly && _serviceIds.Adopt(entry.Id))
             {
-                var ring = new RingPlace(entry.RingStart, (int)entry.RingSlots);
+                var ring = _rings.Adopt(new RingPlace(entry.RingStart, (int)entry.RingSlots));
                 byId.Remove(entry.Id, out var members);
                 _served.Add(key, new Served { Id = entry.Id, Ring = ring, Flags = entry.Flags, Members = [.. members ?? []] });
                 _servicesOfAddress[key.Address] = _servicesOfAddress.GetValueOrDefault(key.Address) + 1;
-                _rings.Adopt(ring);
             }
         });
 
@@ -62,11 +61,11 @@ public sealed partial class Balancer
         return id != 0;
     }
 
-    /// <summary>Shares that backends of a service have by its ring, whoever wrote it; empty when there is no such service.</summary>
+    /// <summary>Shares that backends of a service have by its ring, whoever wrote it; empty when there is no such service, or it has no ring yet.</summary>
     public IReadOnlyDictionary<(IpAddress Address, ushort Port), double> SharesOf(ServiceKey key)
     {
         var shares = new Dictionary<(IpAddress, ushort), double>();
-        if (_served.TryGetValue(key, out var served))
+        if (_served.TryGetValue(key, out var served) && served.Ring.Slots > 0)
         {
             var counts = _rings.CountsOf(served.Ring);
             foreach (var member in served.Members)

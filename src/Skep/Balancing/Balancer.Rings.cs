@@ -109,7 +109,7 @@ public sealed partial class Balancer
     private int Publish(ServiceKey key, Served served, RingPlace fresh)
     {
         var address = new ServiceKey { Address = key.Address };
-        var isNew = served.Ring.Slots == 0;
+        var isNew = !_served.ContainsKey(key);
         var isFirst = isNew && !_servicesOfAddress.ContainsKey(key.Address);
         var status = isFirst ? _maps.Services.TrySet(in address, new ServiceEntry { Id = ServiceEntry.AddressOnly }) : 0;
         if (status == 0)

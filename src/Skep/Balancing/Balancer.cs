@@ -40,6 +40,9 @@ public sealed partial class Balancer
         Adopt();
     }
 
+    /// <summary>Rows that rings have.</summary>
+    internal uint RingRowsInUse => _rings.RowsInUse;
+
     /// <summary>What is in effect since the last <see cref="Apply"/>; empty before the first.</summary>
     public ImmutableArray<ServiceState> Services { get; private set; } = [];
 
@@ -218,7 +221,7 @@ public sealed partial class Balancer
         {
             if (!_serviceIds.TryTake(out var id))
             {
-                Report(BalancerProblemKind.TooManyServices, $"{service.Endpoint} finds no room, {_maps.MaxServices} services exist; raise MaxServices.");
+                Report(BalancerProblemKind.TooManyServices, $"{service.Endpoint} finds no room, {_maps.MaxServices} services exist; ask for more 'services' in a TableSizes resource.");
                 return null;
             }
 
@@ -254,7 +257,7 @@ public sealed partial class Balancer
             Report(
                 status == 0 ? BalancerProblemKind.TooManySlots : BalancerProblemKind.WriteFailed,
                 status == 0
-                    ? $"{service.Endpoint} finds no room for its ring, {_maps.Ring.MaxEntries} rows are taken; raise RingRows."
+                    ? $"{service.Endpoint} finds no room for its ring, {_maps.Ring.MaxEntries} rows are taken; ask for more 'ringRows' in a TableSizes resource."
                     : $"{service.Endpoint} could not be written ({Errno.NameOf(status)}); it is left out.");
             served.Members = [.. members.Select(m => m.Member), .. removed];
             LeaveOut(key, served);
@@ -263,7 +266,7 @@ public sealed partial class Balancer
 
         if (HasSecondChance(service) && !served.Ring.HasFormer)
         {
-            Report(BalancerProblemKind.TooManySlots, $"{service.Endpoint} finds no room to remember who had its slots before; its connections have no second chance. Raise RingRows.");
+            Report(BalancerProblemKind.TooManySlots, $"{service.Endpoint} finds no room to remember who had its slots before; its connections have no second chance. Ask for more 'ringRows' in a TableSizes resource.");
         }
 
         served.Members = [.. members.Select(m => m.Member)];
@@ -310,7 +313,7 @@ public sealed partial class Balancer
             else if (!_backendIds.TryTake(out var id))
             {
                 report(BalancerProblemKind.TooManyBackends,
-                    $"backend {EndpointText.Of(backend.Address, backend.Port)} finds no room, {_maps.Backends.MaxEntries - 1} backends exist; raise MaxBackends.");
+                    $"backend {EndpointText.Of(backend.Address, backend.Port)} finds no room, {_maps.Backends.MaxEntries - 1} backends exist; ask for more 'backends' in a TableSizes resource.");
             }
             else
             {

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Skep.Bpf.Maps;
+using Skep.Engine;
 using Skep.Packets;
 
 namespace Skep.Balancing;
@@ -17,7 +18,7 @@ public sealed class BalancerMaps
         // A service, and its address alone so that fragments and errors without ports are recognised.
         Services = new(maxServices * 2, "edge_services");
         // Mapped: a ring is changed slot by slot without a call, and read back without one.
-        Ring = new(Math.Max(ringRows, 2 * Slots.RowsOf(ringSize)), "edge_ring", MapFlags.Mmapable);
+        Ring = new(Math.Max(ringRows, 2 * Slots.RowsOf(ringSize)), Slots.IsWide ? WideRing : NarrowRing, MapFlags.Mmapable);
         // Id 0 means none.
         Backends = new(maxBackends + 1, "edge_backends", MapFlags.Mmapable);
         BackendCounters = new(maxBackends + 1, "edge_be_count");
@@ -35,6 +36,9 @@ public sealed class BalancerMaps
         Clock = new("edge_clock");
         Direct = new DirectMaps(maxServices, maxBackends, maxFlows);
     }
+
+    // Rows of either sort are of one type, and mean something else.
+    private const string NarrowRing = "edge_ring", WideRing = "edge_ring_wide";
 
     /// <summary>Addresses that source translation can name: a connection has a byte for it.</summary>
     public const uint MaxAddresses = 255;
@@ -104,6 +108,21 @@ public sealed class BalancerMaps
 
     /// <summary>All maps.</summary>
     public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Established, Beginning, Fragments, Addresses, AddressNumbers, SourcePools, Limits, Clock, .. Direct.All];
+
+    /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
+    public MapMigration MigrationOf(BpfMap map)
+    {
+        ArgumentNullException.ThrowIfNull(map);
+        return map == Services ? new() { MayLose = true, By = new ServiceMigration(MaxServices) }
+            : map == Ring ? MapMigration.Rebuilt with { By = new RingMigration(), FormerNames = [Slots.IsWide ? NarrowRing : WideRing] }
+            // Connections and flows name backends by their numbers.
+            : map == Backends || map == Addresses || map == AddressNumbers || map == Clock ? MapMigration.Kept
+            : map == Established ? MapMigration.Live
+            : map == Beginning || map == Fragments ? MapMigration.Cache
+            : Direct.All.Contains(map) ? Direct.MigrationOf(map)
+            // By numbers of services and backends, of which those that are in use are all looked at above.
+            : MapMigration.Rebuilt;
+    }
 
     /// <summary>User side: all entries of connections. Those that come, go or move meanwhile may be missed or repeated.</summary>
     internal void ReadConnections(Action<ConnectionKey, Connection> visit)

@@ -18,8 +18,11 @@ internal sealed class RingTable(BalancerMaps maps)
     /// <summary>How large rings are made.</summary>
     public RingSizes Sizes { get; } = new(maps.RingSize, maps.Slots, maps.Ring.MaxEntries);
 
-    /// <summary>Takes over a ring that is in use.</summary>
-    public void Adopt(RingPlace ring) => _rows.Adopt(ring.Start, RowsOf(ring));
+    /// <summary>Rows that rings have.</summary>
+    public uint RowsInUse => maps.Ring.MaxEntries - _rows.Free;
+
+    /// <summary>Takes over a ring that is in use; gives none when its rows are not there, because the table has become smaller or its slots wider.</summary>
+    public RingPlace Adopt(RingPlace ring) => _rows.Adopt(ring.Start, RowsOf(ring)) ? ring : default;
 
     /// <summary>Rows for a ring; those of one largest ring stay free unless <paramref name="last"/> allows to take them too.</summary>
     public bool TryTake(int slots, bool last, bool hasFormer, out RingPlace ring)

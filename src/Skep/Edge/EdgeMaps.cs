@@ -1,5 +1,6 @@
 using Skep.Balancing;
 using Skep.Bpf.Maps;
+using Skep.Engine;
 using Skep.Filtering;
 using Skep.Packets;
 
@@ -46,6 +47,18 @@ public sealed class EdgeMaps
 
     /// <summary>By the number of an interface, 1 when what goes out there can be handed to its other end at once.</summary>
     public ArrayMap<uint> Peers { get; }
+
+    /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
+    public MapMigration MigrationOf(BpfMap map)
+    {
+        ArgumentNullException.ThrowIfNull(map);
+
+        // Blocks that find no room are put in, or reported, when the list is applied.
+        return map == BlockedAddresses || map == BlockedPrefixes || map == Peers || Tunnels.All.Contains(map) ? MapMigration.Rebuilt
+            : map == Sources ? MapMigration.Cache
+            : map == Counters ? MapMigration.Kept
+            : Balancing.MigrationOf(map);
+    }
 
     /// <summary>All maps, for pinning and for binding to a twin.</summary>
     public IReadOnlyList<BpfMap> All => [Counters, BlockedAddresses, BlockedPrefixes, Sources, Peers, .. Tunnels.All, .. Balancing.All];

@@ -85,4 +85,7 @@ public sealed record EdgeOptions
 
     /// <summary>Sources whose rate is remembered.</summary>
     public uint MaxSources { get; init; } = 65536;
+
+    /// <summary>Sockets of this host that were given a backend, and what they were given; 96 bytes each. A TCP socket takes one, a UDP socket two for each service.</summary>
+    public uint MaxSockets { get; init; } = 65536;
 }

@@ -48,6 +48,9 @@ public sealed record EdgePlan
     /// <summary>Virtual endpoints: one per address, port and protocol.</summary>
     public ImmutableArray<ServiceModel> Services { get; init; } = [];
 
+    /// <summary>Sizes of the tables.</summary>
+    public EdgeOptions Sizes { get; init; } = new();
+
     /// <summary>Blocks by prefix; of several for one prefix the one that lasts longest.</summary>
     public ImmutableDictionary<IpPrefix, PlannedBlock> Blocks { get; init; } = ImmutableDictionary<IpPrefix, PlannedBlock>.Empty;
 
@@ -70,6 +73,7 @@ public sealed record EdgePlan
         var serviceLimits = ServiceLimits.For(services.Where(s => s.Balancer.ConnectionRate is not null || s.Balancer.PacketRate is not null).SelectMany(s => s.Services), KernelTick.Nanoseconds);
         return new EdgePlan
         {
+            Sizes = SizesOf(set),
             Cgroup = set.LoadBalancers.FirstOrDefault(b => b.FromThisHost)?.Cgroup,
             HostServices = [.. services.Where(s => s.Balancer.FromThisHost).SelectMany(s => s.Services)],
             Interfaces = blocking.Union(balancing).Union(limits.Keys).Union(ends).ToImmutableSortedDictionary(
@@ -95,11 +99,18 @@ public sealed record EdgePlan
         };
     }
 
-    /// <summary>What does not fit the tables of the edge, as problems of the resources that ask for it.</summary>
-    public static ImmutableArray<ResourceProblem> Check(ResourceSet set, EdgeOptions sizes)
+    /// <summary>Sizes of the tables that a set asks for.</summary>
+    public static EdgeOptions SizesOf(ResourceSet set)
     {
         ArgumentNullException.ThrowIfNull(set);
-        ArgumentNullException.ThrowIfNull(sizes);
+        return set.TableSizes?.Apply(new EdgeOptions()) ?? new EdgeOptions();
+    }
+
+    /// <summary>What does not fit the tables of the edge, as problems of the resources that ask for it.</summary>
+    public static ImmutableArray<ResourceProblem> Check(ResourceSet set)
+    {
+        ArgumentNullException.ThrowIfNull(set);
+        var sizes = SizesOf(set);
         var problems = ImmutableArray.CreateBuilder<ResourceProblem>();
         var translated = new HashSet<System.Net.IPAddress>();
         long services = 0, backends = 0, addresses = 0, prefixes = 0;
@@ -107,12 +118,12 @@ public sealed record EdgePlan
         {
             services += balancer.Addresses.Length * balancer.Ports.Length;
             backends += balancer.Addresses.Sum(a => (long)balancer.Ports.Length * balancer.Backends.Count(b => Serves(balancer, b, a)));
-            Report(balancer, services > sizes.MaxServices, $"more than {sizes.MaxServices} virtual endpoints (addresses times ports) in all");
-            Report(balancer, backends > sizes.MaxBackends, $"more than {sizes.MaxBackends} backends in all, counted once for every endpoint");
+            Report(balancer, services > sizes.MaxServices, $"more than {sizes.MaxServices} virtual endpoints (addresses times ports) in all", "services");
+            Report(balancer, backends > sizes.MaxBackends, $"more than {sizes.MaxBackends} backends in all, counted once for every endpoint", "backends");
             if (balancer.SourceTranslation is { } translation)
             {
                 translated.UnionWith([.. balancer.Addresses, .. translation.Addresses]);
-                Report(balancer, translated.Count > BalancerMaps.MaxAddresses, $"more than {BalancerMaps.MaxAddresses} virtual and own addresses with sourceTranslation in all");
+                Report(balancer, translated.Count > BalancerMaps.MaxAddresses, $"more than {BalancerMaps.MaxAddresses} virtual and own addresses with sourceTranslation in all", null);
             }
         }
 
@@ -120,18 +131,19 @@ public sealed record EdgePlan
         {
             addresses += list.Entries.Count(e => IsSingle(e.Prefix));
             prefixes += list.Entries.Count(e => !IsSingle(e.Prefix));
-            Report(list, addresses > sizes.MaxBlockedAddresses, $"more than {sizes.MaxBlockedAddresses} blocked addresses in all");
-            Report(list, prefixes > sizes.MaxBlockedPrefixes, $"more than {sizes.MaxBlockedPrefixes} blocked prefixes in all");
+            Report(list, addresses > sizes.MaxBlockedAddresses, $"more than {sizes.MaxBlockedAddresses} blocked addresses in all", "blockedAddresses");
+            Report(list, prefixes > sizes.MaxBlockedPrefixes, $"more than {sizes.MaxBlockedPrefixes} blocked prefixes in all", "blockedPrefixes");
         }
 
         return problems.ToImmutable();
 
-        void Report(Resource resource, bool exceeds, string what)
+        void Report(Resource resource, bool exceeds, string what, string? size)
         {
             if (exceeds)
             {
                 problems.Add(new ResourceProblem(
-                    resource.Source.File, resource.Source.Line, resource.Source.Column, "too-large", what, "the tables of the edge take no more: remove some"));
+                    resource.Source.File, resource.Source.Line, resource.Source.Column, "too-large", what,
+                    size is null ? "the tables of the edge take no more: remove some" : $"the tables of the edge take no more: ask for larger ones with spec.{size} of a TableSizes resource, or remove some"));
             }
         }
     }

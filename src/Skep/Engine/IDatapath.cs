@@ -21,9 +21,18 @@ public interface IDatapath : IDisposable
     /// <summary>Maps with storage.</summary>
     IReadOnlyList<BpfMap> Maps { get; }
 
-    /// <summary>Gives maps their storage: what an earlier agent left behind when there is something, else new.</summary>
+    /// <summary>
+    /// Gives maps their storage: what an earlier agent, or an earlier object of the same name, has when there is something, else new. Where maps differ in size or layout, entries are carried
+    /// over; programs in force keep the maps of before until they are replaced. All maps, or none.
+    /// </summary>
+    /// <param name="maps">The maps.</param>
+    /// <param name="ruleOf">What becomes of the entries of a map that differs.</param>
     /// <exception cref="Skep.Bpf.BpfException">The kernel refused.</exception>
-    void Open(IEnumerable<BpfMap> maps);
+    /// <exception cref="LayoutException">Entries cannot be carried over; nothing was changed.</exception>
+    void Open(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf);
+
+    /// <summary>Forgets maps that no program in force uses any more since others took their places; to be called after programs were attached, and now and then.</summary>
+    void Settle();
 
     /// <summary>Does what takes time about programs that will be attached, on all processors; what goes wrong shows when they are.</summary>
     void Prepare(IReadOnlyCollection<BpfProgram> programs);

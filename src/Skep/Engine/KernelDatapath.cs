@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Skep.Bpf;
 using Skep.Bpf.Compiler;
+using Skep.Bpf.Inspection;
 using Skep.Bpf.Links;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
@@ -10,7 +11,7 @@ namespace Skep.Engine;
 
 /// <summary>How a datapath in the kernel is set up.</summary>
 /// <param name="PinDirectory">Directory in a bpffs that belongs to this instance alone.</param>
-/// <param name="Recreate">Replace pinned maps of another layout by empty ones instead of refusing to start.</param>
+/// <param name="Recreate">Replace pinned maps that cannot be carried over by empty ones instead of refusing to start.</param>
 public sealed record KernelDatapathOptions(string PinDirectory, bool Recreate = false);
 
 /// <summary>
@@ -35,12 +36,13 @@ public sealed class KernelDatapath : IDatapath
         ArgumentNullException.ThrowIfNull(options);
         _options = options;
         BpfFileSystem.EnsureMounted(options.PinDirectory);
-        _maps = new MapPins(Path.Combine(options.PinDirectory, "maps"));
         _pins = new LinkPins(Path.Combine(options.PinDirectory, "links"));
         foreach (var (hook, link) in _pins.OpenAll(HostInterfaces.List()))
         {
             _links.Add(hook, (link, new AttachedProgram(hook, "of an earlier agent", 0, "")));
         }
+
+        _maps = new MapPins(options.PinDirectory, MapsInForce);
 
         if (_links.Count > 0)
         {
@@ -79,18 +81,13 @@ public sealed class KernelDatapath : IDatapath
     public IReadOnlyList<BpfMap> Maps => _maps.Open;
 
     /// <inheritdoc/>
-    public void Open(IEnumerable<BpfMap> maps)
+    public void Open(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf)
     {
         ArgumentNullException.ThrowIfNull(maps);
+        ArgumentNullException.ThrowIfNull(ruleOf);
         lock (_gate)
         {
-            foreach (var map in maps)
-            {
-                if (_maps.Bind(map, _options.Recreate) is { } notice)
-                {
-                    _notices.Add(notice);
-                }
-            }
+            _notices.AddRange(_maps.Bind(maps, ruleOf, _options.Recreate));
         }
     }
 
@@ -109,6 +106,32 @@ public sealed class KernelDatapath : IDatapath
                 // Compiled again, and reported, when it is attached.
             }
         });
+        lock (_gate)
+        {
+            foreach (var program in programs)
+            {
+                try
+                {
+                    Load(program);
+                }
+                catch (Exception e) when (e is BpfException or CompileException or NotSupportedException)
+                {
+                    // Loaded again, and reported, when it is attached.
+                }
+            }
+
+            // The last thing before they are attached: what connections the programs of before see from here on is carried over when all are exchanged.
+            _maps.CatchUp();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Settle()
+    {
+        lock (_gate)
+        {
+            _maps.Settle(MapsInForce);
+        }
     }
 
     /// <inheritdoc/>
@@ -205,6 +228,24 @@ public sealed class KernelDatapath : IDatapath
             _loaded.Clear();
             _maps.Dispose();
         }
+    }
+
+    private HashSet<uint> MapsInForce()
+    {
+        var maps = new HashSet<uint>();
+        foreach (var (link, _) in _links.Values)
+        {
+            try
+            {
+                maps.UnionWith(ProgramDetails.Read(link.ProgramId).MapIds);
+            }
+            catch (BpfException e) when (e.ErrorNumber == Errno.NoEntry)
+            {
+                // Its interface is gone, and the program with it.
+            }
+        }
+
+        return maps;
     }
 
     private LoadedProgram Load(BpfProgram program)

@@ -1,6 +1,8 @@
-using System.Security.Cryptography;
 using System.Reflection;
+using System.Security.Cryptography;
 using System.Text;
+using Skep.Bpf.Btf;
+using Skep.Bpf.Inspection;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programs;
 
@@ -9,12 +11,48 @@ namespace Skep.Engine;
 /// <summary>
 /// The pinned maps of an instance. The name of a pin ends in a fingerprint of the layout, because two structs of the same size may
 /// still mean different things, and the kernel knows sizes only.
+/// <code>
+/// maps/NAME_FINGERPRINT   the maps that programs in force use
+/// next/NAME_FINGERPRINT   maps that take the place of others once no program in force uses those: filled, but not in force yet
+/// </code>
 /// </summary>
-internal sealed class MapPins(string directory) : IDisposable
+internal sealed class MapPins : IDisposable
 {
+    private readonly string _directory;
+    private readonly string _next;
     private readonly List<BpfMap> _open = [];
+    private readonly List<Change> _changes = [];
 
-    /// <summary>Maps with storage.</summary>
+    // Objects of which there are later ones for the same map: still in use, and let go with the next call of Settle, because readers do not wait.
+    private readonly List<BpfMap> _superseded = [];
+    private readonly List<BpfMap> _retired = [];
+
+    /// <summary>The pins below a directory. What a process that ended had begun is finished when programs in force use it already, else forgotten.</summary>
+    /// <param name="directory">The directory of the instance.</param>
+    /// <param name="inForce">Numbers of the maps that programs in force use.</param>
+    public MapPins(string directory, Func<IReadOnlySet<uint>> inForce)
+    {
+        (_directory, _next) = (Path.Combine(directory, "maps"), Path.Combine(directory, "next"));
+        if (!Directory.Exists(_next))
+        {
+            return;
+        }
+
+        var pins = Directory.GetFiles(_next);
+        var used = pins.Length == 0 ? new HashSet<uint>() : inForce();
+        if (pins.Any(p => used.Contains(IdOf(p))))
+        {
+            foreach (var pin in pins)
+            {
+                // One that no program in force uses is as good as the others: they were filled together.
+                PutInForce(pin, []);
+            }
+        }
+
+        RemoveAll(_next);
+    }
+
+    /// <summary>Maps with storage, the latest of each name.</summary>
     public IReadOnlyList<BpfMap> Open
     {
         get
@@ -26,73 +64,101 @@ internal sealed class MapPins(string directory) : IDisposable
         }
     }
 
-    /// <summary>Gives a map its storage: the pinned one when it fits, else a new one, which is pinned. Returns what people should know, or null.</summary>
-    /// <exception cref="LayoutException">A map of another layout is pinned and may not be replaced.</exception>
-    public string? Bind(BpfMap map, bool recreate)
+    /// <summary>
+    /// Gives maps their storage: pinned ones where they fit; else new ones, with what <paramref name="ruleOf"/> has carried over of those that they take the place of.
+    /// All of them, or none. Returns what people should know.
+    /// </summary>
+    /// <exception cref="LayoutException">Pinned entries cannot be carried over, and may not be forgotten; nothing was changed.</exception>
+    public IReadOnlyList<string> Bind(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf, bool recreate)
     {
-        if (map.IsBound)
+        Directory.CreateDirectory(_directory);
+        List<BpfMap> bound = [];
+        List<string> made = [];
+        var changes = _changes.Count;
+        try
         {
-            return null;
-        }
-
-        Directory.CreateDirectory(directory);
-        var stem = PinName.For(map.Name) + "_";
-        var path = Path.Combine(directory, stem + Fingerprint(map));
-        var others = Directory.GetFiles(directory).Where(f => IsPinOf(f, stem) && f != path).ToArray();
-        string? notice = null;
-        if (others.Length > 0)
-        {
-            notice = Replace(map, recreate, "its layout changed", others);
-        }
-
-        if (File.Exists(path))
-        {
-            try
+            foreach (var map in maps.Where(m => !m.IsBound))
             {
-                map.Bind(KernelMapStorage.OpenPinned(path, map));
-            }
-            catch (MapMismatchException e)
-            {
-                notice = Replace(map, recreate, string.Join(", ", e.Differences), [path]);
+                Bind(map, ruleOf(map), recreate, made);
+                bound.Add(map);
             }
         }
-
-        if (!map.IsBound)
+        catch
         {
-            var storage = KernelMapStorage.Create(map);
-            map.Bind(storage);
-            storage.Pin(path);
+            bound.ForEach(m => m.Dispose());
+            made.ForEach(File.Delete);
+            _changes.Skip(changes).ToList().ForEach(c => c.Dispose());
+            _changes.RemoveRange(changes, _changes.Count - changes);
+            throw;
         }
 
         lock (_open)
         {
-            _open.Add(map);
+            var names = bound.Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
+            _superseded.AddRange(_open.Where(m => names.Contains(m.Name)));
+            _open.RemoveAll(m => names.Contains(m.Name));
+            _open.AddRange(bound);
         }
 
-        return notice;
+        return [.. _changes.Skip(changes).Select(c => c.Transfer.Notice)];
     }
 
-    /// <summary>Removes the directory with all pins; maps that programs or this process use live on until those go.</summary>
-    public void Remove()
+    /// <summary>Carries over what programs added to maps since these were copied.</summary>
+    public void CatchUp() => _changes.ForEach(c => c.Transfer.CatchUp());
+
+    /// <summary>
+    /// Puts new maps in the place of old ones as soon as none of the programs in force uses these any more, and lets go of what was superseded before. To be called now and then.
+    /// </summary>
+    public void Settle(Func<IReadOnlySet<uint>> inForce)
     {
-        if (Directory.Exists(directory))
+        _retired.ForEach(m => m.Dispose());
+        _retired.Clear();
+        if (_changes.Count > 0)
         {
-            foreach (var path in Directory.GetFiles(directory))
+            CatchUp();
+            var used = inForce();
+            if (_changes.Exists(c => used.Contains(c.Old.Id)))
             {
-                File.Delete(path);
+                return;
             }
 
-            Directory.Delete(directory);
+            foreach (var change in _changes)
+            {
+                PutInForce(change.Pin, change.Rule.FormerNames);
+                change.Dispose();
+            }
+
+            _changes.Clear();
+            RemoveAll(_next);
         }
+
+        _retired.AddRange(_superseded);
+        _superseded.Clear();
+    }
+
+    /// <summary>Removes the directories with all pins; maps that programs or this process use live on until those go.</summary>
+    public void Remove()
+    {
+        RemoveAll(_directory);
+        RemoveAll(_next);
     }
 
     public void Dispose()
     {
         lock (_open)
         {
-            _open.ForEach(m => m.Dispose());
+            foreach (var map in (IEnumerable<BpfMap>)[.. _open, .. _superseded, .. _retired])
+            {
+                map.Dispose();
+            }
+
             _open.Clear();
         }
+
+        _superseded.Clear();
+        _retired.Clear();
+        _changes.ForEach(c => c.Dispose());
+        _changes.Clear();
     }
 
     /// <summary>Eight hexadecimal digits that change with the names, types and order of the fields of key and value.</summary>
@@ -135,29 +201,140 @@ internal sealed class MapPins(string directory) : IDisposable
         text.Append('}');
     }
 
-    private static bool IsPinOf(string path, string stem)
+    private void Bind(BpfMap map, MapMigration rule, bool recreate, List<string> made)
     {
-        var name = Path.GetFileName(path);
-        return name.StartsWith(stem, StringComparison.Ordinal) && name.Length == stem.Length + 8;
-    }
+        var name = StemFor(map.Name) + Fingerprint(map);
+        var path = Path.Combine(_directory, name);
+        var waiting = _changes.Find(c => c.Map.Name == map.Name);
+        if (waiting is not null ? TryOpen(waiting.Pin, map) : TryOpen(path, map))
+        {
+            return;
+        }
 
-    private static string Replace(BpfMap map, bool recreate, string difference, IEnumerable<string> pins)
-    {
-        if (!recreate)
+        if (waiting is not null)
         {
             throw new LayoutException(
-                $"Map '{map.Name}' was pinned by another version of Skep and does not fit this one ({difference}). "
-                + "What it enforces goes on. Start with --recreate to replace it by an empty map, or run 'skep down' first.");
+                $"Map '{map.Name}' cannot change again yet: the change before it is not in force everywhere, because a program of before is still attached. 'skep status' says where and why.");
         }
 
-        foreach (var pin in pins)
+        var pins = File.Exists(path) ? [path] : PinsOf(map.Name).Concat(rule.FormerNames.SelectMany(PinsOf)).ToArray();
+        var storage = KernelMapStorage.Create(map);
+        map.Bind(storage);
+        try
         {
-            File.Delete(pin);
+            if (pins.Length == 0)
+            {
+                storage.Pin(path);
+                made.Add(path);
+                return;
+            }
+
+            Directory.CreateDirectory(_next);
+            var old = KernelMapStorage.OpenPinned(pins[0]);
+            var pin = Path.Combine(_next, name);
+            var change = new Change(map, old, pin, rule);
+            _changes.Add(change);
+            change.Transfer = MapTransfer.Begin(
+                new MapBefore(old.Name, MapShape.Of(old), old, pins[0] == path, change.Know(MapDetails.Read(old.Id))), map, change.Know(MapDetails.Read(storage.Id)), rule, recreate);
+            storage.Pin(pin);
+            made.Add(pin);
+        }
+        catch
+        {
+            map.Dispose();
+            throw;
+        }
+    }
+
+    private static bool TryOpen(string pin, BpfMap map)
+    {
+        if (!File.Exists(pin))
+        {
+            return false;
         }
 
-        return $"map '{map.Name}' was recreated empty: {difference}";
+        try
+        {
+            map.Bind(KernelMapStorage.OpenPinned(pin, map));
+            return true;
+        }
+        catch (MapMismatchException)
+        {
+            return false;
+        }
+    }
+
+    // Others of the name first: of two, an agent that starts then would not know which is in force, and of none that programs use it finds this one.
+    private void PutInForce(string pin, IReadOnlyList<string> formerNames)
+    {
+        var name = Path.GetFileName(pin);
+        var path = Path.Combine(_directory, name);
+        foreach (var other in PinsOfStem(name[..^FingerprintLength]).Concat(formerNames.SelectMany(PinsOf)).Where(o => o != path))
+        {
+            File.Delete(other);
+        }
+
+        File.Move(pin, path, overwrite: true);
+    }
+
+    private IEnumerable<string> PinsOf(string map) => PinsOfStem(StemFor(map));
+
+    private IEnumerable<string> PinsOfStem(string stem) => Directory.GetFiles(_directory)
+        .Where(f => Path.GetFileName(f) is var name && name.StartsWith(stem, StringComparison.Ordinal) && name.Length == stem.Length + FingerprintLength);
+
+    private static string StemFor(string map) => PinName.For(map) + "_";
+
+    private static uint IdOf(string pin)
+    {
+        using var storage = KernelMapStorage.OpenPinned(pin);
+        return storage.Id;
+    }
+
+    private static void RemoveAll(string directory)
+    {
+        if (Directory.Exists(directory))
+        {
+            foreach (var path in Directory.GetFiles(directory))
+            {
+                File.Delete(path);
+            }
+
+            Directory.Delete(directory);
+        }
+    }
+
+    private const int FingerprintLength = 8;
+
+    /// <summary>A map that takes the place of one that programs may still use.</summary>
+    private sealed class Change(BpfMap map, KernelMapStorage old, string pin, MapMigration rule) : IDisposable
+    {
+        private readonly List<BtfFile> _types = [];
+
+        public BpfMap Map => map;
+
+        public KernelMapStorage Old => old;
+
+        public string Pin => pin;
+
+        public MapMigration Rule => rule;
+
+        public MapTransfer Transfer { get; set; } = null!;
+
+        public (BtfFile File, uint Key, uint Value)? Know(MapDetails details)
+        {
+            if (details.KeyType == 0 || details.ValueType == 0 || details.OpenTypes() is not { } types)
+            {
+                return null;
+            }
+
+            _types.Add(types);
+            return (types, details.KeyType, details.ValueType);
+        }
+
+        public void Dispose()
+        {
+            old.Dispose();
+            _types.ForEach(t => t.Dispose());
+        }
     }
 }
-
-/// <summary>Pinned state belongs to another version; nothing was changed.</summary>
-public sealed class LayoutException(string message) : Exception(message);

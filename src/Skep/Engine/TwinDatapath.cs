@@ -12,6 +12,11 @@ public sealed class TwinDatapath : IDatapath
     private ImmutableArray<string> _notices = [];
     private readonly ConcurrentDictionary<Hook, (Hook Hook, BpfProgram Program)> _programs = new();
 
+    // Maps of which there are later ones; those that are retired go with the next call of Settle, because readers do not wait.
+    private readonly List<BpfMap> _superseded = [];
+    private readonly List<BpfMap> _retired = [];
+    private readonly List<MapTransfer> _transfers = [];
+
     /// <summary>An empty datapath with a clock of its own.</summary>
     public TwinDatapath(TwinOptions? options = null) => Twin = new TwinEngine(options);
 
@@ -31,16 +36,46 @@ public sealed class TwinDatapath : IDatapath
     public IReadOnlyList<AttachedProgram> Attached => [.. _programs.Select(p => new AttachedProgram(p.Value.Hook, p.Value.Program.Name, 0, ""))];
 
     /// <inheritdoc/>
-    public IReadOnlyList<BpfMap> Maps => Twin.Maps;
+    public IReadOnlyList<BpfMap> Maps => [.. Twin.Maps.Except(_superseded).Except(_retired)];
 
     /// <inheritdoc/>
-    public void Open(IEnumerable<BpfMap> maps)
+    public void Open(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf)
     {
         ArgumentNullException.ThrowIfNull(maps);
-        foreach (var map in maps)
+        ArgumentNullException.ThrowIfNull(ruleOf);
+        List<(BpfMap Map, BpfMap? Before)> bound = [];
+        try
         {
-            Twin.Bind(map);
+            foreach (var map in maps.Where(m => !m.IsBound))
+            {
+                var before = Twin.Maps.LastOrDefault(m => m.Name == map.Name);
+                Twin.Bind(map);
+                bound.Add((map, before));
+                if (before is not null)
+                {
+                    _transfers.Add(MapTransfer.Begin(new MapBefore(before.Name, MapShape.Of(before), before.Storage, true), map, null, ruleOf(map), mayForget: false));
+                }
+            }
         }
+        catch
+        {
+            bound.ForEach(b => Twin.Release(b.Map));
+            _transfers.Clear();
+            throw;
+        }
+
+        _superseded.AddRange(bound.Select(b => b.Before).OfType<BpfMap>());
+    }
+
+    /// <inheritdoc/>
+    public void Settle()
+    {
+        _transfers.ForEach(t => t.CatchUp());
+        _transfers.Clear();
+        _retired.ForEach(Twin.Release);
+        _retired.Clear();
+        _retired.AddRange(_superseded);
+        _superseded.Clear();
     }
 
     /// <inheritdoc/>

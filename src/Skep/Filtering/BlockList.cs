@@ -165,8 +165,8 @@ public sealed class BlockList(HashMap<IpAddress, BlockRule> addresses, LpmTrie<P
             0 => null,
             // The trie says ENOSPC when it is full, the hash table E2BIG.
             -Errno.TooBig or -Errno.NoSpace => new BlockProblem(prefix, prefix.IsSingleAddress
-                ? $"{prefix.Address} is not blocked: the list is full at {addresses.MaxEntries} addresses."
-                : $"{prefix} is not blocked: the list is full at {prefixes.MaxEntries} prefixes."),
+                ? $"{prefix.Address} is not blocked: the list is full at {addresses.MaxEntries} addresses; ask for more 'blockedAddresses' in a TableSizes resource."
+                : $"{prefix} is not blocked: the list is full at {prefixes.MaxEntries} prefixes; ask for more 'blockedPrefixes' in a TableSizes resource."),
             _ => new BlockProblem(prefix, $"{prefix} is not blocked: the kernel said {Errno.NameOf(status)}."),
         };
     }

@@ -1,4 +1,5 @@
 using Skep.Bpf.Maps;
+using Skep.Engine;
 
 namespace Skep.Flows;
 
@@ -23,6 +24,9 @@ public sealed class FlowMaps
 
     /// <summary>Counts by <see cref="FlowCounter"/>.</summary>
     public PerCpuArrayMap<ulong> Counters { get; }
+
+    /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
+    public MapMigration MigrationOf(BpfMap map) => map == Table ? MapMigration.Cache : map == Ended ? MapMigration.Scratch : MapMigration.Rebuilt;
 
     /// <summary>All maps, for pinning and for binding to a twin.</summary>
     public IReadOnlyList<BpfMap> All => [Table, Ended, Counters];

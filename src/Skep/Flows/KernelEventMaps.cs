@@ -1,4 +1,5 @@
 using Skep.Bpf.Maps;
+using Skep.Engine;
 
 namespace Skep.Flows;
 
@@ -24,6 +25,9 @@ public sealed class KernelEventMaps
 
     /// <summary>Index 0: all events. Index 1: events that found no room in the ring.</summary>
     public PerCpuArrayMap<ulong> Counts { get; }
+
+    /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
+    public MapMigration MigrationOf(BpfMap map) => map == Totals ? MapMigration.Cache : map == Events ? MapMigration.Scratch : MapMigration.Rebuilt;
 
     /// <summary>All maps, for pinning and for binding to a twin.</summary>
     public IReadOnlyList<BpfMap> All => [Totals, Events, Counts];

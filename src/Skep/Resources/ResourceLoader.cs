@@ -53,6 +53,7 @@ public static class ResourceLoader
             BlockLists = [.. resources.OfType<BlockList>()],
             RateLimits = [.. resources.OfType<RateLimit>()],
             TunnelEndpoints = [.. resources.OfType<TunnelEndpoint>()],
+            TableSizes = resources.OfType<TableSizes>().SingleOrDefault(),
         };
         return new LoadedResources(set, [.. problems.InOrder], all);
     }

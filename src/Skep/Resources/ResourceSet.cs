@@ -20,8 +20,11 @@ public sealed record ResourceSet
     /// <summary>Ends of tunnels on this host.</summary>
     public ImmutableArray<TunnelEndpoint> TunnelEndpoints { get; init; } = [];
 
+    /// <summary>Sizes of the tables; null when nothing is said about them.</summary>
+    public TableSizes? TableSizes { get; init; }
+
     /// <summary>All resources.</summary>
-    public IEnumerable<Resource> All => [.. LoadBalancers, .. BlockLists, .. RateLimits, .. TunnelEndpoints];
+    public IEnumerable<Resource> All => [.. LoadBalancers, .. BlockLists, .. RateLimits, .. TunnelEndpoints, .. TableSizes is null ? [] : (Resource[])[TableSizes]];
 
     /// <summary>
     /// The same set, in which load balancers that were read from the same text as those of <paramref name="before"/> are the objects from there: who follows changes then
@@ -38,7 +41,7 @@ public sealed record ResourceSet
     }
 
     /// <summary>Number of resources.</summary>
-    public int Count => LoadBalancers.Length + BlockLists.Length + RateLimits.Length + TunnelEndpoints.Length;
+    public int Count => LoadBalancers.Length + BlockLists.Length + RateLimits.Length + TunnelEndpoints.Length + (TableSizes is null ? 0 : 1);
 }
 
 /// <summary>What all kinds of resources have.</summary>

@@ -91,7 +91,8 @@ public sealed class EdgeHookTests : IDisposable
     private KernelDatapath Open()
     {
         var datapath = new KernelDatapath(new KernelDatapathOptions(_pins.Path("skep")));
-        datapath.Open([.. _edge.All, .. _flows.All]);
+        datapath.Open(_edge.All, _edge.MigrationOf);
+        datapath.Open(_flows.All, _flows.MigrationOf);
         return datapath;
     }
 }

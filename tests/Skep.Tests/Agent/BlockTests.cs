@@ -150,7 +150,7 @@ public class BlockTests
 
         var refusal = platform.Block(IPNetwork.Parse("203.0.113.7/32"), null, "", [], false).Refusal;
 
-        Assert.Equal("203.0.113.7 is not blocked: the list is full at 65536 addresses.", refusal);
+        Assert.Equal("203.0.113.7 is not blocked: the list is full at 65536 addresses; ask for more 'blockedAddresses' in a TableSizes resource.", refusal);
         Assert.Equal((65536, 65536), platform.Status().Maps.Where(m => m.Name == "edge_blocked").Select(m => (m.Entries, m.Capacity)).Single());
         Assert.Equal(XdpAction.Drop, AgentBed.Send(twin, "10.1.255.255", "192.0.2.1"));
         bed.Write(AgentBed.BlockList("198.51.100.1"));

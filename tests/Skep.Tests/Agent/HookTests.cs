@@ -110,7 +110,9 @@ public sealed class HookTests
 
         public IReadOnlyList<BpfMap> Maps => _inner.Maps;
 
-        public void Open(IEnumerable<BpfMap> maps) => _inner.Open(maps);
+        public void Open(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf) => _inner.Open(maps, ruleOf);
+
+        public void Settle() => _inner.Settle();
 
         public void Prepare(IReadOnlyCollection<BpfProgram> programs) => _inner.Prepare(programs);
 

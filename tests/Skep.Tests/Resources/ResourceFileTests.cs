@@ -69,6 +69,20 @@ public class ResourceFileTests
     }
 
     [Fact]
+    public void The_sizes_that_the_page_gives_are_those_of_an_agent_that_is_told_none()
+    {
+        var text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Resources", "agent.md"));
+        var block = text.Split("```yaml\n")[1];
+        var loaded = ResourceLoader.Parse(new ResourceText("tables.yaml", block[..block.IndexOf("```", StringComparison.Ordinal)]));
+        Assert.Empty(loaded.Problems);
+        var sizes = loaded.Set!.TableSizes!;
+        Assert.All(
+            typeof(TableSizes).GetProperties(System.Reflection.BindingFlags.Public | System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.DeclaredOnly).Where(p => p.PropertyType == typeof(uint?)),
+            p => Assert.NotNull(p.GetValue(sizes)));
+        Assert.Equal(new Skep.Edge.EdgeOptions(), sizes.Apply(new Skep.Edge.EdgeOptions()));
+    }
+
+    [Fact]
     public void The_examples_of_direct_return_have_no_problems()
     {
         var text = File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "Resources", "balancing.md"));

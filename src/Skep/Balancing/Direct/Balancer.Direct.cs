@@ -124,11 +124,10 @@ public sealed partial class Balancer
             }
             else if (_serviceIds.Adopt(slot.Service) && _maps.Direct.Services.TryGet(slot.Service, out var row))
             {
-                var ring = new RingPlace(row.RingStart, (int)row.RingSlots, row.FormerStart != 0);
+                var ring = _rings.Adopt(new RingPlace(row.RingStart, (int)row.RingSlots, row.FormerStart != 0));
                 byId.Remove(slot.Service, out var members);
                 _served.Add(key, new Served { Id = slot.Service, Ring = ring, Direct = state, Members = [.. members ?? []] });
                 _servicesOfAddress[key.Address] = _servicesOfAddress.GetValueOrDefault(key.Address) + 1;
-                _rings.Adopt(ring);
             }
         }
 

@@ -1,5 +1,6 @@
 using System.Numerics;
 using Skep.Bpf.Maps;
+using Skep.Engine;
 
 namespace Skep.Balancing;
 
@@ -55,6 +56,22 @@ public sealed class DirectMaps
 
     /// <summary>Secret of the flow table's hash; 0 until it is drawn.</summary>
     public Global<ulong> Seed { get; }
+
+    /// <summary>User side: flows that are remembered.</summary>
+    internal long CountFlows()
+    {
+        var ways = System.Runtime.InteropServices.MemoryMarshal.Cast<FlowSet, ulong>(Flows.Entries);
+        return ways.Length - System.MemoryExtensions.Count(ways, 0ul);
+    }
+
+    /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
+    internal MapMigration MigrationOf(BpfMap map) =>
+        map == Vips ? MapMigration.Kept with { By = new VipMigration(Services.MaxEntries) }
+        : map == QuicServers ? MapMigration.Rebuilt with { By = new VipMigration(uint.MaxValue) }
+        : map == Flows ? MapMigration.Cache with { By = new FlowMigration() }
+        : map == Seed ? MapMigration.Kept
+        : map == Delivery ? MapMigration.Scratch
+        : MapMigration.Rebuilt;
 
     /// <summary>All maps.</summary>
     public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, QuicServers, Delivery, Seed];

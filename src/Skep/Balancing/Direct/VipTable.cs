@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Skep.Bpf;
 using Skep.Bpf.Maps;
 using Skep.Packets;
@@ -23,7 +24,21 @@ internal sealed class VipTable
     }
 
     /// <summary>What is in the table, once for each key even where a move was cut short.</summary>
-    public IEnumerable<VipSlot> Entries => _slots.Where(IsTaken).DistinctBy(s => (s.Address, s.Key));
+    public IEnumerable<VipSlot> Entries => Taken(_slots);
+
+    /// <summary>What is in the entries of a table.</summary>
+    public static IEnumerable<VipSlot> Read(MapStorage storage, uint places)
+    {
+        var slots = new VipSlot[places];
+        for (var i = 0u; i < places; i++)
+        {
+            BpfException.ThrowIfFailed(storage.Read(BitConverter.GetBytes(i), MemoryMarshal.AsBytes(slots.AsSpan((int)i, 1))), "Reading a table of endpoints failed");
+        }
+
+        return Taken(slots);
+    }
+
+    private static IEnumerable<VipSlot> Taken(VipSlot[] slots) => slots.Where(IsTaken).DistinctBy(s => (s.Address, s.Key));
 
     /// <summary>Puts an endpoint in, or replaces it in one step. 0, -E2BIG when there is no room, or what the kernel says.</summary>
     public int Set(in VipSlot slot)

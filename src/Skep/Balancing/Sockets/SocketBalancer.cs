@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Skep.Bpf;
 using Skep.Bpf.Features;
+using Skep.Bpf.Maps;
 
 namespace Skep.Balancing.Sockets;
 
@@ -19,6 +20,9 @@ public sealed class SocketBalancer
         _maps = sockets;
         Programs = [.. Enum.GetValues<SocketHook>().Select(hook => new SocketBalancerProgram(maps, sockets, hook, FeatureProbe.RunningKernel >= s_saysWhy))];
     }
+
+    /// <summary>What sockets were given.</summary>
+    internal BpfMap Peers => _maps.Peers;
 
     /// <summary>A program for every hook.</summary>
     public ImmutableArray<SocketBalancerProgram> Programs { get; }

@@ -1,4 +1,5 @@
 using Skep.Bpf.Maps;
+using Skep.Engine;
 using Skep.Packets;
 
 namespace Skep.Balancing.Sockets;
@@ -46,10 +47,10 @@ public sealed class SocketMaps
     /// <summary>Describes the maps.</summary>
     /// <param name="maxServices">Services at most.</param>
     /// <param name="maxPeers">Peers of sockets that are remembered; 96 bytes each. A TCP socket takes one, a UDP socket two for each service.</param>
-    public SocketMaps(uint maxServices, uint maxPeers = 65536)
+    public SocketMaps(uint maxServices, uint maxPeers)
     {
         Services = new(maxServices, "edge_hosts");
-        Peers = new(maxPeers, "edge_peers");
+        Peers = new(maxPeers, "edge_sockets");
     }
 
     /// <summary>The services that sockets of this host are balanced to; values are 1.</summary>
@@ -57,6 +58,9 @@ public sealed class SocketMaps
 
     /// <summary>What sockets were given instead of a service, both ways.</summary>
     public LruHashMap<SocketKey, SocketPeer> Peers { get; }
+
+    /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
+    public MapMigration MigrationOf(BpfMap map) => map == Peers ? MapMigration.Cache : MapMigration.Rebuilt;
 
     /// <summary>All maps.</summary>
     public IReadOnlyList<BpfMap> All => [Services, Peers];

@@ -26,6 +26,15 @@ internal static class CrossChecks
         BlockInterfaces([.. resources.OfType<BlockList>()], problems);
         RateLimits([.. resources.OfType<RateLimit>()], problems);
         Hooks(resources, problems);
+        Sizes([.. resources.OfType<TableSizes>()], problems);
+    }
+
+    private static void Sizes(IReadOnlyList<TableSizes> sizes, ProblemList problems)
+    {
+        foreach (var other in sizes.Skip(1))
+        {
+            problems.Error(other.Source, "second-sizes", $"the sizes of tables are given already by '{sizes[0].Name}' at {Place(sizes[0].Source)}", "put all of them into one TableSizes");
+        }
     }
 
     // One program does what all resources of an interface ask for.

@@ -129,6 +129,17 @@ internal static class Kinds
             new Field("balancers", new ListShape(Scalars.Prefix, 1, 256), "Where the balancers are; outer headers from elsewhere are refused.", Required: true),
             new Field("peers", new ListShape(Scalars.Address, 1, 1024),
                 "Addresses of the other backends, for balancers with secondChance: a packet without a connection here goes on to the one it came with.")), BuildTunnelEndpoint),
+        new("TableSizes", new ObjectShape(
+            "How much the tables of the edge hold; one for an agent. A change is carried out while traffic flows.",
+            new Field("services", Scalars.ServiceCount, "Virtual endpoints, which are addresses times ports; 1024 unless given, 65535 at most with direct return."),
+            new Field("backends", Scalars.BackendCount, "Backends, counted once for every endpoint; 16384 unless given. Those with direct return have numbers up to 65535."),
+            new Field("ringRows", Scalars.RowCount, "Rows of eight bytes that the rings of all services share; 2097152 unless given. When they run short, shares get coarser."),
+            new Field("connections", Scalars.ConnectionCount, "Connections that nat remembers, a quarter of them while they begin; 131072 unless given."),
+            new Field("flows", Scalars.ConnectionCount, "Flows with direct return that are remembered, 8 bytes each, rounded up to a power of two; 262144 unless given."),
+            new Field("blockedAddresses", Scalars.BlockCount, "Blocked single addresses; 65536 unless given."),
+            new Field("blockedPrefixes", Scalars.BlockCount, "Blocked prefixes; 16384 unless given."),
+            new Field("sources", Scalars.ConnectionCount, "Sources whose rate is remembered for RateLimit; 65536 unless given."),
+            new Field("sockets", Scalars.ConnectionCount, "With fromThisHost: sockets whose backend is remembered; 65536 unless given.")), BuildTableSizes),
     ];
 
     private static LoadBalancer BuildLoadBalancer(ResourceHead head, ObjectValue spec) => new()
@@ -217,6 +228,28 @@ internal static class Kinds
             value.Get<IPNetwork>("prefix"), value.Get("reason", ""), value.Has("until") ? value.Get<DateTimeOffset>("until") : null, value.Source),
         _ => throw new InvalidOperationException($"An entry was read as {entry.GetType()}."),
     };
+
+    private static TableSizes BuildTableSizes(ResourceHead head, ObjectValue spec)
+    {
+        return new()
+        {
+            Name = head.Name,
+            Labels = head.Labels,
+            Source = head.Source,
+            Interfaces = [],
+            Services = Given("services"),
+            Backends = Given("backends"),
+            RingRows = Given("ringRows"),
+            Connections = Given("connections"),
+            Flows = Given("flows"),
+            BlockedAddresses = Given("blockedAddresses"),
+            BlockedPrefixes = Given("blockedPrefixes"),
+            Sources = Given("sources"),
+            Sockets = Given("sockets"),
+        };
+
+        uint? Given(string field) => spec.Has(field) ? spec.Get<uint>(field) : null;
+    }
 
     private static RateLimit BuildRateLimit(ResourceHead head, ObjectValue spec) => new()
     {

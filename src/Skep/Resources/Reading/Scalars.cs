@@ -82,6 +82,17 @@ internal static partial class Scalars
 
     public static readonly ScalarShape Burst = Whole("bad-burst", "a number of packets", 1, 100_000_000);
 
+    public static readonly ScalarShape ServiceCount = Whole("bad-size", "a number of services", 1, 1_000_000);
+
+    public static readonly ScalarShape BackendCount = Whole("bad-size", "a number of backends", 1, 16_777_215);
+
+    // A ring may have 65,536 slots, and one more is kept free to move rings about.
+    public static readonly ScalarShape RowCount = Whole("bad-size", "a number of rows", 65_536, 268_435_456);
+
+    public static readonly ScalarShape ConnectionCount = Whole("bad-size", "a number of entries", 1024, 67_108_864);
+
+    public static readonly ScalarShape BlockCount = Whole("bad-size", "a number of blocks", 1, 16_777_216);
+
     public static readonly ScalarShape Flag = new(
         "wrong-type", "true or false", "write true or false",
         text => text switch { "true" => true, "false" => false, _ => null },
