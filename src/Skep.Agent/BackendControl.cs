@@ -126,7 +126,7 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
             .. declared.Backends.Select(b =>
             {
                 var state = monitor.StateOf(EndpointOf(b), check);
-                return b with { Alive = state.IsAlive, AliveReason = state.Reason };
+                return b with { Alive = state.IsAlive, AliveReason = state.Reason, CheckSeconds = state.Seconds, ChecksTimed = state.Timed };
             }),
         ],
     };

@@ -35,6 +35,7 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
     private SocketBalancer? _sockets;
     private IReadOnlyDictionary<IpAddress, BackendPath> _hops = new Dictionary<IpAddress, BackendPath>();
     private readonly VipHeat _heat = new();
+    private readonly SampleRate _sampling = new();
     private DirectOptions? _direct;
     private ServiceFlags _features;
     private HashSet<uint> _peers = [];
@@ -220,10 +221,11 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
 
         if (clock.GetElapsedTime(_swept) >= s_sweep)
         {
+            var elapsed = clock.GetElapsedTime(_swept);
             _swept = clock.GetTimestamp();
             State.Connections.Sweep();
             var released = State.Balancer.ReleaseAddresses();
-            if ((_direct is not null && _heat.Look(State.Balancer.CountDirectPackets(), VipList.Most)) || released)
+            if (LookAtDirect(elapsed) || released)
             {
                 Specialise();
             }
@@ -237,6 +239,19 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
         {
             Backends.Step(State.Balancer, State.Connections);
         }
+    }
+
+    // Whether other endpoints have the traffic than before.
+    private bool LookAtDirect(TimeSpan elapsed)
+    {
+        if (_direct is null)
+        {
+            return false;
+        }
+
+        var packets = State!.Balancer.CountDirectPackets();
+        State.Balancer.Sample(_sampling.Next(packets.Values.Aggregate(0UL, (sum, p) => sum + p), elapsed));
+        return _heat.Look(packets, VipList.Most);
     }
 
     private SocketBalancer? Sockets(EdgePlan plan)

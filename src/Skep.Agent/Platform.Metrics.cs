@@ -123,6 +123,8 @@ internal sealed partial class Platform
         Each(b => b.Unanswered);
         writer.Counter("skep_backend_syn_repeats_total", "SYN that clients sent again to backends.");
         Each(b => b.SynRepeats);
+        writer.Counter("skep_backend_retransmits_total", "With direct return, packets with data that clients of sampled connections sent again.");
+        Each(b => b.Retransmits);
         writer.Gauge("skep_backend_reachable", "With direct return, 1 when the way to a backend is known down to the Ethernet address of the next hop.");
         Some(backends.Where(b => b.Reachable is not null), b => b.Reachable == true ? 1 : 0);
         WriteServices(writer, backends);
@@ -191,9 +193,9 @@ internal sealed partial class Platform
 
     private void WriteTimes(MetricsWriter writer)
     {
-        writer.Histogram("skep_backend_handshake_seconds", "Time from SYN to SYN-ACK, as it passes the balancer.");
+        writer.Histogram("skep_backend_handshake_seconds", "Time from SYN to SYN-ACK, as it passes the balancer; with direct return to what the client sends after it.");
         Each(0, r => r.HandshakeSeconds);
-        writer.Histogram("skep_backend_response_seconds", "Time from a request to the first byte of its answer, as it passes the balancer.");
+        writer.Histogram("skep_backend_response_seconds", "Time from a request to the first byte of its answer, as it passes the balancer; with direct return until the client acknowledges it, less the time of the handshake.");
         Each(BackendHistograms.Buckets, r => r.ResponseSeconds);
 
         void Each(int first, Func<BackendReading, double> sum)

@@ -156,12 +156,13 @@ internal sealed partial class Platform
             Reachable = service.Model.Forwarding == ForwardingMode.Nat ? null : edge.Balancer.IsReachable(backend.Model.Address),
             Active = edge.Connections.OpenOf(backend.Id),
             Waiting = Math.Max(0, reading.Waiting),
-            HandshakeMicroseconds = reading.HandshakeSeconds > 0 ? reading.HandshakeSeconds * 1e6 / reading.Handshakes : null,
+            HandshakeMicroseconds = reading.Timed > 0 ? reading.HandshakeSeconds * 1e6 / reading.Timed : null,
             ResponseMicroseconds = reading.Answers > 0 ? reading.ResponseSeconds * 1e6 / reading.Answers : null,
             Refused = reading.Refused,
             Resets = reading.Resets,
             Unanswered = reading.Unanswered,
             SynRepeats = reading.SynRepeats,
+            Retransmits = reading.Retransmits,
         };
     }
 

@@ -45,7 +45,7 @@ public sealed class DirectTable
     public static DirectTable Base { get; } = new("Direct", new DirectOptions { Seed = 0x5DEECE66D1CE4E5B });
 
     /// <summary>What a service may ask for besides.</summary>
-    public static DirectTable Extras { get; } = new("DirectExtras", new DirectOptions { Seed = 0x5DEECE66D1CE4E5B, Measure = true, Features = Enum.GetValues<VipFlags>().Aggregate((all, f) => all | f) });
+    public static DirectTable Extras { get; } = new("DirectExtras", new DirectOptions { Seed = 0x5DEECE66D1CE4E5B, Measure = true, Sample = true, Features = Enum.GetValues<VipFlags>().Aggregate((all, f) => all | f) });
 
     /// <summary>Both, by name.</summary>
     public static IReadOnlyDictionary<string, DirectTable> All { get; } = new Dictionary<string, DirectTable> { ["base"] = Base, ["extras"] = Extras };

@@ -212,10 +212,13 @@ internal sealed record BackendView(
     /// <summary>Measured requests that wait for an answer.</summary>
     public long Waiting { get; init; }
 
-    /// <summary>Mean time from SYN to SYN-ACK in microseconds; absent when not measured.</summary>
+    /// <summary>Mean time from SYN to SYN-ACK, with direct return to what the client sends after it, in microseconds; absent when not measured.</summary>
     public double? HandshakeMicroseconds { get; init; }
 
-    /// <summary>Mean time from a request to the first byte of the answer in microseconds; absent when not measured.</summary>
+    /// <summary>
+    /// Mean time from a request to the first byte of the answer in microseconds; with direct return until the client acknowledges it, less the time of the handshake. Absent
+    /// when not measured.
+    /// </summary>
     public double? ResponseMicroseconds { get; init; }
 
     /// <summary>Connections it refused.</summary>
@@ -229,6 +232,9 @@ internal sealed record BackendView(
 
     /// <summary>SYN that clients sent again.</summary>
     public ulong SynRepeats { get; init; }
+
+    /// <summary>With direct return, packets with data that clients of sampled connections sent again.</summary>
+    public ulong Retransmits { get; init; }
 }
 
 /// <summary>Where a connection goes: <c>GET /api/v1/explain?client=203.0.113.7:40000&amp;service=192.0.2.10:80&amp;protocol=tcp</c>.</summary>

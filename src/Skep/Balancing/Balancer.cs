@@ -202,7 +202,8 @@ public sealed partial class Balancer
     public BackendReading ReadingOf(uint backendId)
     {
         _maps.Signals.TryGet(backendId, out var perCpu);
-        return BackendReading.Of(perCpu);
+        var reading = BackendReading.Of(perCpu);
+        return _tunnels.ContainsKey(backendId) && _maps.Direct.Sampled.TryGet(backendId, out var sampled) ? reading.With(sampled) : reading;
     }
 
     /// <summary>
@@ -342,6 +343,8 @@ public sealed partial class Balancer
             if (_maps.Signals.MaxEntries > 1)
             {
                 _maps.Signals.SetAll(CollectionsMarshal.AsSpan(_fresh), new BackendSignals[_fresh.Count * _maps.Signals.Storage.ValuesPerEntry]);
+                uint[] direct = [.. _fresh.Where(id => id < _maps.Direct.Sampled.MaxEntries)];
+                _maps.Direct.Sampled.SetAll(direct, new SampledSignals[direct.Length * _maps.Direct.Sampled.Storage.ValuesPerEntry]);
                 _fresh.ForEach(id => _maps.Open.Entries[(int)id] = 0);
                 _fresh.ForEach(id => _maps.Histograms.Entries.Slice((int)id * BackendHistograms.PerBackend, BackendHistograms.PerBackend).Clear());
             }

@@ -34,7 +34,7 @@ public sealed class BalancerMaps
         SourcePools = new(maxServices * SourcePool.MostAddresses, "edge_source_pools", MapFlags.Mmapable);
         Limits = new(maxServices, "edge_limits", MapFlags.Mmapable);
         Clock = new("edge_clock");
-        Direct = new DirectMaps(maxServices, maxBackends, maxFlows);
+        Direct = new DirectMaps(maxServices, maxBackends, maxFlows, measure);
     }
 
     // Rows of either sort are of one type, and mean something else.

@@ -77,6 +77,12 @@ public sealed record BackendModel(IpAddress Address, ushort Port, int Weight = 1
     /// <summary>Why it is alive or not, for people; null when nobody checked.</summary>
     public string? AliveReason { get; init; }
 
+    /// <summary>Mean time of the checks of late that passed, in seconds; of no meaning when none did.</summary>
+    public double CheckSeconds { get; init; }
+
+    /// <summary>Checks behind <see cref="CheckSeconds"/>.</summary>
+    public int ChecksTimed { get; init; }
+
     /// <summary>Zone it stands in; null when none is declared.</summary>
     public string? Zone { get; init; }
 

@@ -41,6 +41,15 @@ public readonly record struct BackendReading(
     ulong Opened, ulong Closed, ulong Handshakes, double HandshakeSeconds, ulong Requests, ulong Answers, double ResponseSeconds, ulong Unanswered,
     ulong Abandoned, ulong Refused, ulong Resets, ulong SynRepeats)
 {
+    /// <summary>Handshakes whose time is in <see cref="HandshakeSeconds"/>.</summary>
+    public ulong Timed { get; init; }
+
+    /// <summary>With direct return, time that measured requests took on their way, which is not in <see cref="ResponseSeconds"/>.</summary>
+    public double TripSeconds { get; init; }
+
+    /// <summary>With direct return, packets with data that clients of sampled connections sent again.</summary>
+    public ulong Retransmits { get; init; }
+
     /// <summary>Measured requests that wait for an answer.</summary>
     public long Waiting => (long)(Requests - Answers - Unanswered - Abandoned);
 
@@ -67,7 +76,31 @@ public readonly record struct BackendReading(
         const double Tick = BackendSignals.TickNanoseconds * 1e-9;
         return new(
             sum.Opened, sum.Closed, sum.Handshakes, sum.HandshakeTime * Tick, sum.Requests, sum.Answers, sum.ResponseTime * Tick, sum.Unanswered,
-            sum.Abandoned, sum.Refused, sum.Resets, sum.SynRepeats);
+            sum.Abandoned, sum.Refused, sum.Resets, sum.SynRepeats) { Timed = sum.HandshakeTime > 0 ? sum.Handshakes : 0 };
+    }
+
+    /// <summary>With what sampled connections told on all CPUs.</summary>
+    public BackendReading With(ReadOnlySpan<SampledSignals> perCpu)
+    {
+        var sum = this;
+        const double Tick = BackendSignals.TickNanoseconds * 1e-9;
+        foreach (ref readonly var s in perCpu)
+        {
+            sum = sum with
+            {
+                Timed = sum.Timed + s.Timed,
+                HandshakeSeconds = sum.HandshakeSeconds + (s.HandshakeTime * Tick),
+                Requests = sum.Requests + s.Requests,
+                Answers = sum.Answers + s.Answers,
+                ResponseSeconds = sum.ResponseSeconds + (s.ResponseTime * Tick),
+                TripSeconds = sum.TripSeconds + (s.TripTime * Tick),
+                Unanswered = sum.Unanswered + s.Unanswered,
+                Abandoned = sum.Abandoned + s.Abandoned,
+                Retransmits = sum.Retransmits + s.Retransmits,
+            };
+        }
+
+        return sum;
     }
 }
 

@@ -12,7 +12,7 @@ namespace Skep.Balancing;
 internal sealed unsafe class SignalStage(BalancerMaps maps)
 {
     private readonly PerCpuArrayMap<BackendSignals> _signals = maps.Signals;
-    private readonly ArrayMap<ulong> _histograms = maps.Histograms;
+    private readonly TimeHistogram _histograms = new(maps);
     private readonly ArrayMap<long> _open = maps.Open;
 
     /// <summary>Time in ticks; wraps after 73 minutes.</summary>
@@ -148,7 +148,7 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
                 var took = Now() - reply.PendingSince;
                 signals.Handshakes++;
                 signals.HandshakeTime += took;
-                Count(reply.Backend * BackendHistograms.PerBackend, took);
+                _histograms.Count(reply.Backend * BackendHistograms.PerBackend, took);
                 reply.Phase = ConnectionPhase.Open;
             }
             else if ((flags & TcpFlags.Rst) != 0)
@@ -162,7 +162,7 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
             var took = Now() - reply.PendingSince;
             signals.Answers++;
             signals.ResponseTime += took;
-            Count((reply.Backend * BackendHistograms.PerBackend) + BackendHistograms.Buckets, took);
+            _histograms.Count((reply.Backend * BackendHistograms.PerBackend) + BackendHistograms.Buckets, took);
             reply.Phase = ConnectionPhase.Answered;
         }
         else if ((flags & (TcpFlags.Fin | TcpFlags.Rst)) != 0)
@@ -181,43 +181,6 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
             signals.Refused++;
             signals.Unanswered += reply.Phase == ConnectionPhase.Asked ? 1u : 0u;
             reply.Phase = ConnectionPhase.Answered;
-        }
-    }
-
-    // Shared by the CPUs: a sample belongs to a connection, not to a packet.
-    private void Count(uint first, uint ticks)
-    {
-        var bucket = 0u;
-        if (ticks >= 1u << 16)
-        {
-            bucket = 16;
-            ticks >>= 16;
-        }
-
-        if (ticks >= 1u << 8)
-        {
-            bucket += 8;
-            ticks >>= 8;
-        }
-
-        if (ticks >= 1u << 4)
-        {
-            bucket += 4;
-            ticks >>= 4;
-        }
-
-        if (ticks >= 1u << 2)
-        {
-            bucket += 2;
-            ticks >>= 2;
-        }
-
-        // Now 0 to 3: none, one or two bits.
-        bucket += ticks >= 2 ? 2 : ticks;
-        ref var count = ref _histograms.Find(first + (bucket < BackendHistograms.Buckets ? bucket : BackendHistograms.Buckets - 1));
-        if (!Unsafe.IsNullRef(ref count))
-        {
-            Interlocked.Increment(ref count);
         }
     }
 }

@@ -111,7 +111,10 @@ internal sealed partial class BalancerHosts(int backends = 2, bool direct = true
     }
 
     /// <summary>Answers, on a backend, every connection with the backend's name once it has read as many bytes as the first four say.</summary>
-    public void Serve(string backend, int port = Port) => _ = AcceptAsync(Listen(backend, port), backend);
+    /// <param name="backend">Where.</param>
+    /// <param name="port">Port.</param>
+    /// <param name="delay">How long it takes; asked for each answer. Null for none.</param>
+    public void Serve(string backend, int port = Port, Func<TimeSpan>? delay = null) => _ = AcceptAsync(Listen(backend, port), backend, delay);
 
     /// <summary>A connection of the client to the virtual address.</summary>
     public async Task<TcpClient> ConnectAsync(int port = Port)
@@ -217,13 +220,13 @@ internal sealed partial class BalancerHosts(int backends = 2, bool direct = true
 
     private string FileOf(string role) => Path.Combine(_directory, role + ".yaml");
 
-    private static async Task AcceptAsync(Socket listener, string name)
+    private static async Task AcceptAsync(Socket listener, string name, Func<TimeSpan>? delay)
     {
         try
         {
             while (true)
             {
-                _ = AnswerAsync(await listener.AcceptAsync(), name);
+                _ = AnswerAsync(await listener.AcceptAsync(), name, delay);
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
@@ -232,7 +235,7 @@ internal sealed partial class BalancerHosts(int backends = 2, bool direct = true
         }
     }
 
-    private static async Task AnswerAsync(Socket connection, string name)
+    private static async Task AnswerAsync(Socket connection, string name, Func<TimeSpan>? delay)
     {
         using var stream = new NetworkStream(connection, ownsSocket: true);
         var length = new byte[4];
@@ -243,6 +246,11 @@ internal sealed partial class BalancerHosts(int backends = 2, bool direct = true
                 await stream.ReadExactlyAsync(length);
                 var rest = new byte[BitConverter.ToInt32(length)];
                 await stream.ReadExactlyAsync(rest);
+                if (delay is not null)
+                {
+                    await Task.Delay(delay());
+                }
+
                 await stream.WriteAsync(Encoding.ASCII.GetBytes(name));
             }
         }

@@ -15,8 +15,8 @@ internal sealed class BackendFate(IpAddress address, ushort port)
     /// <summary>Natural logarithm of the factor on its weight that the law moves.</summary>
     public double Logarithm { get; set; }
 
-    /// <summary>Its latency and the mean of all in seconds, as the last step saw them.</summary>
-    public (double Latency, double Mean) Told { get; set; } = (double.NaN, double.NaN);
+    /// <summary>Its latency and the mean of all in seconds, as the last step saw them, and of what.</summary>
+    public (double Latency, double Mean, string Of) Told { get; set; } = (double.NaN, double.NaN, "answers");
 
     /// <summary>Share it was given last; negative before the first time.</summary>
     public double Share { get; set; } = -1;

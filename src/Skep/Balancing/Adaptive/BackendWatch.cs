@@ -87,7 +87,7 @@ internal sealed class BackendWatch
     /// <summary>Takes the counters as they are now, <paramref name="elapsed"/> seconds after those before.</summary>
     /// <param name="now">The counters.</param>
     /// <param name="elapsed">Seconds.</param>
-    /// <param name="oneWay">Whether answers are not seen, so that a handshake has no time of its own.</param>
+    /// <param name="oneWay">Whether answers are not seen, so that clients going on stands for them, and of requests only some are known.</param>
     public void Observe(in BackendReading now, double elapsed, bool oneWay = false)
     {
         if (_last is not { } before || now.Opened < before.Opened || now.Requests < before.Requests)
@@ -100,14 +100,16 @@ internal sealed class BackendWatch
         _last = now;
         var answers = now.Answers - before.Answers;
         var handshakes = now.Handshakes - before.Handshakes;
+        var timed = now.Timed - before.Timed;
         var keep = _responses.Add(answers, now.ResponseSeconds - before.ResponseSeconds, elapsed);
         // Datagrams may need no answer.
         var isTcp = now.Opened > 0;
         var waiting = isTcp ? Math.Max(0, now.Waiting) : 0;
         waiting -= _overtaken.Among(waiting, answers, elapsed);
-        _waitingSeconds = (_waitingSeconds * keep) + (waiting * elapsed);
+        // What travels does not wait for the backend.
+        _waitingSeconds = Math.Max(0, (_waitingSeconds * keep) + (waiting * elapsed) - (now.TripSeconds - before.TripSeconds));
         _waitingSeen = (_waitingSeen * keep) + waiting;
-        _handshakes.Add(oneWay ? 0 : handshakes, now.HandshakeSeconds - before.HandshakeSeconds, elapsed);
+        _handshakes.Add(timed, now.HandshakeSeconds - before.HandshakeSeconds, elapsed);
         var lasts = Math.Exp(-elapsed / RateSeconds);
         _asked = oneWay ? (_asked * lasts) + (now.Opened - before.Opened) : 0;
         _confirmed = oneWay ? (_confirmed * lasts) + handshakes : 0;
@@ -126,7 +128,7 @@ internal sealed class BackendWatch
 
         // Whose datagrams were never answered is not asked for answers.
         var heard = answers + handshakes + failures > 0 || (!isTcp && now.Answers == 0);
-        _unheard = heard ? 0 : _unheard + (now.Opened - before.Opened) + (now.Requests - before.Requests);
+        _unheard = heard ? 0 : _unheard + (now.Opened - before.Opened) + (oneWay ? 0 : now.Requests - before.Requests);
         _silence = heard || _unheard == 0 ? 0 : _silence + elapsed;
     }
 

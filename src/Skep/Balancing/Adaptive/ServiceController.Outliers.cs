@@ -52,7 +52,7 @@ public sealed partial class ServiceController
     private static string? Fault(ServiceModel model, BackendFate[] fates, bool[] usable, int i, OutlierPolicy policy)
     {
         var watch = fates[i].Watch;
-        if (watch.Failures >= policy.LeastErrors - 0.5 && watch.FailureShare >= policy.ErrorShare)
+        if (watch.Failures >= policy.LeastErrors - 0.5 && watch.FailureShare >= policy.ErrorShare && (model.Forwarding == ForwardingMode.Nat || IsAlone(fates, usable, i, policy)))
         {
             return string.Create(CultureInfo.InvariantCulture, $"{100 * watch.FailureShare:0} % of its connections failed ({Math.Round(watch.Failures):0} of late)");
         }
@@ -72,6 +72,13 @@ public sealed partial class ServiceController
         }
 
         return null;
+    }
+
+    // Where answers are not seen, one of a single byte looks like none: of a service that answers so, all backends seem to fail.
+    private static bool IsAlone(BackendFate[] fates, bool[] usable, int i, OutlierPolicy policy)
+    {
+        var others = fates.Where((f, k) => k != i && usable[k] && f.OutUntil is null).ToArray();
+        return others.Length > 0 && 2 * others.Count(f => f.Watch.FailureShare < policy.ErrorShare) >= others.Length;
     }
 
     // Where answers are not seen, whoever sends SYN with others' addresses makes all backends look silent. One is when as many clients would have gone on, by what the others'

@@ -130,7 +130,7 @@ public sealed partial class ServiceController
         for (var i = 0; i < fates.Length; i++)
         {
             var fate = fates[i];
-            var (latency, mean) = fate.Told;
+            var (latency, mean, of) = fate.Told;
             if (fate.Share <= 0 || shares[i] <= 0 || Math.Abs(shares[i] - fate.Share) <= WorthIt * fate.Share || told.Contains((fate.Address, fate.Port)))
             {
                 continue;
@@ -140,7 +140,7 @@ public sealed partial class ServiceController
             var reason = fate.GrowsSince is not null ? "slow start goes on"
                 : double.IsNaN(latency) || double.IsNaN(mean) ? "others changed"
                 : latency > 1.1 * mean == less && (latency > 1.1 * mean || latency < mean / 1.1)
-                    ? string.Create(CultureInfo.InvariantCulture, $"answers take {BackendFate.Shown(latency)}, the mean of all is {BackendFate.Shown(mean)}")
+                    ? string.Create(CultureInfo.InvariantCulture, $"{of} take {BackendFate.Shown(latency)}, the mean of all is {BackendFate.Shown(mean)}")
                 : less ? "others are faster" : "others are slower, or it is no slower than they are";
             _decisions.Add(new WeightDecision(fate.Address, fate.Port, less ? DecisionKind.Less : DecisionKind.More, fate.Share, shares[i], reason));
         }

@@ -14,6 +14,9 @@ public sealed partial class ServiceController
     private const double WorthIt = 0.03;
     private const int Full = 1_000_000;
 
+    // Of the way to the client, where only that is seen.
+    private const double TripPart = 0.25;
+
     private readonly Dictionary<(IpAddress, ushort), BackendFate> _fates = [];
     private readonly ImmutableArray<WeightDecision>.Builder _decisions = ImmutableArray.CreateBuilder<WeightDecision>();
     private TimeSpan? _last;
@@ -136,6 +139,7 @@ public sealed partial class ServiceController
 
     private void Correct(ServiceModel model, BackendFate[] fates, bool[] usable, double floor)
     {
+        var isDirect = model.Forwarding != ForwardingMode.Nat;
         // A service whose backends speak first, or not at all, shows in its handshakes only.
         var byResponse = fates.Sum(f => f.Watch.Responses) >= 0.2 * fates.Sum(f => f.Watch.Handshakes);
         var backends = new List<int>();
@@ -144,12 +148,17 @@ public sealed partial class ServiceController
         {
             if (usable[i] && fates[i].OutUntil is null)
             {
-                var watch = fates[i].Watch;
-                // Refusing is quick, and must not attract.
-                var latency = (byResponse ? watch.Response : watch.Handshake) * (1 + (10 * watch.FailureShare));
                 backends.Add(i);
-                inputs.Add(new LawInput(fates[i].Logarithm, Math.Max(0, fates[i].Share), latency, byResponse ? watch.Responses : watch.Handshakes, byResponse ? watch.Headroom : 1));
+                inputs.Add(isDirect ? SeenThroughClients(fates[i], byResponse) : Seen(fates[i], byResponse));
             }
+        }
+
+        var of = byResponse ? "answers" : "handshakes";
+        if (model.Protocol == IpProtocol.Tcp && inputs.Count(WeightLaw.IsKnown) < 2 && backends.Count(i => model.Backends[i].ChecksTimed > 0) >= 2)
+        {
+            // Hardly anybody asks. Where nothing waits, what a check takes says what a request would, and weights that follow it move no queue.
+            of = "health checks";
+            inputs = [.. backends.Select((i, k) => inputs[k] with { Latency = model.Backends[i].CheckSeconds, Samples = model.Backends[i].ChecksTimed, Headroom = 1 })];
         }
 
         if (inputs.Count > 0)
@@ -160,9 +169,29 @@ public sealed partial class ServiceController
             for (var k = 0; k < next.Length; k++)
             {
                 fates[backends[k]].Logarithm = next[k];
-                fates[backends[k]].Told = (inputs[k].Latency, mean);
+                fates[backends[k]].Told = (inputs[k].Latency, mean, of);
             }
         }
+    }
+
+    // Refusing is quick, and must not attract.
+    private static double Penalty(BackendWatch watch) => 1 + (10 * watch.FailureShare);
+
+    private static LawInput Seen(BackendFate fate, bool byResponse)
+    {
+        var watch = fate.Watch;
+        return new LawInput(
+            fate.Logarithm, Math.Max(0, fate.Share), (byResponse ? watch.Response : watch.Handshake) * Penalty(watch),
+            byResponse ? watch.Responses : watch.Handshakes, byResponse ? watch.Headroom : 1);
+    }
+
+    // A difference that is small beside the way to the client is lost in how that varies, and no client would feel it: a part of the way counts for everybody. Times with
+    // the clients' delays in them scatter twice as much as they last, so that it takes four times as many.
+    private static LawInput SeenThroughClients(BackendFate fate, bool byResponse)
+    {
+        var watch = fate.Watch;
+        var seen = Seen(fate, byResponse);
+        return seen with { Latency = byResponse && watch.Handshakes > 0 ? seen.Latency + (TripPart * watch.Handshake) : seen.Latency, Samples = seen.Samples / 4 };
     }
 
     private void Forget(BackendFate[] present)

@@ -86,6 +86,9 @@ internal static class WeightLaw
         return shares > 0 ? sum / shares : double.NaN;
     }
 
+    /// <summary>Whether there are enough samples of a backend.</summary>
+    public static bool IsKnown(LawInput backend) => IsKnown(in backend);
+
     private static bool IsKnown(in LawInput backend) => backend.Latency > 0 && backend.Samples >= LeastSamples;
 
     // The median, so that neither one that is at its end nor one that is idle speaks for all.

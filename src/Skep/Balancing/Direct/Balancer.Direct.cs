@@ -33,6 +33,9 @@ public sealed partial class Balancer
         return packets;
     }
 
+    /// <summary>Has programs sample connections with direct return by this mask; see <see cref="SampleRate"/>.</summary>
+    public void Sample(uint mask) => _maps.Direct.SampleMask.Value = mask;
+
     /// <summary>Takes over the ways to backends; entries whose way changed are written at once.</summary>
     /// <returns>Backends of which the way changed.</returns>
     /// <exception cref="BpfException">The kernel refused to write.</exception>

@@ -10,7 +10,7 @@ namespace Skep.Balancing;
 /// </summary>
 public sealed class DirectMaps
 {
-    internal DirectMaps(uint maxServices, uint maxBackends, uint maxFlows)
+    internal DirectMaps(uint maxServices, uint maxBackends, uint maxFlows, bool measure)
     {
         // Entries name services by 16 bits.
         maxServices = Math.Min(maxServices, ushort.MaxValue);
@@ -23,6 +23,9 @@ public sealed class DirectMaps
         Flows = new(BitOperations.RoundUpToPowerOf2(Math.Max(1, maxFlows / FlowSet.Ways)), "edge_flows", MapFlags.Mmapable);
         Sources = new(MaxSources, "edge_allowed");
         QuicServers = new(BitOperations.RoundUpToPowerOf2(Math.Clamp(maxBackends, 4, MaxQuicServers) * 3), "edge_quic", MapFlags.Mmapable);
+        Samples = new(measure ? MaxSamples : 1, "edge_samples");
+        Sampled = new(measure ? Math.Min(maxBackends, ushort.MaxValue) + 1 : 1, "edge_sampled");
+        SampleMask = new("edge_sample_mask");
         Delivery = new(1, "edge_delivery");
         Seed = new("edge_seed");
     }
@@ -32,6 +35,9 @@ public sealed class DirectMaps
 
     /// <summary>Backends with QUIC server ids, counted once for every endpoint.</summary>
     public const uint MaxQuicServers = 4096;
+
+    /// <summary>Connections that are sampled at a time; a power of two.</summary>
+    public const uint MaxSamples = 16384;
 
     /// <summary>Virtual endpoints; see <see cref="VipSlot"/>.</summary>
     public ArrayMap<VipSlot> Vips { get; }
@@ -50,6 +56,15 @@ public sealed class DirectMaps
 
     /// <summary>Backends by their QUIC server ids; see <see cref="VipSlot"/>.</summary>
     public ArrayMap<VipSlot> QuicServers { get; }
+
+    /// <summary>Sampled connections, by their hash.</summary>
+    public ArrayMap<FlowSample> Samples { get; }
+
+    /// <summary>What sampled connections told about backends, by id; one entry when nothing is measured.</summary>
+    public PerCpuArrayMap<SampledSignals> Sampled { get; }
+
+    /// <summary>Bits of a flow's hash that have to be 0 for it to be sampled; see <see cref="SampleRate"/>.</summary>
+    public Global<uint> SampleMask { get; }
 
     /// <summary>Where functions of a program write down where a packet goes: the stack is short. Of no meaning between packets.</summary>
     internal PerCpuArrayMap<Delivery> Delivery { get; }
@@ -74,5 +89,5 @@ public sealed class DirectMaps
         : MapMigration.Rebuilt;
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, QuicServers, Delivery, Seed];
+    public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, QuicServers, Samples, Sampled, SampleMask, Delivery, Seed];
 }

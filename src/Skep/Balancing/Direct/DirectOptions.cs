@@ -24,6 +24,9 @@ public sealed record DirectOptions
     /// <summary>Whether backends are measured by what clients send; connections that begin cost a call more for it.</summary>
     public bool Measure { get; init; }
 
+    /// <summary>Whether backends are measured by connections that are sampled: their packets cost a call more, those of all others a few comparisons.</summary>
+    public bool Sample { get; init; }
+
     /// <summary>Whether services may have ranges of ports.</summary>
     public bool Ranges { get; init; } = true;
 

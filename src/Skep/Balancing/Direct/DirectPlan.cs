@@ -35,11 +35,14 @@ public static class DirectPlan
             Vlans = hops.Any(h => h.VlanId != 0),
             Features = direct.Aggregate(others, (all, s) => all | Balancer.FlagsOf(s.Model)),
             Ranges = direct.Any(s => s.Model.LastPort is not null),
-            Measure = direct.Any(s => s.Model is { Policy.Outliers: not null, Tracking: true, Protocol: IpProtocol.Tcp }),
+            Measure = direct.Any(s => IsMeasurable(s.Model) && s.Model.Policy is { Outliers: not null } or { Adaptive: not null }),
+            Sample = direct.Any(s => IsMeasurable(s.Model) && s.Model.Policy is { Outliers.LatencyFactor: not null } or { Adaptive: not null }),
             Seed = seed,
             Vips = ListOf(direct, hot ?? [], mostVips),
         };
     }
+
+    private static bool IsMeasurable(ServiceModel service) => service is { Tracking: true, Protocol: IpProtocol.Tcp };
 
     /// <summary>All endpoints when they are few, else those with most of the traffic, which the table stands behind; null when it alone is better.</summary>
     private static VipList? ListOf(ServiceState[] direct, IReadOnlyList<uint> hot, int most)

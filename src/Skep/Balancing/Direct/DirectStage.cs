@@ -18,6 +18,7 @@ public sealed unsafe class DirectStage
     private readonly FlowCache _flows;
     private readonly QuicRoute? _quic;
     private readonly SecondHopStage? _secondHop;
+    private readonly FlowSampler? _sampler;
     private readonly DirectChoice _choice;
     private readonly Encapsulator _encapsulator;
     private readonly EmbeddedFlow _errors;
@@ -43,6 +44,7 @@ public sealed unsafe class DirectStage
         var table = new VipTableLookup(maps.Direct.Vips, options.Ranges);
         _vips = options.Vips is { } list ? new VipCode(list, list.IsWhole ? null : table) : table;
         var signals = options.Measure ? new DirectSignals(maps) : null;
+        _sampler = options.Sample ? new FlowSampler(maps) : null;
         _flows = new FlowCache(maps.Direct, options.Seed, signals);
         _encapsulator = new Encapsulator(options);
         _limits = (options.Features & VipFlags.Limited) != 0 ? limits : null;
@@ -272,9 +274,36 @@ public sealed unsafe class DirectStage
                 ? EdgeVerdict.TooBig : EdgeVerdict.Undeliverable;
         }
 
+        if (_sampler is not null)
+        {
+            Sample(_sampler, network, end, in inner, in delivery, marks);
+        }
+
         Count(delivery.Backend, (uint)length, (uint)(marks & DeliveryMarks.New) / (uint)DeliveryMarks.New);
         return _encapsulator.Send(ref context, ref tunnel, in way, network, in inner, end, in delivery, (marks & DeliveryMarks.Summed) != 0, ref action)
             ? SentAs((FlowPacketKind)(marks & DeliveryMarks.Kind)) : EdgeVerdict.Undeliverable;
+    }
+
+    // Nobody's business but the sampler's: nothing of what follows depends on it.
+    private static void Sample(FlowSampler sampler, byte* network, byte* end, in InnerPacket inner, in Delivery delivery, DeliveryMarks marks)
+    {
+        if ((marks & DeliveryMarks.Summed) == 0 || delivery.Key.Protocol != (uint)IpProtocol.Tcp || !sampler.IsSampled(delivery.Hash))
+        {
+            return;
+        }
+
+        var header = inner.IsIPv6 ? (uint)sizeof(IPv6Header) : ((IPv4Header*)network)->HeaderLength;
+        var transport = network + header;
+        if (transport + sizeof(TcpHeader) > end)
+        {
+            return;
+        }
+
+        var tcp = (TcpHeader*)transport;
+        var headers = header + tcp->HeaderLength;
+        sampler.Look(
+            delivery.Hash, FlowSampler.Join(delivery.Backend, tcp->Flags), tcp->Sequence.Value, tcp->Acknowledgment.Value,
+            inner.Length > headers ? inner.Length - headers : 0);
     }
 
     /// <summary>Whether a source exceeds its rate.</summary>

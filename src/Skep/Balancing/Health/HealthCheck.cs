@@ -75,7 +75,11 @@ public sealed record HealthCheck
 /// <summary>What a check found.</summary>
 /// <param name="IsAlive">Whether the backend lives.</param>
 /// <param name="Reason">How that shows, for people: <c>connected in 0.3 ms</c>, <c>connection refused</c>.</param>
-public readonly record struct ProbeResult(bool IsAlive, string Reason);
+public readonly record struct ProbeResult(bool IsAlive, string Reason)
+{
+    /// <summary>How long it took until that was known.</summary>
+    public TimeSpan Took { get; init; }
+}
 
 /// <summary>What the checks of late say about a backend.</summary>
 /// <param name="IsAlive">Whether it lives. One that was never checked does.</param>
@@ -83,7 +87,16 @@ public readonly record struct ProbeResult(bool IsAlive, string Reason);
 /// <param name="Checks">Checks so far.</param>
 public sealed record HealthState(bool IsAlive, string Reason, long Checks)
 {
+    // Checks that the mean of their times remembers.
+    private const int MostTimed = 8;
+
     private int _inARow;
+
+    /// <summary>Mean time of the checks of late that passed, in seconds.</summary>
+    public double Seconds { get; private init; }
+
+    /// <summary>Checks behind <see cref="Seconds"/>: those that passed since the last that did not, eight at most.</summary>
+    public int Timed { get; private init; }
 
     /// <summary>Not checked yet.</summary>
     public static HealthState Unknown { get; } = new(true, "not checked yet", 0);
@@ -97,6 +110,12 @@ public sealed record HealthState(bool IsAlive, string Reason, long Checks)
         ArgumentNullException.ThrowIfNull(check);
         var against = result.IsAlive == IsAlive ? 0 : _inARow + 1;
         var turns = against >= (IsAlive ? check.Unhealthy : check.Healthy) || (Checks == 0 && against > 0);
-        return new HealthState(turns ? result.IsAlive : IsAlive, result.Reason, Checks + 1) { _inARow = turns ? 0 : against };
+        var timed = result.IsAlive ? Math.Min(Timed + 1, MostTimed) : 0;
+        return new HealthState(turns ? result.IsAlive : IsAlive, result.Reason, Checks + 1)
+        {
+            _inARow = turns ? 0 : against,
+            Timed = timed,
+            Seconds = timed > 0 ? Seconds + ((result.Took.TotalSeconds - Seconds) / timed) : 0,
+        };
     }
 }

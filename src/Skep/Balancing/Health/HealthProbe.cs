@@ -23,13 +23,14 @@ internal static class HealthProbe
         string Took() => BackendFate.Shown(time.GetElapsedTime(start).TotalSeconds);
         try
         {
-            return check.Type switch
+            var result = check.Type switch
             {
                 HealthCheckType.Tcp => await TcpAsync(check, target, Took, both.Token),
                 HealthCheckType.Http or HealthCheckType.Https => await HttpAsync(check, target, Took, both.Token),
                 HealthCheckType.Udp => await UdpAsync(check, target, Took, both.Token),
                 _ => await ExecAsync(check, target, Took, both.Token),
             };
+            return result with { Took = time.GetElapsedTime(start) };
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {

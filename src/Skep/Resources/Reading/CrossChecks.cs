@@ -153,18 +153,11 @@ internal static class CrossChecks
             }
         }
 
-        if (balancer.Forwarding != ForwardingMode.Nat && balancer.Policy.Adaptive is not null)
-        {
-            problems.Warning(
-                balancer.Source, "not-measured", $"'{balancer.Name}' returns answers directly, past the balancer, which then has no latency to adapt weights by",
-                "use outlierDetection and healthCheck; adaptive works with 'forwarding: nat'");
-        }
-
-        if (balancer.Forwarding != ForwardingMode.Nat && balancer.Policy.Outliers is not null && (!balancer.Tracking || balancer.Ports.All(p => p.Protocol != TransportProtocol.TCP)))
+        if (balancer.Forwarding != ForwardingMode.Nat && balancer.Policy is { Outliers: not null } or { Adaptive: not null } && (!balancer.Tracking || balancer.Ports.All(p => p.Protocol != TransportProtocol.TCP)))
         {
             problems.Warning(
                 balancer.Source, "not-measured", $"'{balancer.Name}' returns answers directly, and {(balancer.Tracking ? "datagrams do not tell" : "without tracking nothing tells")} whether a backend answered",
-                "use healthCheck; outlierDetection works for TCP with tracking");
+                "use healthCheck; outlierDetection and adaptive work for TCP with tracking");
         }
 
         if (balancer.Policy.CanaryShare is null != !balancer.Backends.Any(b => b.Canary))

@@ -49,6 +49,33 @@ public sealed class AdaptiveSimulationTests
         Assert.DoesNotContain(run.Decisions, d => d.Decision.Kind is DecisionKind.Ejected or DecisionKind.Spared);
     }
 
+    [Theory]
+    [InlineData(300, 0.0002)]
+    [InlineData(300, 0.02)]
+    [InlineData(1500, 0.0002)]
+    [InlineData(1500, 0.02)]
+    public void Seen_through_clients_only_a_slow_backend_loses_its_surplus_within_five_seconds_and_regains_it(int perSecond, double trip)
+    {
+        SimulatedServer[] servers = [new(8, 0.005), new(8, 0.005) { Slowdown = t => t is > 20 and < 40 ? 10 : 1 }, new(8, 0.005)];
+        var run = new QueueSimulation(servers, perSecond, Method.Adaptive, s_adaptive, trip: trip).Run(90);
+        Assert.Equal(1 / 3d, run.ShareAt(20, 1), 0.03);
+        Assert.All(run.History.Where(h => h.At is > 25 and < 40), h => Assert.InRange(h.Shares[1], 0.001, 0.1));
+        Assert.All(run.History.Where(h => h.At > 65), h => Assert.InRange(h.Shares[1], 0.28, 0.37));
+        Assert.DoesNotContain(run.Decisions, d => d.Decision.Kind is DecisionKind.Ejected or DecisionKind.Spared);
+    }
+
+    [Theory]
+    [InlineData(0.3, 0.0002)]
+    [InlineData(0.3, 0.05)]
+    [InlineData(0.7, 0.0002)]
+    [InlineData(0.7, 0.05)]
+    public void Seen_through_clients_only_shares_do_not_swing_in_steady_load(double load, double trip)
+    {
+        var run = new QueueSimulation([.. Enumerable.Range(0, 5).Select(_ => new SimulatedServer(4, 0.010))], load * 2000, Method.Adaptive, s_adaptive, trip: trip).Run(120);
+        Assert.All(run.History.SelectMany(h => h.Shares), s => Assert.InRange(s, 0.18, 0.22));
+        Assert.DoesNotContain(run.Decisions, d => d.Decision.Kind is DecisionKind.Ejected or DecisionKind.Spared);
+    }
+
     [Fact]
     public void Unequal_backends_settle_and_stay()
     {

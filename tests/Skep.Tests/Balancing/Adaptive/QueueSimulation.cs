@@ -47,13 +47,16 @@ internal sealed class SimulatedServer(int workers, double meanSeconds)
 }
 
 /// <summary>Poisson arrivals at servers with queues, in virtual time; seeded, so every run is the same.</summary>
-internal sealed class QueueSimulation(IReadOnlyList<SimulatedServer> servers, double perSecond, Method method, ServicePolicy policy, int seed = 1)
+internal sealed class QueueSimulation(IReadOnlyList<SimulatedServer> servers, double perSecond, Method method, ServicePolicy policy, int seed = 1, double trip = 0)
 {
     private const double Handshake = 0.0001;
 
+    // Direct return: what is seen is what clients acknowledge, some way off, each time after another while.
+    private readonly bool _isDirect = trip > 0;
+
     private readonly Random _random = new(seed);
     private readonly PriorityQueue<Action, double> _events = new();
-    private readonly Queue<double>[] _queues = [.. servers.Select(_ => new Queue<double>())];
+    private readonly Queue<(double Arrived, double Opened)>[] _queues = [.. servers.Select(_ => new Queue<(double, double)>())];
     private readonly int[] _busy = new int[servers.Count];
     private readonly int[] _active = new int[servers.Count];
     private readonly BackendReading[] _readings = new BackendReading[servers.Count];
@@ -122,15 +125,16 @@ internal sealed class QueueSimulation(IReadOnlyList<SimulatedServer> servers, do
         else
         {
             var r = _readings[server];
-            _readings[server] = r with { Handshakes = r.Handshakes + 1, HandshakeSeconds = r.HandshakeSeconds + Handshake, Requests = r.Requests + 1 };
-            _queues[server].Enqueue(arrived);
+            var opened = _isDirect ? Trip() : Handshake;
+            _readings[server] = r with { Handshakes = r.Handshakes + 1, Timed = r.Timed + 1, HandshakeSeconds = r.HandshakeSeconds + opened, Requests = r.Requests + 1 };
+            _queues[server].Enqueue((arrived, opened));
             Serve(server);
         }
     }
 
     private void Serve(int server)
     {
-        while (_busy[server] < servers[server].Workers && _queues[server].TryDequeue(out var arrived))
+        while (_busy[server] < servers[server].Workers && _queues[server].TryDequeue(out var request))
         {
             _busy[server]++;
             _events.Enqueue(
@@ -138,15 +142,37 @@ internal sealed class QueueSimulation(IReadOnlyList<SimulatedServer> servers, do
                 {
                     _busy[server]--;
                     _active[server]--;
-                    var took = _now - arrived;
-                    _latencies.Add((arrived, took));
-                    var r = _readings[server];
-                    _readings[server] = r with { Answers = r.Answers + 1, ResponseSeconds = r.ResponseSeconds + took, Closed = r.Closed + 1 };
+                    var took = _now - request.Arrived;
+                    _latencies.Add((request.Arrived, took));
+                    Tell(server, took, request.Opened);
                     Serve(server);
                 },
                 _now + Exponential(servers[server].MeanSeconds * servers[server].Slowdown(_now)));
         }
     }
+
+    private void Tell(int server, double took, double opened)
+    {
+        var seen = took + (_isDirect ? Trip() : 0);
+        var way = _isDirect ? Math.Min(seen, opened) : 0;
+        void Answer()
+        {
+            var r = _readings[server];
+            _readings[server] = r with { Answers = r.Answers + 1, ResponseSeconds = r.ResponseSeconds + seen - way, TripSeconds = r.TripSeconds + way, Closed = r.Closed + 1 };
+        }
+
+        if (_isDirect)
+        {
+            _events.Enqueue(Answer, _now + seen - took);
+        }
+        else
+        {
+            Answer();
+        }
+    }
+
+    // Give or take a fifth.
+    private double Trip() => trip * (0.8 + (0.4 * _random.NextDouble()));
 
     private int Choose()
     {
@@ -188,7 +214,7 @@ internal sealed class QueueSimulation(IReadOnlyList<SimulatedServer> servers, do
         var present = Enumerable.Range(0, servers.Count).Where(i => servers[i].IsPresent(_now)).ToArray();
         var model = new ServiceModel("simulated", Address(100), 80, IpProtocol.Tcp, [.. present.Select(i => new BackendModel(
             Address(i), 80, servers[i].Weight, servers[i].Drains(_now), servers[i].IsAlive(_now)) { Zone = servers[i].Zone, Canary = servers[i].Canary })])
-        { Policy = policy };
+        { Policy = policy, Forwarding = _isDirect ? ForwardingMode.IpIp : ForwardingMode.Nat };
         var (adjusted, decisions) = _controller.Step(TimeSpan.FromSeconds(_now), model, b => _readings[present.First(i => Address(i) == b.Address)]);
         Decisions.AddRange(decisions.Select(d => (_now, d)));
         double total = adjusted.Backends.Sum(b => b.TakesConnections ? b.RingWeight : 0L);
