@@ -344,7 +344,7 @@ internal sealed class Ranges
         }
         else if (!IsSameNumber(a, node, condition))
         {
-            return range;
+            return IsHighPart(node, a) && b.IsConstant && !condition.IsSigned() ? HighPart(range, condition, a.Type == IrType.I32 ? (uint)b.Immediate : b.Immediate, (int)node.Operands[1].Immediate) : range;
         }
 
         var other = b.IsConstant ? Computed(b, block, 0) : depth < DepthLimit ? Computed(b, block, depth + 4) : Range.Full(b.Type);
@@ -376,6 +376,18 @@ internal sealed class Ranges
             _ => range,
         };
     }
+
+    /// <summary>The value is what a shift leaves of the compared one: <c>x >> 8 > 0</c> is tested as <c>x >= 256</c>. The verifier does not see that.</summary>
+    private bool IsHighPart(Node node, Node compared) =>
+        !_verified && node.Op == Op.ShiftRightUnsigned && node.Operands[0] == compared && node.Operands[1] is { IsConstant: true, Immediate: > 0 and < 64 };
+
+    private static Range HighPart(Range range, Condition condition, long limit, int shift) => condition switch
+    {
+        Condition.GreaterOrEqualUnsigned or Condition.GreaterUnsigned when limit >= 0 => range with { Low = Math.Max(range.Low, limit >> shift) },
+        Condition.LessUnsigned when limit > 0 => range with { High = Math.Min(range.High, (limit - 1) >> shift) },
+        Condition.LessOrEqualUnsigned when limit >= 0 => range with { High = Math.Min(range.High, limit >> shift) },
+        _ => range,
+    };
 
     /// <summary>The compared value is this one, widened perhaps in the way that keeps the comparison's meaning.</summary>
     private bool IsSameNumber(Node compared, Node node, Condition condition) =>

@@ -30,15 +30,25 @@ internal sealed class BoundsChecks(CompileTarget target) : IPass
                 Decide(branch, known);
                 changed = true;
             }
-            else if (ranges.NeverEntered(block) is { } never && never.Predecessors[0].Terminator is { } test && !test.Operands[0].IsConstant)
+            else
             {
-                // The way there is closed, rather than the test removed: the verifier may take it for possible.
-                Decide(test, test.Targets[0] != never);
-                changed = true;
+                changed |= CloseWay(ranges, block);
             }
         }
 
         return changed;
+    }
+
+    /// <summary>Closes the way to a test that is never made, rather than removing the test: the verifier may take it for possible. False when there is no such way.</summary>
+    internal static bool CloseWay(Ranges ranges, Block block)
+    {
+        if (ranges.NeverEntered(block) is not { } never || never.Predecessors[0].Terminator is not { } test || test.Operands[0].IsConstant)
+        {
+            return false;
+        }
+
+        Decide(test, test.Targets[0] != never);
+        return true;
     }
 
     /// <summary>ControlFlow folds the branch on two constants.</summary>

@@ -4,7 +4,7 @@ using Skep.Bpf.Compiler.Ir;
 namespace Skep.Bpf.Compiler.Passes;
 
 /// <summary>
-/// Computes equal values once, and decides branches that repeat a dominating one. Memory is not touched here.
+/// Computes equal values once, decides branches that repeat a dominating one, and knows what a comparison gives behind a branch on the same. Memory is not touched here.
 /// Only identical operations on identical SSA values are merged, so the value that was compared stays the one that is dereferenced.
 /// </summary>
 internal sealed class CommonSubexpressions : IPass
@@ -44,7 +44,14 @@ internal sealed class CommonSubexpressions : IPass
                 var operands = node.Operands;
                 for (var i = 0; i < operands.Count; i++)
                 {
-                    operands[i] = operands[i].Resolve();
+                    var operand = operands[i].Resolve();
+                    if (operand.Op == Op.Compare && known.TryGetValue(KeyOf(operand.Condition, operand.Operands[0], operand.Operands[1]), out var outcome))
+                    {
+                        operand = outcome;
+                        changed = true;
+                    }
+
+                    operands[i] = operand;
                 }
 
                 if (node.Op == Op.Branch && known.TryGetValue(KeyOf(node.Condition, operands[0], operands[1]), out var answer))

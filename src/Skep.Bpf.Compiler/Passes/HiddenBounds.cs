@@ -17,8 +17,13 @@ internal sealed class HiddenBounds : IPass
         var changed = false;
         foreach (var block in function.Blocks.ToArray())
         {
-            if (block.Terminator is { Op: Op.Branch } branch && !branch.Operands[0].IsConstant && branch.Targets.Exists(BoundsChecks.EndsInTrap)
-                && new Ranges(function).Decide(branch) is { } known && BoundsChecks.EndsInTrap(branch.Targets[known ? 1 : 0]))
+            if (block.Terminator is not { Op: Op.Branch } branch || branch.Operands[0].IsConstant || !branch.Targets.Exists(BoundsChecks.EndsInTrap))
+            {
+                continue;
+            }
+
+            var ranges = new Ranges(function);
+            if (ranges.Decide(branch) is { } known && BoundsChecks.EndsInTrap(branch.Targets[known ? 1 : 0]))
             {
                 if (MostOf(known ? branch.Condition : branch.Condition.Negate(), branch.Operands[1]) is { } most && branch.Operands[0].Type != IrType.Pointer)
                 {
@@ -30,6 +35,11 @@ internal sealed class HiddenBounds : IPass
                 }
 
                 changed = true;
+            }
+            else
+            {
+                // What was bounded before may tell.
+                changed |= BoundsChecks.CloseWay(ranges, block);
             }
         }
 

@@ -388,25 +388,42 @@ internal static class Simplifier
         return null;
     }
 
+    /// <summary>The one value that comes in, directly or through other phis that have it from each other: loops in loops that change nothing.</summary>
     private static Node? Phi(Node node)
     {
-        Node? single = null;
-        foreach (var operand in node.Operands)
+        return Only([node], 1) ?? (node.Operands.Exists(o => o.Op == Op.Phi && o != node) ? Only([node, null, null, null], 1) : null);
+
+        // Of what comes into the phis, and into the phis that come into them as far as there is room.
+        static Node? Only(Span<Node?> phis, int count)
         {
-            if (operand == node || operand == single)
+            Node? single = null;
+            for (var i = 0; i < count; i++)
             {
-                continue;
+                foreach (var entry in phis[i]!.Operands)
+                {
+                    var operand = entry.Resolve();
+                    if (operand == single || phis.Contains(operand))
+                    {
+                        continue;
+                    }
+
+                    if (count < phis.Length && operand.Op == Op.Phi)
+                    {
+                        phis[count++] = operand;
+                    }
+                    else if (single is not null && !(single.IsConstant && operand.IsConstantValue(single.Immediate) && operand.Type == single.Type))
+                    {
+                        return null;
+                    }
+                    else
+                    {
+                        single ??= operand;
+                    }
+                }
             }
 
-            if (single is not null && !(single.IsConstant && operand.IsConstantValue(single.Immediate) && operand.Type == single.Type))
-            {
-                return null;
-            }
-
-            single ??= operand;
+            return single;
         }
-
-        return single;
     }
 
     /// <summary>Moves a constant part of the address into the displacement.</summary>

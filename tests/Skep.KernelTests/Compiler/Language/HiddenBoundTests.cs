@@ -56,6 +56,48 @@ public unsafe class HiddenBoundTests
         }
     }
 
+    [KernelFact]
+    public void A_test_of_what_an_index_was_computed_from_bounds_it() => WordsProgram.Check(() => new Sources(), 300);
+
+    private sealed class Sources : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            Span<int> buffer = stackalloc int[8];
+            buffer.Fill((int)w[9]);
+
+            // Each is tested against 0 as the comparison, the unshifted number or the product that it is.
+            w[10] = (ulong)Before(buffer, w[0] < w[1] ? 1 : 0);
+            w[11] = (ulong)Before(buffer, (int)w[2] == (short)w[3] ? 1 : 0);
+            w[12] = (ulong)Before(buffer, (int)((uint)w[4] >> 29));
+            w[13] = (ulong)Before(buffer, (int)(w[5] >> 61));
+            w[14] = (ulong)Before(buffer, (int)w[6] << 24);
+            var (zero, same) = (0, 0);
+            for (var i = 0; i < (int)(w[7] & 15); i++)
+            {
+                for (var k = 0; k < i; k++)
+                {
+                    same = (w[8] & 1) == 0 ? zero : same;
+                    zero = same;
+                }
+            }
+
+            w[15] = (ulong)Before(buffer, zero);
+            return w[10] != w[11];
+        }
+
+        private static int Before(ReadOnlySpan<int> buffer, int y)
+        {
+            var sum = 3;
+            if (y is >= 0 and < 8)
+            {
+                sum += buffer[y] + (y > 0 ? buffer[y - 1] : 0);
+            }
+
+            return sum;
+        }
+    }
+
     private sealed class Unknown : WordsProgram
     {
         protected override bool Compute(ulong* w)
