@@ -36,24 +36,28 @@ public unsafe struct IpPacket
     /// <param name="data">First byte of the Ethernet header.</param>
     /// <param name="end">One past the last readable byte.</param>
     /// <param name="packet">What was found; meaningful only with <see cref="ParseStatus.Ip"/>.</param>
-    public static ParseStatus Parse(byte* data, byte* end, out IpPacket packet) => Parse(data, end, false, out packet);
-
-    /// <summary>
-    /// As <see cref="Parse(byte*, byte*, out IpPacket)"/>, but the verifier walks once what follows tags or none; that costs three instructions where there are none.
-    /// </summary>
-    public static ParseStatus ParseJoined(byte* data, byte* end, out IpPacket packet) => Parse(data, end, true, out packet);
-
-    private static ParseStatus Parse(byte* data, byte* end, bool joined, out IpPacket packet)
+    public static ParseStatus Parse(byte* data, byte* end, out IpPacket packet)
     {
         packet = default;
-        var ethernet = (EthernetHeader*)data;
-        if (data + sizeof(EthernetHeader) > end)
+        var status = FindNetwork(data, end, out var network, out var isIPv6);
+        return status != ParseStatus.Ip ? status : isIPv6 ? packet.ReadIPv6(network, end) : packet.ReadIPv4(network, end);
+    }
+
+    /// <summary>Reads Ethernet and up to two VLAN tags. Usable in kernel programs.</summary>
+    /// <param name="data">First byte of the Ethernet header.</param>
+    /// <param name="end">One past the last readable byte.</param>
+    /// <param name="network">What follows, for <see cref="ParseNetwork"/>; meaningful only with <see cref="ParseStatus.Ip"/>.</param>
+    /// <param name="isIPv6">Whether it is IPv6.</param>
+    public static ParseStatus FindNetwork(byte* data, byte* end, out byte* network, out bool isIPv6)
+    {
+        network = data + sizeof(EthernetHeader);
+        isIPv6 = false;
+        if (network > end)
         {
             return ParseStatus.Truncated;
         }
 
-        var type = ethernet->EtherType;
-        var network = data + sizeof(EthernetHeader);
+        var type = ((EthernetHeader*)data)->EtherType;
         if (type != EtherTypes.IPv4 && type != EtherTypes.IPv6)
         {
             var status = SkipTags(ref type, ref network, end);
@@ -63,17 +67,11 @@ public unsafe struct IpPacket
             }
 
             // One tag or two: the same from here on, for the verifier too.
-            network = joined ? network : Joined(data, end, network);
-        }
-
-        if (joined)
-        {
             network = Joined(data, end, network);
-            type = NetworkUInt16.FromRaw((ushort)Verifier.Forget(type.Raw, (ulong)(end - data)));
         }
 
-
-        return type == EtherTypes.IPv6 ? packet.ReadIPv6(network, end) : packet.ReadIPv4(network, end);
+        isIPv6 = type == EtherTypes.IPv6;
+        return ParseStatus.Ip;
     }
 
     /// <summary>

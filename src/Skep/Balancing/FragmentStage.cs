@@ -103,6 +103,17 @@ internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
         return key;
     }
 
+    /// <summary>As <see cref="KeyOf(in IpPacket)"/>, of a packet that was described.</summary>
+    internal static FragmentKey KeyOf(in Delivery packet)
+    {
+        FragmentKey key;
+        key.Source = packet.Key.Source;
+        key.Destination = packet.Key.Destination;
+        key.Identification = packet.FragmentId;
+        key.Protocol = (packet.Marks & DeliveryMarks.IPv6) != 0 ? 0 : packet.Key.Protocol;
+        return key;
+    }
+
     /// <summary>Whether an address is a service's.</summary>
     internal bool IsForService(in IpAddress address)
     {

@@ -5,10 +5,10 @@ namespace Skep.Balancing;
 
 /// <summary>
 /// A packet for a service and the backend it goes to: all that outer headers say of it beyond what the backend's entry holds. Functions of the program hand it on
-/// by reference. Layout: flow 40, hash 8, backend 4, bytes before the IP header 4, marks 4, bytes before the transport header 4.
+/// by reference. Layout: flow 40, hash 8, backend 4, bytes before the IP header 4, marks 4, bytes before the transport header 4, fragment id 4, zero 4.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct Delivery
+internal unsafe struct Delivery
 {
     /// <summary>Addresses and ports by which the service was found: the virtual address and port travel with Geneve.</summary>
     internal ConnectionKey Key;
@@ -25,8 +25,45 @@ internal struct Delivery
     /// <summary>What the packet is.</summary>
     internal DeliveryMarks Marks;
 
-    /// <summary>Bytes before the header of TCP or UDP.</summary>
+    /// <summary>Bytes before the header of TCP, UDP or ICMP.</summary>
     internal uint Transport;
+
+    /// <summary><see cref="IpPacket.FragmentId"/>.</summary>
+    internal uint FragmentId;
+
+    /// <summary>Zero.</summary>
+    internal uint Reserved;
+
+    /// <summary>What headers say of a packet; its ports come later.</summary>
+    internal void Describe(in IpPacket packet, byte* start)
+    {
+        Key.Source = packet.Source;
+        Key.Destination = packet.Destination;
+        Key.Protocol = (uint)packet.Protocol;
+        Link = (uint)(packet.Network - start);
+        Transport = (uint)(packet.Transport - start);
+        FragmentId = packet.FragmentId;
+        Marks = (packet.IsIPv6 ? DeliveryMarks.IPv6 : 0)
+            | (packet.Fragment == FragmentKind.First ? DeliveryMarks.First : packet.Fragment == FragmentKind.Later ? (DeliveryMarks)FlowPacketKind.Later : 0);
+    }
+
+    /// <summary>The packet that was described: whatever headers led here, one state for the verifier. Nothing of it may be read unchecked.</summary>
+    internal readonly IpPacket PacketAt(byte* start)
+    {
+        IpPacket packet;
+        packet.Network = start + (nuint)(Link & 31);
+        packet.Transport = start + (nuint)(Transport & 0x3FFF);
+        packet.Source = Key.Source;
+        packet.Destination = Key.Destination;
+        packet.FragmentId = FragmentId;
+        packet.Protocol = (IpProtocol)Key.Protocol;
+        packet.Fragment = (Marks & DeliveryMarks.First) != 0 ? FragmentKind.First : IsLater ? FragmentKind.Later : FragmentKind.None;
+        packet.IsIPv6 = (Marks & DeliveryMarks.IPv6) != 0;
+        return packet;
+    }
+
+    /// <summary>Whether it is a later fragment.</summary>
+    internal readonly bool IsLater => (FlowPacketKind)(Marks & DeliveryMarks.Kind) == FlowPacketKind.Later;
 }
 
 /// <summary>What a packet is that goes to a backend.</summary>
@@ -41,8 +78,10 @@ internal enum DeliveryMarks : uint
     New = 16,
     /// <summary>The checksum of TCP or UDP covers all of it and is where the IP headers end: see <see cref="InnerPacket.TrySum"/>.</summary>
     Summed = 32,
+    /// <summary>It is the first of several fragments.</summary>
+    First = 64,
     /// <summary>All of the above.</summary>
-    All = 63,
+    All = 127,
 }
 
 /// <summary>What a packet means to its flow. The numbers are chosen so that one bit decides: a choice of constants would be a branch that the verifier follows twice.</summary>

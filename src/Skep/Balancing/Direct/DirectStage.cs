@@ -76,7 +76,7 @@ public sealed unsafe class DirectStage
             return ref Unsafe.NullRef<Tunnel>();
         }
 
-        if (!_vips.TryFind(in packet.Destination, packet.IsIPv6, NetworkUInt16.FromRaw((ushort)(ports >> 16)), protocol, out var service, out var flags)
+        if (!_vips.TryFind(in packet.Destination, packet.IsIPv6, ports, protocol, out var service, out var flags)
             || (flags & _features & VipFlags.Rewritten) != 0)
         {
             verdict = EdgeVerdict.Passed;
@@ -100,7 +100,8 @@ public sealed unsafe class DirectStage
         }
 
         delivery.Link = (uint)sizeof(EthernetHeader);
-        delivery.Marks = DeliveryMarks.Summed | (packet.IsIPv6 ? DeliveryMarks.IPv6 : 0);
+        // Without a branch: the verifier would walk all of the above twice.
+        delivery.Marks = DeliveryMarks.Summed | (DeliveryMarks)(Unsafe.BitCast<bool, byte>(packet.IsIPv6) * (uint)DeliveryMarks.IPv6);
         if (_quic is not null && protocol == IpProtocol.Udp && (flags & VipFlags.Quic) != 0)
         {
             var header = packet.IsIPv6 ? (uint)sizeof(IPv6Header) : (uint)sizeof(IPv4Header);
@@ -120,25 +121,15 @@ public sealed unsafe class DirectStage
     }
 
     /// <summary>Says whose a packet is and where it goes; nothing of it is changed.</summary>
+    /// <param name="context">The packet.</param>
+    /// <param name="edge">The packet.</param>
+    /// <param name="delivery">The packet, as <see cref="Delivery.Describe"/> wrote it down.</param>
     /// <returns>
     /// <see cref="EdgeVerdict.Forwarded"/> when it is to be delivered, <see cref="EdgeVerdict.Passed"/> when it is none of the stage's, or what became of it; then the
     /// action stands above bit 31.
     /// </returns>
-    internal ulong Match(ref XdpContext context, in IpPacket packet, ref EdgePacket edge, ref Delivery delivery)
-    {
-        // Whatever headers led here, one state for the verifier: what the packet is, and where its parts begin.
-        var unknown = (ulong)(edge.End - edge.Start);
-        var joined = packet;
-        joined.Fragment = (FragmentKind)(Verifier.Forget((ulong)packet.Fragment, unknown) & 3);
-        joined.IsIPv6 = (Verifier.Forget(Unsafe.BitCast<bool, byte>(packet.IsIPv6), unknown) & 1) != 0;
-        delivery.Link = (uint)Verifier.Forget((ulong)(packet.Network - edge.Start), unknown) & 31;
-        var header = (uint)Verifier.Forget((ulong)(packet.Transport - packet.Network), unknown) & 0x3FFF;
-        delivery.Key.Source = packet.Source;
-        delivery.Key.Destination = packet.Destination;
-        delivery.Key.Protocol = (uint)packet.Protocol;
-        delivery.Marks = joined.IsIPv6 ? DeliveryMarks.IPv6 : 0;
-        return joined.Fragment == FragmentKind.Later ? (ulong)MatchLater(in joined, ref delivery) : MatchFlow(ref context, in joined, header, in edge, ref delivery);
-    }
+    internal ulong Match(ref XdpContext context, in EdgePacket edge, ref Delivery delivery) =>
+        delivery.IsLater ? (ulong)MatchLater(ref delivery) : MatchFlow(ref context, in edge, ref delivery);
 
     private EdgeVerdict Admit(in IpAddress source, uint service, VipFlags flags)
     {
@@ -150,19 +141,21 @@ public sealed unsafe class DirectStage
         return _limits is not null && (flags & VipFlags.Limited) != 0 && !_limits.AdmitsPackets(service, 1) ? EdgeVerdict.ServiceLimited : EdgeVerdict.Forwarded;
     }
 
-    private EdgeVerdict MatchLater(in IpPacket packet, ref Delivery delivery)
+    private EdgeVerdict MatchLater(ref Delivery delivery)
     {
-        delivery.Marks |= (DeliveryMarks)FlowPacketKind.Later;
-        var key = FragmentStage.KeyOf(in packet);
+        var key = FragmentStage.KeyOf(in delivery);
         var found = (EdgeVerdict)_fragments.FindLater(in key, ref delivery);
-        return found == EdgeVerdict.Forwarded && IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : found;
+        return found == EdgeVerdict.Forwarded && IsOverRate(in key.Source) ? EdgeVerdict.RateLimited : found;
     }
 
-    private ulong MatchFlow(ref XdpContext context, in IpPacket packet, uint header, in EdgePacket edge, ref Delivery delivery)
+    private ulong MatchFlow(ref XdpContext context, in EdgePacket edge, ref Delivery delivery)
     {
-        delivery.Transport = delivery.Link + header;
-        var transport = edge.Start + (nuint)delivery.Transport;
-        var protocol = packet.Protocol;
+        // Before an embedded flow takes their place.
+        var fragment = FragmentStage.KeyOf(in delivery);
+        var marks = delivery.Marks;
+        var isIPv6 = (marks & DeliveryMarks.IPv6) != 0;
+        var transport = edge.Start + (nuint)(delivery.Transport & 0x3FFF);
+        var protocol = (IpProtocol)delivery.Key.Protocol;
         var kind = FlowPacketKind.Ordinary;
         if (protocol == IpProtocol.Tcp)
         {
@@ -183,10 +176,10 @@ public sealed unsafe class DirectStage
 
             delivery.Key.RawPorts = Unsafe.ReadUnaligned<uint>(transport);
         }
-        else if (protocol == (packet.IsIPv6 ? IpProtocol.IcmpV6 : IpProtocol.Icmp))
+        else if (protocol == (isIPv6 ? IpProtocol.IcmpV6 : IpProtocol.Icmp))
         {
             kind = FlowPacketKind.Error;
-            if (_errors.Read(ref context, ref delivery.Key, (uint)(transport - edge.Start), (uint)protocol) == 0)
+            if (_errors.Read(ref context, ref delivery.Key, delivery.Transport, (uint)protocol) == 0)
             {
                 return (ulong)EdgeVerdict.Passed;
             }
@@ -198,47 +191,38 @@ public sealed unsafe class DirectStage
 
         kind = (FlowPacketKind)(Verifier.Forget((ulong)kind, (ulong)(edge.End - edge.Start)) & 7);
         if (!_vips.TryFind(
-                in delivery.Key.Destination, packet.IsIPv6, delivery.Key.DestinationPort, (IpProtocol)delivery.Key.Protocol, out var service, out var flags)
+                in delivery.Key.Destination, isIPv6, delivery.Key.RawPorts, (IpProtocol)delivery.Key.Protocol, out var service, out var flags)
             || (flags & _features & VipFlags.Rewritten) != 0)
         {
-            if (packet.Fragment == FragmentKind.First)
+            if ((marks & DeliveryMarks.First) != 0)
             {
-                RememberFirst(in packet, 0);
+                _fragments.RememberFirst(in fragment, 0);
             }
 
             return (ulong)EdgeVerdict.Passed;
         }
 
-        var admitted = Admit(in packet.Source, service, flags);
+        var admitted = Admit(in fragment.Source, service, flags);
         if (admitted != EdgeVerdict.Forwarded)
         {
             return (ulong)admitted;
         }
 
-        delivery.Marks |= (DeliveryMarks)kind;
-        if (kind < FlowPacketKind.Error && packet.Fragment == FragmentKind.None && (!packet.IsIPv6 || header == sizeof(IPv6Header)))
-        {
-            delivery.Marks |= DeliveryMarks.Summed;
-        }
-
+        delivery.Marks = marks | (DeliveryMarks)kind
+            | (kind < FlowPacketKind.Error && (marks & DeliveryMarks.First) == 0
+                && (!isIPv6 || delivery.Transport - delivery.Link == sizeof(IPv6Header)) ? DeliveryMarks.Summed : 0);
         var found = _choice.Find(ref context, ref delivery, service, (uint)(flags & _features));
-        if (_secondHop is not null && packet.Fragment != FragmentKind.First && (uint)(found >> 32) is var second and not 0)
+        if (_secondHop is not null && (marks & DeliveryMarks.First) == 0 && (uint)(found >> 32) is var second and not 0)
         {
-            return _secondHop.Send(ref context, in delivery, delivery.Backend | (second << 16), SecondHopStage.Where(delivery.Link, packet.IsIPv6));
+            return _secondHop.Send(ref context, in delivery, delivery.Backend | (second << 16), delivery.Link);
         }
 
-        if (packet.Fragment == FragmentKind.First && (EdgeVerdict)(uint)found == EdgeVerdict.Forwarded)
+        if ((marks & DeliveryMarks.First) != 0 && (EdgeVerdict)(uint)found == EdgeVerdict.Forwarded)
         {
-            RememberFirst(in packet, delivery.Backend);
+            _fragments.RememberFirst(in fragment, delivery.Backend);
         }
 
         return (uint)found;
-    }
-
-    private void RememberFirst(in IpPacket packet, uint backend)
-    {
-        var key = FragmentStage.KeyOf(in packet);
-        _fragments.RememberFirst(in key, backend);
     }
 
     /// <summary>Where <see cref="Match"/> writes.</summary>
@@ -248,19 +232,19 @@ public sealed unsafe class DirectStage
     internal ref Tunnel TunnelOf(in Delivery delivery) => ref _tunnels.Find(delivery.Backend);
 
     /// <summary>Sends a packet to its backend.</summary>
-    /// <param name="context">The packet; <paramref name="data"/> and <paramref name="end"/> point into it.</param>
-    /// <param name="data">First byte of the Ethernet header.</param>
-    /// <param name="end">One past the last readable byte.</param>
+    /// <param name="context">The packet.</param>
     /// <param name="tunnel">The backend's entry.</param>
     /// <param name="delivery">What outer headers say of the packet.</param>
     /// <param name="action">What becomes of the frame.</param>
-    internal EdgeVerdict Deliver(ref XdpContext context, byte* data, byte* end, ref Tunnel tunnel, in Delivery delivery, ref XdpAction action)
+    internal EdgeVerdict Deliver(ref XdpContext context, ref Tunnel tunnel, in Delivery delivery, ref XdpAction action)
     {
-        // Whatever headers led here, one state for the verifier: what the packet is, and where it begins.
+        // Whatever headers led here, one state for the verifier: what the packet is, where it begins, and nothing of what was compared before.
+        var data = context.Data;
+        var end = context.DataEnd;
         var length = (ulong)(end - data);
         var marks = (DeliveryMarks)(uint)Verifier.Forget((ulong)delivery.Marks, length) & DeliveryMarks.All;
         var network = data + (nuint)(Verifier.Forget(delivery.Link, length) & 31);
-        if (!InnerPacket.TryRead(network, (marks & DeliveryMarks.IPv6) != 0, data, end, out var inner))
+        if (!InnerPacket.TryRead(network, data, end, out var inner))
         {
             return EdgeVerdict.Malformed;
         }

@@ -26,10 +26,19 @@ internal unsafe struct InnerPacket
     /// <summary>Whether it is IPv6.</summary>
     internal bool IsIPv6;
 
-    /// <summary>Reads it; false when its length is not that of the frame.</summary>
-    internal static bool TryRead(byte* network, bool isIPv6, byte* data, byte* end, out InnerPacket inner)
+    /// <summary>
+    /// Reads it; false when its length is not that of the frame. Its family too, which the verifier follows no further back than to here: whatever the family, it walks once what
+    /// led here.
+    /// </summary>
+    internal static bool TryRead(byte* network, byte* data, byte* end, out InnerPacket inner)
     {
         inner = default;
+        if (network + sizeof(IPv4Header) > end)
+        {
+            return false;
+        }
+
+        var isIPv6 = (*network & 0xF0) == 0x60;
         inner.IsIPv6 = isIPv6;
         inner.LinkLength = (uint)(network - data);
         var available = (ulong)(end - network);
@@ -48,11 +57,6 @@ internal unsafe struct InnerPacket
         else
         {
             var header = (IPv4Header*)network;
-            if (network + sizeof(IPv4Header) > end)
-            {
-                return false;
-            }
-
             inner.Length = header->TotalLength.Value;
             inner.TrafficClass = header->TypeOfService;
             inner.RawFragmentWord = Unsafe.ReadUnaligned<uint>(&header->Identification) & (DontFragment | 0xFFFF);

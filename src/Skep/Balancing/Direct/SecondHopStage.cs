@@ -17,25 +17,18 @@ internal sealed unsafe class SecondHopStage(BalancerMaps maps, Encapsulator enca
     private readonly Encapsulator _encapsulator = encapsulator;
     private readonly TooBigStage _tooBig = tooBig;
 
-    // Beside the length of the link header.
-    private const uint IsIPv6 = 256;
-
-    /// <summary>Where the packet begins, and its family, in one number.</summary>
-    internal static uint Where(uint link, bool isIPv6) => link | (isIPv6 ? IsIPv6 : 0);
-
     /// <summary>Sends the packet: a function of its own, walked once by the verifier.</summary>
     /// <param name="context">The packet.</param>
     /// <param name="delivery">Its flow.</param>
     /// <param name="backends">Owner of the slot in bits 0-15, former owner above.</param>
-    /// <param name="where">Bytes before its IP header in bits 0-4; bit 8 when that is IPv6.</param>
+    /// <param name="link">Bytes before its IP header.</param>
     /// <returns>The verdict, and the action above bit 31.</returns>
     [GlobalFunction]
-    internal ulong Send(ref XdpContext context, in Delivery delivery, uint backends, uint where)
+    internal ulong Send(ref XdpContext context, in Delivery delivery, uint backends, uint link)
     {
         var data = context.Data;
         var end = context.DataEnd;
-        var network = data + (nuint)(where & 31);
-        var isIPv6 = (where & IsIPv6) != 0;
+        var network = data + (nuint)(link & 31);
         ref var tunnel = ref _tunnels.Find(backends & 0xFFFF);
         ref var former = ref _tunnels.Find(backends >> 16);
         if (Unsafe.IsNullRef(ref tunnel) || Unsafe.IsNullRef(ref former))
@@ -43,7 +36,7 @@ internal sealed unsafe class SecondHopStage(BalancerMaps maps, Encapsulator enca
             return Result(EdgeVerdict.NoBackend, XdpAction.Drop);
         }
 
-        if (!InnerPacket.TryRead(network, isIPv6, data, end, out var inner))
+        if (!InnerPacket.TryRead(network, data, end, out var inner))
         {
             return Result(EdgeVerdict.Malformed, XdpAction.Pass);
         }

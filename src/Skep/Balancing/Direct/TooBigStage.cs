@@ -13,8 +13,8 @@ namespace Skep.Balancing;
 internal sealed unsafe class TooBigStage
 {
     // Bytes of the packet that the answer embeds: any IPv4 header and the eight bytes behind it; the IPv6 header and what usually follows.
-    private const int Embedded4 = 68;
-    private const int Embedded6 = 128;
+    private const uint Embedded4 = 68;
+    private const uint Embedded6 = 128;
     private const uint MacsLength = 12;
 
     /// <summary>Turns the packet into the answer: a function of its own, walked once by the verifier.</summary>
@@ -26,9 +26,10 @@ internal sealed unsafe class TooBigStage
     [GlobalFunction]
     internal int Answer(ref XdpContext context, uint link, uint mtu, uint family)
     {
-        var isIPv6 = family == 6;
-        var message = isIPv6 ? (uint)(sizeof(IPv6Header) + sizeof(IcmpHeader)) : (uint)(sizeof(IPv4Header) + sizeof(IcmpHeader));
-        var embedded = isIPv6 ? (uint)Embedded6 : Embedded4;
+        // Of whichever family, without a branch: one state for the verifier.
+        var isIPv6 = (family >> 1) & 1;
+        var message = (uint)(sizeof(IPv4Header) + sizeof(IcmpHeader)) + (isIPv6 * (uint)(sizeof(IPv6Header) - sizeof(IPv4Header)));
+        var embedded = Embedded4 + (isIPv6 * (Embedded6 - Embedded4));
         var before = (uint)(context.DataEnd - context.Data);
         if (before < link + embedded || context.AdjustTail((int)(link + embedded) - (int)before) != 0 || context.AdjustHead(-(int)message) != 0)
         {
@@ -37,9 +38,13 @@ internal sealed unsafe class TooBigStage
 
         var start = context.Data;
         var end = context.DataEnd;
-        return TryTurnLinkHeader(start, end, message, link)
-            && (isIPv6 ? TryWriteIPv6(start + (nuint)(link & 31), end, mtu) : TryWriteIPv4(start + (nuint)(link & 31), end, mtu))
-            ? 1 : 0;
+        if (!TryTurnLinkHeader(start, end, message, link))
+        {
+            return 0;
+        }
+
+        var network = start + (nuint)(Verifier.Forget(link, before) & 31);
+        return (family == 6 ? TryWriteIPv6(network, end, mtu) : TryWriteIPv4(network, end, mtu)) ? 1 : 0;
     }
 
     // The frame goes back where it came from, tags and all.
@@ -70,7 +75,7 @@ internal sealed unsafe class TooBigStage
 
     private static bool TryWriteIPv4(byte* at, byte* end, uint mtu)
     {
-        const int total = 20 + 8 + Embedded4;
+        const int total = 20 + 8 + (int)Embedded4;
         if (at + total > end)
         {
             return false;
@@ -94,13 +99,13 @@ internal sealed unsafe class TooBigStage
         icmp->Code = 4;
         icmp->Checksum = NetworkUInt16.FromRaw(0);
         icmp->Rest = NetworkUInt32.FromRaw(BinaryPrimitives.ReverseEndianness(mtu));
-        icmp->Checksum = Complement(Sum(at + 20, 8 + Embedded4));
+        icmp->Checksum = Complement(Sum(at + 20, 8 + (int)Embedded4));
         return true;
     }
 
     private static bool TryWriteIPv6(byte* at, byte* end, uint mtu)
     {
-        const int length = 8 + Embedded6;
+        const int length = 8 + (int)Embedded6;
         if (at + 40 + length > end)
         {
             return false;

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
 using Skep.Packets;
 
 namespace Skep.Balancing;
@@ -11,11 +12,11 @@ internal abstract class VipLookup
     /// <summary>Finds the service of a receiver; false when it is none's.</summary>
     /// <param name="address">The receiver.</param>
     /// <param name="isIPv6">Its family.</param>
-    /// <param name="port">Its port.</param>
+    /// <param name="ports">Ports of the packet as loaded, the receiver's in the upper half.</param>
     /// <param name="protocol">TCP or UDP.</param>
     /// <param name="service">Id of the service.</param>
     /// <param name="flags">How its packets are treated.</param>
-    internal abstract bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags);
+    internal abstract bool TryFind(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags);
 }
 
 /// <summary>Endpoints in a table: any number of them, two array accesses at most, and one more for each range.</summary>
@@ -25,8 +26,9 @@ internal sealed class VipTableLookup(ArrayMap<VipSlot> slots, bool ranges) : Vip
     private readonly uint _mask = slots.MaxEntries - 1;
     private readonly bool _ranges = ranges;
 
-    internal override bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+    internal override bool TryFind(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags)
     {
+        var port = NetworkUInt16.FromRaw((ushort)(ports >> 16));
         var found = TryRead(in address, VipSlot.KeyOf(port.Raw, protocol), out var slot) || (_ranges && TryFindRange(in address, port, protocol, out slot));
         service = slot.Service;
         flags = slot.Flags;
@@ -93,15 +95,35 @@ internal sealed class VipCode : VipLookup
     private readonly ImmutableArray<Comparison> _ipv6;
 
     private readonly VipTableLookup? _others;
+    private readonly bool _isOne;
 
     internal VipCode(VipList list, VipTableLookup? others)
     {
         _others = others;
+        _isOne = others is null && list.Entries.Length == 1;
         _ipv4 = [.. list.Entries.Where(e => e.Address.IsIPv4).Select(e => new Comparison(e))];
         _ipv6 = [.. list.Entries.Where(e => !e.Address.IsIPv4).Select(e => new Comparison(e))];
     }
 
-    internal override bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+    internal override bool TryFind(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags)
+    {
+        if (!TryCompare(in address, isIPv6, NetworkUInt16.FromRaw((ushort)(ports >> 16)), protocol, out service, out flags)
+            && (_others is null || !_others.TryFind(in address, isIPv6, ports, protocol, out service, out flags)))
+        {
+            return false;
+        }
+
+        if (!_isOne)
+        {
+            // Whichever of several it is: one state for the verifier from here on.
+            service = (uint)Verifier.Forget(service, ports) & ushort.MaxValue;
+            flags = (VipFlags)(uint)Verifier.Forget((uint)flags, ports);
+        }
+
+        return true;
+    }
+
+    private bool TryCompare(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
     {
         if (isIPv6)
         {
@@ -126,11 +148,6 @@ internal sealed class VipCode : VipLookup
                     return true;
                 }
             }
-        }
-
-        if (_others is not null)
-        {
-            return _others.TryFind(in address, isIPv6, port, protocol, out service, out flags);
         }
 
         service = 0;
