@@ -130,7 +130,13 @@ public unsafe struct IpPacket
             return false;
         }
 
-        return packet.Protocol == IpProtocol.Udp || (packet.Protocol == IpProtocol.Tcp && packet.Transport + sizeof(TcpHeader) <= end);
+        // UDP first: the verifier, which walks what comes first first, then finds TCP with its longer header to be no other case.
+        if (packet.Protocol == IpProtocol.Udp)
+        {
+            return true;
+        }
+
+        return packet.Protocol == IpProtocol.Tcp && packet.Transport + sizeof(TcpHeader) <= end;
     }
 
     /// <summary>Reads from the network header on, as for the packet that an ICMP error embeds. Usable in kernel programs.</summary>

@@ -44,7 +44,11 @@ public sealed partial class Balancer
             entries[(int)orphan.Id] = default;
             _backendIds.Release(orphan.Id);
         }
+
+        _known.Rebuild(AddressesInForce());
     }
+
+    private IEnumerable<IpAddress> AddressesInForce() => _served.SelectMany(s => s.Value.Members.Select(m => m.Address).Prepend(s.Key.Address));
 
     /// <summary>Number of a backend in the maps; false when there is no such service or backend.</summary>
     public bool TryGetId(ServiceKey key, IpAddress address, ushort port, out uint id)

@@ -17,6 +17,7 @@ public sealed partial class Balancer
     private readonly IdPool _backendIds;
     private readonly Dictionary<ServiceKey, Served> _served = [];
     private readonly Dictionary<IpAddress, int> _servicesOfAddress = [];
+    private readonly KnownAddressTable _known;
     private readonly List<uint> _fresh = [];
     private readonly HashSet<uint> _removedUdp = [];
 
@@ -37,6 +38,7 @@ public sealed partial class Balancer
         _quicServers = new VipTable(maps.Direct.QuicServers);
         _quicServices = [.. _quicServers.Entries.Select(s => s.Key & 0xFFFF)];
         _addresses = new AddressTable(maps);
+        _known = new KnownAddressTable(maps);
         Adopt();
     }
 
@@ -230,6 +232,12 @@ public sealed partial class Balancer
         }
         var before = problems.Count;
         var (members, removed) = TakeBackends(service, served, Report);
+        _known.Add(in key.Address);
+        if (service.Forwarding == ForwardingMode.Nat)
+        {
+            members.ForEach(m => _known.Add(m.Model.Address));
+        }
+
         ZeroCounters();
         if (members.TrueForAll(m => !m.Model.TakesConnections))
         {
@@ -403,6 +411,7 @@ public sealed partial class Balancer
     // Clients of a removed UDP backend would never notice that nobody answers.
     private void Finish()
     {
+        _known.Tidy(AddressesInForce);
         if (_removedUdp.Count == 0)
         {
             return;

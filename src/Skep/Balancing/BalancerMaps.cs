@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using Skep.Bpf.Maps;
 using Skep.Engine;
@@ -33,6 +34,8 @@ public sealed class BalancerMaps
         AddressNumbers = new(MaxAddresses, "edge_addr_ids");
         SourcePools = new(maxServices * SourcePool.MostAddresses, "edge_source_pools", MapFlags.Mmapable);
         Limits = new(maxServices, "edge_limits", MapFlags.Mmapable);
+        // Eight bits for each address at most, and no more than fit a processor's second cache.
+        Known = new(Math.Clamp(BitOperations.RoundUpToPowerOf2((maxServices + maxBackends) / 8), 16, 1 << 14), "edge_known", MapFlags.Mmapable);
         Clock = new("edge_clock");
         Direct = new DirectMaps(maxServices, maxBackends, maxFlows, measure);
     }
@@ -100,6 +103,9 @@ public sealed class BalancerMaps
     /// </summary>
     public Global<uint> Clock { get; }
 
+    /// <summary>A bit for every address of a service, and of a backend that answers through here: see <see cref="KnownAddresses"/>.</summary>
+    public ArrayMap<ulong> Known { get; }
+
     /// <summary>Limits of services by their id.</summary>
     public ArrayMap<ServiceLimit> Limits { get; }
 
@@ -107,7 +113,7 @@ public sealed class BalancerMaps
     public DirectMaps Direct { get; }
 
     /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Established, Beginning, Fragments, Addresses, AddressNumbers, SourcePools, Limits, Clock, .. Direct.All];
+    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Established, Beginning, Fragments, Addresses, AddressNumbers, SourcePools, Known, Limits, Clock, .. Direct.All];
 
     /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
     public MapMigration MigrationOf(BpfMap map)

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Skep.Balancing;
+using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Packets;
 
@@ -14,6 +15,8 @@ public sealed unsafe class EdgeProgram : XdpProgram
     private readonly EdgeStages _stages;
     private readonly DecapsulationStage? _tunnels;
     private readonly DirectStage? _direct;
+    private readonly KnownAddresses? _known;
+    private readonly PerCpuArrayMap<Delivery> _scratch;
     private readonly bool _balances;
 
     // Beyond all verdicts: the packet goes to a backend with direct return; it is for none of these services.
@@ -24,7 +27,9 @@ public sealed unsafe class EdgeProgram : XdpProgram
     {
         _stages = new EdgeStages(maps, options, new Rewriter(notesChecksums: false));
         _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
+        _scratch = maps.Balancing.Direct.Delivery;
         _balances = options.Balance;
+        _known = options is { Balance: true, Direct: not null } ? new KnownAddresses(maps.Balancing.Known) : null;
         _direct = options.Direct is { } direct ? new DirectStage(maps.Balancing, direct, _stages.RateLimit, _stages.ServiceLimits, isLast: !options.Balance) : null;
     }
 
@@ -63,7 +68,7 @@ public sealed unsafe class EdgeProgram : XdpProgram
         }
         else
         {
-            var status = IpPacket.Parse(edge.Start, edge.End, out var packet);
+            var status = Parse(ref context, in edge, out var packet);
             verdict = status == ParseStatus.Ip ? Decide(ref context, in packet, ref edge, ref action) : EdgeStages.VerdictOf(status);
         }
 
@@ -121,7 +126,7 @@ public sealed unsafe class EdgeProgram : XdpProgram
 
         if (Unsafe.IsNullRef(ref tunnel))
         {
-            ref var found = ref direct.Scratch;
+            ref var found = ref _scratch.Find(0u);
             if (Unsafe.IsNullRef(ref found))
             {
                 return EdgeVerdict.NoBackend;
@@ -145,9 +150,16 @@ public sealed unsafe class EdgeProgram : XdpProgram
         return direct.Deliver(ref context, ref tunnel, in delivery, ref action);
     }
 
-    // A plain packet that may come in and is for no service with direct return.
-    private EdgeVerdict PassOn(in IpPacket packet) =>
-        _balances ? (EdgeVerdict)IsLeft : _direct!.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed;
+    // A plain packet that may come in and is for no service with direct return: from or to an address that balancing knows it may be another's.
+    private EdgeVerdict PassOn(in IpPacket packet)
+    {
+        if (_known is not null && (_known.MayHave(in packet.Destination) || _known.MayHave(in packet.Source)))
+        {
+            return (EdgeVerdict)IsLeft;
+        }
+
+        return _direct!.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed;
+    }
 
     /// <summary>Direct return as a function of its own. Gives the verdict, or <see cref="IsLeft"/>; above bit 31 the action.</summary>
     [GlobalFunction]
@@ -241,7 +253,31 @@ public sealed unsafe class EdgeProgram : XdpProgram
     private uint Rewrite(ref XdpContext context)
     {
         var edge = Read(ref context);
-        var status = IpPacket.Parse(edge.Start, edge.End, out var packet);
+        var status = Parse(ref context, in edge, out var packet);
         return status == ParseStatus.Ip ? (uint)_stages.Balance(in packet, ref edge) : (uint)EdgeStages.VerdictOf(status);
+    }
+
+    // Three cases for the verifier: two of plain shape and one of all other shapes.
+    private ParseStatus Parse(ref XdpContext context, in EdgePacket edge, out IpPacket packet)
+    {
+        if (IpPacket.TryParsePlain(edge.Start, edge.End, out packet))
+        {
+            return ParseStatus.Ip;
+        }
+
+        ref var described = ref _scratch.Find(0u);
+        if (Unsafe.IsNullRef(ref described))
+        {
+            return ParseStatus.Malformed;
+        }
+
+        var status = (ParseStatus)Describe(ref context, ref described);
+        if (status != ParseStatus.Ip)
+        {
+            return status;
+        }
+
+        packet = described.PacketAt(edge.Start);
+        return packet.Network + (packet.IsIPv6 ? sizeof(IPv6Header) : sizeof(IPv4Header)) <= edge.End ? ParseStatus.Ip : ParseStatus.Truncated;
     }
 }

@@ -32,18 +32,13 @@ internal sealed unsafe partial class DecapsulationStage
             return verdict;
         }
 
-        var isIPv6 = outer.IsIPv6;
-        var link = (uint)(packet.Network - data);
-        if (_sentOn is not null && outer.Option != 0)
+        if (_sentOn is not null && outer.Option != 0 && _sentOn.Forward(ref context, outer.Option, outer.Offset, outer.Where) is var sent and not 0)
         {
-            var sent = _sentOn.Forward(ref context, outer.Option, outer.Offset, SentOnStage.Where(link, (uint)(packet.Transport - data), packet.IsIPv6, isIPv6));
-            if (sent != 0)
-            {
-                action = (TcAction)(int)(sent >> 32);
-                return (EdgeVerdict)(uint)sent;
-            }
+            action = (TcAction)(int)(sent >> 32);
+            return (EdgeVerdict)(uint)sent;
         }
 
+        var isIPv6 = outer.IsIPv6;
         var flags = RoomFlags.FixedSegments;
         if (_tellsFamily)
         {
@@ -66,7 +61,7 @@ internal sealed unsafe partial class DecapsulationStage
             context.ChecksumUpdate(difference);
         }
 
-        if (context.AdjustRoom(-(int)(outer.Offset - link), RoomMode.BehindLinkHeader, flags) != 0)
+        if (context.AdjustRoom(-(int)(outer.Offset - outer.Link), RoomMode.BehindLinkHeader, flags) != 0)
         {
             return EdgeVerdict.TunnelRefused;
         }

@@ -42,24 +42,18 @@ internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps, bool
             return verdict;
         }
 
-        var isIPv6 = outer.IsIPv6;
-        var link = (uint)(packet.Network - data);
-        if (_sentOn is not null && outer.Option != 0)
+        if (_sentOn is not null && outer.Option != 0 && _sentOn.Forward(ref context, outer.Option, outer.Offset, outer.Where) is var sent and not 0)
         {
-            var sent = _sentOn.Forward(ref context, outer.Option, outer.Offset, SentOnStage.Where(link, (uint)(packet.Transport - data), packet.IsIPv6, isIPv6));
-            if (sent != 0)
-            {
-                action = (XdpAction)(sent >> 32);
-                return (EdgeVerdict)(uint)sent;
-            }
+            action = (XdpAction)(sent >> 32);
+            return (EdgeVerdict)(uint)sent;
         }
 
-        if (outer.IsCongested && !TryMark(data + (nuint)(outer.Offset & 0x3ff), end, isIPv6, out _))
+        if (outer.IsCongested && !TryMark(data + (nuint)(outer.Offset & 0x3ff), end, outer.IsIPv6, out _))
         {
             return EdgeVerdict.TunnelRefused;
         }
 
-        return Strip(ref context, link, outer.Offset - link, isIPv6 ? 6u : 4) != 0 ? EdgeVerdict.Decapsulated : EdgeVerdict.TunnelRefused;
+        return Strip(ref context, outer.Link, outer.Offset - outer.Link, outer.IsIPv6 ? 6u : 4) != 0 ? EdgeVerdict.Decapsulated : EdgeVerdict.TunnelRefused;
     }
 
     // Who may send, what it is around, and what congestion on the way means to it.
@@ -97,6 +91,8 @@ internal sealed unsafe partial class DecapsulationStage(TunnelEndMaps maps, bool
             return EdgeVerdict.TunnelRefused;
         }
 
+        outer.Link = link;
+        outer.Where = SentOnStage.Where(link, (uint)(packet.Transport - data), packet.IsIPv6, isIPv6);
         outer.Offset = (uint)offset;
         outer.IsIPv6 = isIPv6;
         outer.IsCongested = congested;
@@ -231,6 +227,12 @@ internal struct OuterHeaders
 {
     /// <summary>Where the packet begins, from the beginning of the frame.</summary>
     internal uint Offset;
+
+    /// <summary>Bytes of Ethernet header and tags before them.</summary>
+    internal uint Link;
+
+    /// <summary>Where all headers are, as <see cref="SentOnStage.Where"/> says it.</summary>
+    internal uint Where;
 
     /// <summary>Where the option with a second hop begins; 0 for none.</summary>
     internal uint Option;

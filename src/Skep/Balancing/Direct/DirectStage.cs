@@ -27,7 +27,6 @@ public sealed unsafe class DirectStage
     private readonly RateLimitStage? _rateLimit;
     private readonly ServiceLimitStage? _limits;
     private readonly ArrayMap<Tunnel> _tunnels;
-    private readonly PerCpuArrayMap<Delivery> _delivery;
     private readonly PerCpuArrayMap<BackendCounter> _counters;
 
     /// <summary>A stage over <paramref name="maps"/>.</summary>
@@ -56,7 +55,6 @@ public sealed unsafe class DirectStage
         _fragments = new DirectFragments(maps, _flows, isLast);
         _rateLimit = rateLimit;
         _tunnels = maps.Direct.Tunnels;
-        _delivery = maps.Direct.Delivery;
         _counters = maps.BackendCounters;
     }
 
@@ -224,9 +222,6 @@ public sealed unsafe class DirectStage
 
         return (uint)found;
     }
-
-    /// <summary>Where <see cref="Match"/> writes.</summary>
-    internal ref Delivery Scratch => ref _delivery.Find(0u);
 
     /// <summary>The entry of a backend.</summary>
     internal ref Tunnel TunnelOf(in Delivery delivery) => ref _tunnels.Find(delivery.Backend);

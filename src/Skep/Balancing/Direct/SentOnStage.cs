@@ -59,21 +59,15 @@ internal sealed unsafe class SentOnStage(TunnelEndMaps maps)
 
         var isIPv6 = (where & InnerIsIPv6) != 0;
         var socket = isIPv6 ? context.FindTcp(&flow6, (uint)sizeof(SocketTuple6), OwnNetwork, 0) : context.FindTcp(&flow4, (uint)sizeof(SocketTuple4), OwnNetwork, 0);
-        if (socket != null)
+        if (socket != null && IsConnection(socket))
         {
-            var state = (SocketState)socket->State;
-            SockMap.Release(socket);
-            if (state != SocketState.Listen)
-            {
-                return 0;
-            }
+            return 0;
         }
 
         var data = context.Data;
         var end = context.DataEnd;
-        var hop = HopAt(data, end, option);
-        ref var peer = ref _peers.Find(in hop);
-        if (Unsafe.IsNullRef(ref peer) || hop.IsIPv4 == ((where & OuterIsIPv6) != 0))
+        ref var peer = ref FindPeer(data, end, option, where, out var hop);
+        if (Unsafe.IsNullRef(ref peer))
         {
             return 0;
         }
@@ -102,21 +96,15 @@ internal sealed unsafe class SentOnStage(TunnelEndMaps maps)
 
         var isIPv6 = (where & InnerIsIPv6) != 0;
         var socket = isIPv6 ? context.FindTcp(&flow6, (uint)sizeof(SocketTuple6), OwnNetwork, 0) : context.FindTcp(&flow4, (uint)sizeof(SocketTuple4), OwnNetwork, 0);
-        if (socket != null)
+        if (socket != null && IsConnection(socket))
         {
-            var state = (SocketState)socket->State;
-            SockMap.Release(socket);
-            if (state != SocketState.Listen)
-            {
-                return 0;
-            }
+            return 0;
         }
 
         var data = context.Data;
         var end = context.DataEnd;
-        var hop = HopAt(data, end, option);
-        ref var peer = ref _peers.Find(in hop);
-        if (Unsafe.IsNullRef(ref peer) || hop.IsIPv4 == ((where & OuterIsIPv6) != 0))
+        ref var peer = ref FindPeer(data, end, option, where, out var hop);
+        if (Unsafe.IsNullRef(ref peer))
         {
             return 0;
         }
@@ -128,6 +116,22 @@ internal sealed unsafe class SentOnStage(TunnelEndMaps maps)
         }
 
         return Result(EdgeVerdict.SentOn, unchecked((uint)TcContext.RedirectNeigh(peer.Interface, null, 0, 0)));
+    }
+
+    // Releases the socket. One that listens holds no connection.
+    private static bool IsConnection(SocketContext* socket)
+    {
+        var state = (SocketState)socket->State;
+        SockMap.Release(socket);
+        return state != SocketState.Listen;
+    }
+
+    // A null reference when the hop is nobody's, or of another family than the outer headers.
+    private ref Tunnel FindPeer(byte* data, byte* end, uint option, uint where, out IpAddress hop)
+    {
+        hop = HopAt(data, end, option);
+        ref var peer = ref _peers.Find(in hop);
+        return ref hop.IsIPv4 == ((where & OuterIsIPv6) != 0) ? ref Unsafe.NullRef<Tunnel>() : ref peer;
     }
 
     private static bool TryReadFlow(byte* data, byte* end, uint inner, uint where, out SocketTuple4 flow4, out SocketTuple6 flow6)

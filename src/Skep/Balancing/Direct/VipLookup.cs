@@ -88,11 +88,18 @@ internal sealed class VipTableLookup(ArrayMap<VipSlot> slots, bool ranges) : Vip
     }
 }
 
-/// <summary>Few endpoints, or those with most of the traffic: comparisons with constants, the families apart; the others may be in a table.</summary>
+/// <summary>
+/// Few endpoints, or those with most of the traffic: comparisons with constants, the families apart; the others may be in a table. The first ones are compared at once, the
+/// rest in groups by their addresses: one comparison a group, and those of one group.
+/// </summary>
 internal sealed class VipCode : VipLookup
 {
-    private readonly ImmutableArray<Comparison> _ipv4;
-    private readonly ImmutableArray<Comparison> _ipv6;
+    private const int AtOnce = 2;
+
+    private readonly ImmutableArray<Comparison> _first4;
+    private readonly ImmutableArray<Comparison> _first6;
+    private readonly ImmutableArray<Group> _groups4;
+    private readonly ImmutableArray<Group> _groups6;
 
     private readonly VipTableLookup? _others;
     private readonly bool _isOne;
@@ -101,8 +108,10 @@ internal sealed class VipCode : VipLookup
     {
         _others = others;
         _isOne = others is null && list.Entries.Length == 1;
-        _ipv4 = [.. list.Entries.Where(e => e.Address.IsIPv4).Select(e => new Comparison(e))];
-        _ipv6 = [.. list.Entries.Where(e => !e.Address.IsIPv4).Select(e => new Comparison(e))];
+        _first4 = [.. list.Entries.Where(e => e.Address.IsIPv4).Take(AtOnce).Select(e => new Comparison(e))];
+        _first6 = [.. list.Entries.Where(e => !e.Address.IsIPv4).Take(AtOnce).Select(e => new Comparison(e))];
+        _groups4 = GroupsOf(list.Entries.Where(e => e.Address.IsIPv4).Skip(AtOnce));
+        _groups6 = GroupsOf(list.Entries.Where(e => !e.Address.IsIPv4).Skip(AtOnce));
     }
 
     internal override bool TryFind(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags)
@@ -127,32 +136,89 @@ internal sealed class VipCode : VipLookup
     {
         if (isIPv6)
         {
-            foreach (var comparison in _ipv6)
+            if (TryCompare6(_first6, in address, port, protocol, out service, out flags))
             {
-                if (address.RawLower == comparison.Lower && address.RawUpper == comparison.Upper && comparison.Fits(port, protocol))
+                return true;
+            }
+
+            foreach (var group in _groups6)
+            {
+                if (address.RawLower <= group.Last)
                 {
-                    service = comparison.Service;
-                    flags = comparison.Flags;
-                    return true;
+                    return TryCompare6(group.Entries, in address, port, protocol, out service, out flags);
                 }
             }
         }
         else
         {
-            foreach (var comparison in _ipv4)
+            if (TryCompare4(_first4, in address, port, protocol, out service, out flags))
             {
-                if (address.RawIPv4 == comparison.IPv4 && comparison.Fits(port, protocol))
+                return true;
+            }
+
+            foreach (var group in _groups4)
+            {
+                if (address.RawIPv4 <= group.LastIPv4)
                 {
-                    service = comparison.Service;
-                    flags = comparison.Flags;
-                    return true;
+                    return TryCompare4(group.Entries, in address, port, protocol, out service, out flags);
                 }
+            }
+        }
+
+        return false;
+    }
+
+    private static bool TryCompare4(
+        ImmutableArray<Comparison> entries, in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+    {
+        foreach (var entry in entries)
+        {
+            if (address.RawIPv4 == entry.IPv4 && entry.Fits(port, protocol))
+            {
+                service = entry.Service;
+                flags = entry.Flags;
+                return true;
             }
         }
 
         service = 0;
         flags = VipFlags.None;
         return false;
+    }
+
+    private static bool TryCompare6(
+        ImmutableArray<Comparison> entries, in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+    {
+        foreach (var entry in entries)
+        {
+            if (address.RawLower == entry.Lower && address.RawUpper == entry.Upper && entry.Fits(port, protocol))
+            {
+                service = entry.Service;
+                flags = entry.Flags;
+                return true;
+            }
+        }
+
+        service = 0;
+        flags = VipFlags.None;
+        return false;
+    }
+
+    // As many groups as each has addresses; all endpoints of an address are in one, in the order of the list.
+    private static ImmutableArray<Group> GroupsOf(IEnumerable<VipEntry> entries)
+    {
+        var addresses = entries.GroupBy(e => e.Address.IsIPv4 ? e.Address.RawIPv4 : e.Address.RawLower).OrderBy(g => g.Key).ToArray();
+        var size = (int)Math.Ceiling(Math.Sqrt(addresses.Length));
+        return size == 0 ? [] : [.. addresses.Chunk(size).Select(c => new Group(c[^1].Key, [.. c.SelectMany(g => g).Select(e => new Comparison(e))]))];
+    }
+
+    private sealed class Group(ulong last, ImmutableArray<Comparison> entries)
+    {
+        internal ulong Last { get; } = last;
+
+        internal uint LastIPv4 { get; } = (uint)last;
+
+        internal ImmutableArray<Comparison> Entries { get; } = entries;
     }
 
     private sealed class Comparison(VipEntry entry)
