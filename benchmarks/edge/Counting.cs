@@ -61,9 +61,10 @@ internal sealed class Counting : IDisposable
             var maps = new EdgeMaps(options);
             var program = new EdgeProgram(maps, options);
             _twin.Bind(program);
-            var spec = compile(program, maps.All.ToDictionary(m => m.Name));
+            var all = BaselineMaps.Over(maps.All, options);
+            var spec = compile(program, all);
             Interpreter = new BytecodeInterpreter(spec, _twin);
-            foreach (var map in maps.All)
+            foreach (var map in maps.All.Concat(all.Values.Except(maps.All)))
             {
                 _twin.Bind(map);
             }

@@ -7,7 +7,7 @@ using Skep.Packets;
 
 namespace Skep.Benchmarks.Edge;
 
-/// <summary>Both contenders over the same maps, which are filled like those of a small edge.</summary>
+/// <summary>Both contenders over the same maps but for connections, which are filled like those of a small edge.</summary>
 internal sealed class Setting : IDisposable
 {
     internal const string VirtualV4 = "198.18.100.1";
@@ -23,6 +23,7 @@ internal sealed class Setting : IDisposable
     private const int Backends = 20;
 
     private readonly EdgeMaps _maps;
+    private readonly BpfMap[] _baseline;
 
     internal Setting(SourceRate? rate)
     {
@@ -34,7 +35,8 @@ internal sealed class Setting : IDisposable
         Ours = new Contender(
             ProgramCompiler.Compile(new BenchProgram(edge, Template)), ProgramCompiler.Compile(new BenchProgram(null, Template)), ProgramCompiler.Compile(edge));
 
-        var maps = _maps.All.Append(Template).ToDictionary(m => m.Name);
+        var maps = BaselineMaps.Over(_maps.All.Append(Template), options);
+        _baseline = [.. maps.Values.Except(_maps.All)];
         var clang = CompileClang(options);
         Clang = new Contender(clang.Program("xdp/edge", "clang_edge", maps), clang.Program("xdp/null", "clang_null", maps), clang.Program("xdp/alone", "clang_alone", maps));
         foreach (var map in _maps.All.Where(m => !m.IsBound))
@@ -100,7 +102,7 @@ internal sealed class Setting : IDisposable
     {
         Ours.Dispose();
         Clang.Dispose();
-        foreach (var map in _maps.All.Append(Template))
+        foreach (var map in _maps.All.Concat(_baseline))
         {
             map.Dispose();
         }

@@ -21,8 +21,7 @@ internal sealed partial class EdgeControl
             Table("backends", state.Balancer.Services.Sum(s => s.Backends.Length), Sizes.MaxBackends, balancing.Backends, balancing.BackendCounters, balancing.Signals,
                 balancing.Histograms, balancing.Open, direct.Tunnels, direct.QuicServers),
             Table("ringRows", state.Balancer.RingRowsInUse, balancing.Ring.MaxEntries, balancing.Ring),
-            // An entry for each direction.
-            Table("connections", (counts.Of(balancing.Established) + counts.Of(balancing.Beginning)) / 2, Sizes.MaxConnections, balancing.Established, balancing.Beginning),
+            Table("connections", state.Connections.Count(), Sizes.MaxConnections, balancing.Connections, balancing.ConnectionSets),
             Table("flows", direct.CountFlows(), Sizes.MaxFlows, direct.Flows),
             Table("blockedAddresses", counts.Of(maps.BlockedAddresses), Sizes.MaxBlockedAddresses, maps.BlockedAddresses),
             Table("blockedPrefixes", counts.Of(maps.BlockedPrefixes), Sizes.MaxBlockedPrefixes, maps.BlockedPrefixes),

@@ -26,7 +26,7 @@ public sealed class EdgeScene : IDisposable
     public TcEdgeProgram TcProgram { get; }
 
     /// <summary>Every stage on; nothing is ever over its rate, so that no verdict hangs on the speed of the machine.</summary>
-    public static EdgeOptions Everything { get; } = new() { RateLimit = new SourceRate(1_000_000_000, 1_000_000), RingSize = 251, RingRows = 1024, MaxServices = 8, MaxBackends = 64 };
+    public static EdgeOptions Everything { get; } = new() { RateLimit = new SourceRate(1_000_000_000, 1_000_000), RingSize = 251, RingRows = 1024, MaxServices = 8, MaxBackends = 64, MaxConnections = 4096 };
 
     /// <summary>Strict about malformed packets, without balancing.</summary>
     public static EdgeOptions Strict { get; } = Everything with { Malformed = PacketPolicy.Drop, Balance = false };

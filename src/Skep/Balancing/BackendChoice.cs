@@ -1,23 +1,23 @@
 using System.Runtime.CompilerServices;
-using Skep.Bpf;
 using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
 using Skep.Edge;
 using Skep.Packets;
 
 namespace Skep.Balancing;
 
-/// <summary>Kernel half: gives a new connection a backend from the service's ring and enters it into the table under both keys.</summary>
-internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, ClientRules? clients, bool translatesSources)
+/// <summary>Kernel half: gives a new connection a backend from the service's ring and enters it into the table.</summary>
+internal sealed class BackendChoice(BalancerMaps maps, Tracker connections, SignalStage? signals, ClientRules? clients)
 {
     private readonly RingReader _ring = new(maps);
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
-    private readonly Tracker _connections = new(maps);
+    private readonly Tracker _connections = connections;
     private readonly Global<uint> _clock = maps.Clock;
     private readonly ArrayMap<long> _open = maps.Open;
     private readonly SignalStage? _signals = signals;
     private readonly ClientRules? _clients = clients;
-    private readonly LpmTrie<SourceKey, byte>? _sources = translatesSources ? maps.Direct.Sources : null;
-    private readonly PortAllocation? _ports = translatesSources ? new PortAllocation(maps) : null;
+    private readonly LpmTrie<SourceKey, byte>? _sources = connections.Translates ? maps.Direct.Sources : null;
+    private readonly PortAllocation? _ports = connections.Translates ? new PortAllocation(maps, connections) : null;
 
     // Slots that are tried when a client's port, or all own ports, are taken towards a backend: each misses as rarely as the backend holds few of the ring.
     private const int MaxAttempts = 4;
@@ -38,9 +38,13 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
     internal static uint OtherSlotOf(ulong hash, uint slots) => (uint)(((ulong)(uint)(hash ^ (hash >> 32)) * slots) >> 32);
 
     /// <summary>Opens a connection. Gives <see cref="EdgeVerdict.Forwarded"/>, or why there is none.</summary>
-    internal EdgeVerdict Open(in ConnectionKey key, in ServiceEntry service, TcpFlags flags, out Connection forward)
+    /// <param name="key">The packet.</param>
+    /// <param name="service">Its service.</param>
+    /// <param name="flags">Its flags.</param>
+    /// <param name="number">Number of the record.</param>
+    internal EdgeVerdict Open(in ConnectionKey key, in ServiceEntry service, TcpFlags flags, out ulong number)
     {
-        forward = default;
+        number = 0;
         if (_clients is not null && !_clients.Admits(in key, in service))
         {
             return EdgeVerdict.SourceRefused;
@@ -50,7 +54,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         var slot = SlotOf(hash, service.RingSlots);
         if (_clients is not null && _clients.IsByClient(in service))
         {
-            return OpenByClient(in key, in service, flags, ref forward);
+            return OpenByClient(in key, in service, flags, ref number);
         }
 
         if (_signals is not null && (service.Flags & ServiceFlags.TwoChoices) != 0)
@@ -62,7 +66,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         var last = EdgeVerdict.PortCollision;
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var verdict = TryOpen(in key, in service, _ring.IdAt(in service, slot), flags, ref forward);
+            var verdict = TryOpen(in key, in service, _ring.IdAt(in service, slot), flags, ref number);
             if (verdict != EdgeVerdict.PortCollision && (_ports is null || verdict != EdgeVerdict.PortsExhausted))
             {
                 return verdict;
@@ -77,7 +81,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
 
     // One backend for all connections of a client: the one it had as long as that takes connections, whatever becomes of the ring. Another only when the client's
     // port, or all own ports, are taken towards it.
-    private EdgeVerdict OpenByClient(in ConnectionKey key, in ServiceEntry service, TcpFlags flags, ref Connection forward)
+    private EdgeVerdict OpenByClient(in ConnectionKey key, in ServiceEntry service, TcpFlags flags, ref ulong number)
     {
         var client = key;
         _clients!.Generalise(ref client, in service);
@@ -86,7 +90,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         var id = known != 0 ? known : _ring.IdAt(in service, slot);
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var verdict = TryOpen(in key, in service, id, flags, ref forward);
+            var verdict = TryOpen(in key, in service, id, flags, ref number);
             if (verdict != EdgeVerdict.PortCollision && verdict != EdgeVerdict.PortsExhausted)
             {
                 if (verdict == EdgeVerdict.Forwarded && known == 0 && attempt == 0)
@@ -109,11 +113,11 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
     }
 
     /// <summary>Whether the connection's backend is still one.</summary>
-    internal bool IsInUse(in Connection forward)
+    internal bool IsInUse(in Connection connection)
     {
-        ref var backend = ref _backends.Find(forward.Backend);
-        return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == forward.NewAddress
-            && (backend.Port == forward.NewPort || (_clients is not null && _clients.HasRanges && backend.Port.Raw == 0));
+        ref var backend = ref _backends.Find(connection.BackendId);
+        return !Unsafe.IsNullRef(ref backend) && backend.InUse != 0 && backend.Address == connection.Backend
+            && (backend.Port == connection.BackendPort || (_clients is not null && _clients.HasRanges && backend.Port.Raw == 0));
     }
 
     // Two random choices and the better of them (Mitzenmacher, 2001): nearly as even as the best of all, without asking all.
@@ -131,7 +135,7 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
         return one.Group == other.Group && other.InUse != 0 && atOther * one.Weight < atOne * other.Weight;
     }
 
-    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint id, TcpFlags flags, ref Connection forward)
+    private EdgeVerdict TryOpen(in ConnectionKey key, in ServiceEntry service, uint id, TcpFlags flags, ref ulong number)
     {
         if (id == 0)
         {
@@ -145,72 +149,84 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
             return EdgeVerdict.NoBackend;
         }
 
-        var address = backend.Address;
         var port = _clients is not null && _clients.HasRanges && backend.Port.Raw == 0 ? key.DestinationPort : backend.Port;
-        var addressDelta = ChecksumDelta.Of(in key.Destination, in address);
-        var fullDelta = addressDelta + ChecksumDelta.Of(key.DestinationPort, port);
-        var now = _clock.Value;
-
-        // The answer's entry first: once the client's packet is on its way, the answer must be known.
-        ConnectionKey replyKey;
-        replyKey.Source = address;
-        replyKey.Destination = key.Source;
-        replyKey.RawPorts = port.Raw | (key.RawPorts << 16);
-        replyKey.Protocol = key.Protocol;
-        var reply = default(Connection);
-        reply.NewAddress = key.Destination;
-        reply.NewPort = key.DestinationPort;
-        reply.AddressDelta = (-addressDelta).Raw;
-        reply.FullDelta = (-fullDelta).Raw;
-        reply.Direction = ConnectionDirection.Reply;
-        reply.End = ConnectionEnd.None;
-        reply.Backend = id;
-        reply.LastSeen = now;
-        if (_signals is not null)
+        var isTranslated = _ports is not null && IsTranslated(in key, in service);
+        if (!isTranslated && IsTaken(in key, in backend.Address, port))
         {
-            _signals.Begin(ref forward, ref reply, (IpProtocol)key.Protocol, flags);
+            return EdgeVerdict.PortCollision;
         }
 
-        EdgeVerdict verdict;
-        if (_ports is not null && IsTranslated(in key, in service))
-        {
-            reply.NewAddress = key.Source;
-            reply.NewPort = key.SourcePort;
-            reply.OtherPort = key.DestinationPort;
-            var taken = _ports.Take(ref replyKey, ref reply, service.Id);
-            verdict = (EdgeVerdict)(taken >> 32);
-            forward.OtherAddress = (byte)taken;
-            forward.OtherPort = replyKey.DestinationPort;
-            addressDelta = -ChecksumDelta.FromRaw(reply.AddressDelta);
-            fullDelta = -ChecksumDelta.FromRaw(reply.FullDelta);
-        }
-        else
-        {
-            verdict = EnterReply(in replyKey, in reply);
-        }
-
-        if (verdict != EdgeVerdict.Forwarded)
-        {
-            return verdict;
-        }
-
-        forward.NewAddress = address;
-        forward.NewPort = port;
-        forward.AddressDelta = addressDelta.Raw;
-        forward.FullDelta = fullDelta.Raw;
-        forward.Backend = id;
-        forward.LastSeen = now;
-        if (_connections.Replace(in key, in forward) < 0)
+        var now = _signals is not null ? SignalStage.Now() : (uint)Helper.Jiffies64();
+        var hash = _connections.HashOf(in key.Source, key.SourcePort, (IpProtocol)key.Protocol);
+        var claimed = _connections.Claim(hash, now);
+        ref var record = ref _connections.At(claimed);
+        if (claimed == 0 || Unsafe.IsNullRef(ref record))
         {
             return EdgeVerdict.TableFull;
         }
 
+        var addressDelta = ChecksumDelta.Of(in key.Destination, in backend.Address);
+        record.Client = key.Source;
+        record.Virtual = key.Destination;
+        record.Backend = backend.Address;
+        record.Ends = key.RawPorts | ((ulong)port.Raw << 32) | ((ulong)key.Protocol << 48);
+        record.AddressDelta = addressDelta.Raw;
+        record.FullDelta = (addressDelta + ChecksumDelta.Of(key.DestinationPort, port)).Raw;
+        record.BackendId = id;
+        record.LastSeen = _clock.Value;
+        record.PendingSince = now;
+        record.Link = 0;
+        record.End = ConnectionEnd.None;
+        record.ClientPhase = ConnectionPhase.Opening;
+        record.Phase = ConnectionPhase.Opening;
+        record.Stage = ConnectionStage.Beginning;
+        if (_signals is not null)
+        {
+            SignalStage.Begin(ref record, (IpProtocol)key.Protocol, flags);
+        }
+
+        if (isTranslated)
+        {
+            var verdict = (EdgeVerdict)_ports!.Take((uint)claimed, service.Id, now);
+            if (verdict != EdgeVerdict.Forwarded)
+            {
+                _connections.Abandon(claimed, hash);
+                return verdict;
+            }
+        }
+
+        _connections.Publish(claimed, hash);
         if (_signals is not null)
         {
             _signals.Began(id, (IpProtocol)key.Protocol, flags);
         }
 
+        number = claimed;
         return EdgeVerdict.Forwarded;
+    }
+
+    // Whether answers of the backend to the client's port could not be told from those of a live connection through another service. What is left over of a closed one goes.
+    private bool IsTaken(in ConnectionKey key, in IpAddress backend, NetworkUInt16 port)
+    {
+        var found = _connections.FindReply(in backend, in key.Source, port.Raw | (key.RawPorts << 16), key.Protocol);
+        if (found == 0)
+        {
+            return false;
+        }
+
+        ref var existing = ref _connections.At(found);
+        if (Unsafe.IsNullRef(ref existing))
+        {
+            return false;
+        }
+
+        if (existing.IsClosed)
+        {
+            _connections.Release((uint)found);
+            return false;
+        }
+
+        return existing.Virtual != key.Destination || existing.VirtualPort != key.DestinationPort;
     }
 
     private bool IsTranslated(in ConnectionKey key, in ServiceEntry service)
@@ -222,25 +238,5 @@ internal sealed class BackendChoice(BalancerMaps maps, SignalStage? signals, Cli
 
         var source = SourceKey.Of(service.Id | SourceKey.Backends, in key.Source);
         return !Unsafe.IsNullRef(ref _sources!.Find(in source));
-    }
-
-    private EdgeVerdict EnterReply(in ConnectionKey key, in Connection reply)
-    {
-        // Left over from a closed connection, or the same one whose other entry was evicted: taken over.
-        // A live connection of the same client port to the same backend through another service cannot be told apart later.
-        ref var existing = ref _connections.Find(in key);
-        var isKnown = !Unsafe.IsNullRef(ref existing);
-        if (isKnown && !existing.IsClosed && (existing.NewAddress != reply.NewAddress || existing.NewPort != reply.NewPort))
-        {
-            return EdgeVerdict.PortCollision;
-        }
-
-        if (isKnown)
-        {
-            _connections.Forget(in key);
-        }
-
-        var status = isKnown ? _connections.Replace(in key, in reply) : _connections.Enter(in key, in reply);
-        return status == 0 ? EdgeVerdict.Forwarded : status == -Errno.Exists ? EdgeVerdict.PortCollision : EdgeVerdict.TableFull;
     }
 }

@@ -13,6 +13,7 @@ public sealed partial class Balancer
 {
     private readonly BalancerMaps _maps;
     private readonly RingTable _rings;
+    private readonly Tracker _tracker;
     private readonly IdPool _serviceIds;
     private readonly IdPool _backendIds;
     private readonly Dictionary<ServiceKey, Served> _served = [];
@@ -32,14 +33,15 @@ public sealed partial class Balancer
         ArgumentNullException.ThrowIfNull(maps);
         _maps = maps;
         _rings = new RingTable(maps);
+        _tracker = new Tracker(maps, translates: true);
         _serviceIds = new(0, maps.MaxServices - 1);
         _backendIds = new(1, maps.Backends.MaxEntries - 1);
         _vips = new VipTable(maps.Direct.Vips);
         _quicServers = new VipTable(maps.Direct.QuicServers);
         _quicServices = [.. _quicServers.Entries.Select(s => s.Key & 0xFFFF)];
-        _addresses = new AddressTable(maps);
         _known = new KnownAddressTable(maps);
         Adopt();
+        _translatesSources = HasTranslated();
     }
 
     /// <summary>Rows that rings have.</summary>
@@ -417,15 +419,15 @@ public sealed partial class Balancer
             return;
         }
 
-        var stale = new List<ConnectionKey>();
-        _maps.ReadConnections((key, connection) =>
+        foreach (var number in _tracker.Numbers())
         {
-            if (key.Protocol == (uint)IpProtocol.Udp && _removedUdp.Contains(connection.Backend))
+            ref readonly var connection = ref _tracker.At(number);
+            if (connection.Protocol == IpProtocol.Udp && _removedUdp.Contains(connection.BackendId))
             {
-                stale.Add(key);
+                _tracker.Release(number);
             }
-        });
-        _maps.RemoveConnections(stale);
+        }
+
         _removedUdp.Clear();
     }
 }

@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.InteropServices;
 using Skep.Bpf.Maps;
 using Skep.Engine;
 using Skep.Packets;
@@ -26,12 +25,10 @@ public sealed class BalancerMaps
         Signals = new(measure ? maxBackends + 1 : 1, "edge_signals");
         Histograms = new((measure ? maxBackends + 1 : 1) * BackendHistograms.PerBackend, "edge_histograms", MapFlags.Mmapable);
         Open = new(measure ? maxBackends + 1 : 1, "edge_open", MapFlags.Mmapable);
-        // Two entries each: three quarters for connections that are established.
-        Beginning = new(Math.Max(2, maxConnections / 2), "edge_new_conns");
-        Established = new(Math.Max(2, (maxConnections * 2) - (maxConnections / 2)), "edge_conns");
+        var sets = SetsFor(maxConnections);
+        ConnectionSets = new(sets, "edge_sets", MapFlags.Mmapable);
+        Connections = new(sets * Tracker.Ways, "edge_conns", MapFlags.Mmapable);
         Fragments = new(4096, "edge_fragments");
-        Addresses = new(MaxAddresses + 1, "edge_addresses", MapFlags.Mmapable);
-        AddressNumbers = new(MaxAddresses, "edge_addr_ids");
         SourcePools = new(maxServices * SourcePool.MostAddresses, "edge_source_pools", MapFlags.Mmapable);
         Limits = new(maxServices, "edge_limits", MapFlags.Mmapable);
         // Eight bits for each address at most, and no more than fit a processor's second cache.
@@ -42,9 +39,6 @@ public sealed class BalancerMaps
 
     // Rows of either sort are of one type, and mean something else.
     private const string NarrowRing = "edge_ring", WideRing = "edge_ring_wide";
-
-    /// <summary>Addresses that source translation can name: a connection has a byte for it.</summary>
-    public const uint MaxAddresses = 255;
 
     /// <summary>Services at most.</summary>
     public uint MaxServices { get; }
@@ -79,20 +73,17 @@ public sealed class BalancerMaps
     /// <summary>Open TCP connections per backend id; <see cref="ConnectionTable.Sweep"/> takes off those that vanished, and counts those of UDP.</summary>
     public ArrayMap<long> Open { get; }
 
-    /// <summary>Connections whose backend answered, each under two keys: as the client sends and as the backend answers. None makes room for another.</summary>
-    public HashMap<ConnectionKey, Connection> Established { get; }
+    /// <summary>Records of connections, seven of each of <see cref="ConnectionSets"/> in a row; see <see cref="Tracker"/>.</summary>
+    public ArrayMap<Connection> Connections { get; }
 
-    /// <summary>Connections that begin, likewise; the least recently used makes room.</summary>
-    public LruHashMap<ConnectionKey, Connection> Beginning { get; }
+    /// <summary>
+    /// Which records are taken, and what to look for in them, a word for every seven. It changes its size with theirs; when it is their layout that changes, this map needs
+    /// another name, because words of before would say that new records are taken.
+    /// </summary>
+    public ArrayMap<ulong> ConnectionSets { get; }
 
     /// <summary>The way of fragmented packets.</summary>
     public LruHashMap<FragmentKey, FragmentRoute> Fragments { get; }
-
-    /// <summary>Addresses that connections with source translation name by a number: virtual ones, and own ones that backends see. 0 is none.</summary>
-    public ArrayMap<IpAddress> Addresses { get; }
-
-    /// <summary>The numbers of <see cref="Addresses"/>.</summary>
-    public HashMap<IpAddress, uint> AddressNumbers { get; }
 
     /// <summary>What clients' addresses are replaced by, <see cref="SourcePool.MostAddresses"/> for each service.</summary>
     public ArrayMap<SourcePool> SourcePools { get; }
@@ -112,8 +103,9 @@ public sealed class BalancerMaps
     /// <summary>What direct return needs besides.</summary>
     public DirectMaps Direct { get; }
 
-    /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, Established, Beginning, Fragments, Addresses, AddressNumbers, SourcePools, Known, Limits, Clock, .. Direct.All];
+    /// <summary>All maps; those of direct return first, whose seed the places of connections go by, and sets before their records.</summary>
+    public IReadOnlyList<BpfMap> All =>
+        [.. Direct.All, Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, ConnectionSets, Connections, Fragments, SourcePools, Known, Limits, Clock];
 
     /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
     public MapMigration MigrationOf(BpfMap map)
@@ -122,32 +114,16 @@ public sealed class BalancerMaps
         return map == Services ? new() { MayLose = true, By = new ServiceMigration(MaxServices) }
             : map == Ring ? MapMigration.Rebuilt with { By = new RingMigration(), FormerNames = [Slots.IsWide ? NarrowRing : WideRing] }
             // Connections and flows name backends by their numbers.
-            : map == Backends || map == Addresses || map == AddressNumbers || map == Clock ? MapMigration.Kept
-            : map == Established ? MapMigration.Live
-            : map == Beginning || map == Fragments ? MapMigration.Cache
+            : map == Backends || map == Clock ? MapMigration.Kept
+            : map == Connections ? MapMigration.Live with { By = new ConnectionMigration(this), FormerNames = ["edge_new_conns", "edge_addresses", "edge_addr_ids"] }
+            // Written with the connections.
+            : map == ConnectionSets ? MapMigration.Scratch
+            : map == Fragments ? MapMigration.Cache
             : Direct.All.Contains(map) ? Direct.MigrationOf(map)
             // By numbers of services and backends, of which those that are in use are all looked at above.
             : MapMigration.Rebuilt;
     }
 
-    /// <summary>User side: all entries of connections. Those that come, go or move meanwhile may be missed or repeated.</summary>
-    internal void ReadConnections(Action<ConnectionKey, Connection> visit)
-    {
-        Beginning.ReadAll((key, connection) => visit(key, connection));
-        Established.ReadAll((key, connection) => visit(key, connection));
-    }
-
-    /// <summary>User side: the entry under a key.</summary>
-    internal bool TryGetConnection(in ConnectionKey key, out Connection connection) =>
-        Established.TryGet(in key, out connection) || Beginning.TryGet(in key, out connection);
-
-    /// <summary>User side: removes the entry under a key, wherever it is.</summary>
-    internal bool RemoveConnection(in ConnectionKey key) => Established.Remove(in key) | Beginning.Remove(in key);
-
-    /// <summary>User side: removes entries.</summary>
-    internal void RemoveConnections(List<ConnectionKey> keys)
-    {
-        Established.RemoveAll(CollectionsMarshal.AsSpan(keys));
-        Beginning.RemoveAll(CollectionsMarshal.AsSpan(keys));
-    }
+    // A fifth more than are asked for: then hardly one of them finds no room in the two sets that it may have.
+    private static uint SetsFor(uint maxConnections) => Math.Max(2, (uint)(((ulong)maxConnections * 6 / 5 / Tracker.Ways) + 1));
 }

@@ -25,8 +25,6 @@ public enum BalancerProblemKind
     TooManySources,
     /// <summary>A QUIC server id is another backend's too, or of another length than theirs; it names nobody.</summary>
     BadServerId,
-    /// <summary>Source translation knows no more addresses; backends see clients' own, or fewer own addresses are used.</summary>
-    TooManyAddresses,
     /// <summary>The kernel refused to write; the service stays as it was.</summary>
     WriteFailed,
 }

@@ -25,7 +25,6 @@ internal sealed unsafe class BalancerStage
     private readonly IcmpErrorStage _errors;
     private readonly SignalStage? _signals;
     private readonly Rewriter _rewriter;
-    private readonly AddressBook? _book;
     private readonly ClientRules? _clients;
 
     /// <summary>A balancer over <paramref name="maps"/>. Answers of backends are exempt from the rate limit, which is why it is applied in here.</summary>
@@ -39,12 +38,11 @@ internal sealed unsafe class BalancerStage
         _rateLimit = rateLimit;
         _limits = limits;
         _signals = options.Measure ? new SignalStage(maps) : null;
-        _book = options.TranslateSources ? new AddressBook(maps) : null;
-        _connections = new Tracker(maps, _book);
+        _connections = new Tracker(maps, options.TranslateSources);
         _clients = options.Features != ServiceFlags.None ? new ClientRules(maps, options.Features, options.FlowSeed) : null;
-        _choice = new BackendChoice(maps, _signals, _clients, options.TranslateSources);
-        _fragments = new FragmentStage(maps, _book);
-        _errors = new IcmpErrorStage(_connections, _signals, _book);
+        _choice = new BackendChoice(maps, _connections, _signals, _clients);
+        _fragments = new FragmentStage(maps);
+        _errors = new IcmpErrorStage(_connections, _signals);
     }
 
     /// <summary>Decides about a packet and rewrites it.</summary>
@@ -91,15 +89,15 @@ internal sealed unsafe class BalancerStage
 
     private EdgeVerdict Balance(in IpPacket packet, uint rawPorts, TcpFlags flags, ref EdgePacket edge)
     {
-        ConnectionKey key;
-        key.Source = packet.Source;
-        key.Destination = packet.Destination;
-        key.RawPorts = rawPorts;
-        key.Protocol = (uint)packet.Protocol;
-        ref var known = ref _connections.Find(in key, out var isBeginning);
-        if (!Unsafe.IsNullRef(ref known) && known.Direction == ConnectionDirection.Reply)
+        var found = _connections.Find(in packet.Source, in packet.Destination, rawPorts, (uint)packet.Protocol);
+        ref var known = ref Unsafe.NullRef<Connection>();
+        if (found != 0)
         {
-            return Reply(in packet, in key, ref known, isBeginning, flags, ref edge);
+            known = ref _connections.At(found);
+            if (Tracker.FoundReply(found) && !Unsafe.IsNullRef(ref known))
+            {
+                return Reply(in packet, ref known, flags, ref edge);
+            }
         }
 
         if (IsOverRate(in packet, in edge))
@@ -111,19 +109,19 @@ internal sealed unsafe class BalancerStage
         if (!Unsafe.IsNullRef(ref known)
             && ((flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn || (!known.IsClosed && _choice.IsInUse(in known))))
         {
-            return _limits is not null && !_limits.AdmitsPacketsTo(known.Backend, edge.Packets)
-                ? EdgeVerdict.ServiceLimited : Forward(in packet, in key, ref known, flags, ref edge);
+            return _limits is not null && !_limits.AdmitsPacketsTo(known.BackendId, edge.Packets)
+                ? EdgeVerdict.ServiceLimited : Forward(in packet, ref known, flags, ref edge);
         }
 
-        if (!Unsafe.IsNullRef(ref known))
-        {
-            _connections.Forget(in key);
-        }
-
-        return Begin(in packet, in key, flags, ref edge);
+        ConnectionKey key;
+        key.Source = packet.Source;
+        key.Destination = packet.Destination;
+        key.RawPorts = rawPorts;
+        key.Protocol = (uint)packet.Protocol;
+        return Begin(in packet, in key, found, flags, ref edge);
     }
 
-    private EdgeVerdict Begin(in IpPacket packet, in ConnectionKey key, TcpFlags flags, ref EdgePacket edge)
+    private EdgeVerdict Begin(in IpPacket packet, in ConnectionKey key, ulong former, TcpFlags flags, ref EdgePacket edge)
     {
         ServiceKey service;
         service.Address = key.Destination;
@@ -147,13 +145,19 @@ internal sealed unsafe class BalancerStage
             return EdgeVerdict.ServiceLimited;
         }
 
-        var verdict = _choice.Open(in key, in entry, flags, out var connection);
-        if (verdict != EdgeVerdict.Forwarded)
+        if (former != 0)
+        {
+            _connections.Release((uint)former);
+        }
+
+        var verdict = _choice.Open(in key, in entry, flags, out var number);
+        ref var connection = ref _connections.At(number);
+        if (verdict != EdgeVerdict.Forwarded || Unsafe.IsNullRef(ref connection))
         {
             return verdict;
         }
 
-        ref var counter = ref _counters.Find(connection.Backend);
+        ref var counter = ref _counters.Find(connection.BackendId);
         if (!Unsafe.IsNullRef(ref counter))
         {
             counter.Connections++;
@@ -165,40 +169,34 @@ internal sealed unsafe class BalancerStage
         return EdgeVerdict.Forwarded;
     }
 
-    private EdgeVerdict Forward(in IpPacket packet, in ConnectionKey key, ref Connection connection, TcpFlags flags, ref EdgePacket edge)
+    private EdgeVerdict Forward(in IpPacket packet, ref Connection connection, TcpFlags flags, ref EdgePacket edge)
     {
         if (_signals is not null && (flags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn)
         {
-            _signals.SynRepeated(connection.Backend);
+            _signals.SynRepeated(connection.BackendId);
         }
 
+        // Once a second, with the first data of a client, and at the end.
         var now = _clock.Value;
-        // The first data of a client, and what is found once a second when the other entry is looked at anyway.
-        var asks = _signals is not null && connection.Phase == ConnectionPhase.Opening && SignalStage.HasPayload(in packet);
+        var asks = _signals is not null && connection.ClientPhase == ConnectionPhase.Opening && SignalStage.HasPayload(in packet);
         if (connection.LastSeen != now || (flags & Ending) != 0 || asks)
         {
-            if (_signals is not null && !asks)
-            {
-                asks = SignalStage.HasPayload(in packet);
-            }
-
-            connection.Phase = asks ? ConnectionPhase.Answered : connection.Phase;
             connection.LastSeen = now;
             var wasClosed = connection.IsClosed;
             connection.End |= EndOf(flags, ConnectionEnd.ClientFin);
-            ref var reply = ref KeepTwin(in connection, in key, ConnectionDirection.Reply);
-            if (_signals is not null && asks && !Unsafe.IsNullRef(ref reply))
+            if (_signals is not null && (asks || SignalStage.HasPayload(in packet)))
             {
-                _signals.Asked(ref reply);
+                connection.ClientPhase = ConnectionPhase.Answered;
+                _signals.Asked(ref connection);
             }
 
             if (_signals is not null && connection.IsClosed && !wasClosed)
             {
-                _signals.Closed(connection.Backend, ref reply, byBackend: false, reset: false);
+                _signals.Closed(ref connection, byBackend: false, reset: false);
             }
         }
 
-        ref var counter = ref _counters.Find(connection.Backend);
+        ref var counter = ref _counters.Find(connection.BackendId);
         if (!Unsafe.IsNullRef(ref counter))
         {
             counter.Packets += edge.Packets;
@@ -209,22 +207,31 @@ internal sealed unsafe class BalancerStage
         return EdgeVerdict.Forwarded;
     }
 
-    private EdgeVerdict Reply(in IpPacket packet, in ConnectionKey key, ref Connection connection, bool isBeginning, TcpFlags flags, ref EdgePacket edge)
+    private EdgeVerdict Reply(in IpPacket packet, ref Connection connection, TcpFlags flags, ref EdgePacket edge)
     {
-        // Only an established connection has TCP packets like these; one of UDP goes on when it answers again.
+        // Only an established connection has TCP packets like these; one of UDP goes on when it is answered again.
+        if (connection.Stage != ConnectionStage.Established)
+        {
+            if (packet.Protocol != IpProtocol.Tcp)
+            {
+                connection.Stage++;
+            }
+            else if ((flags & (TcpFlags.Syn | TcpFlags.Rst)) == 0)
+            {
+                connection.Stage = ConnectionStage.Established;
+            }
+        }
+
+        // As long as the client is heard each second, that is left to its packets: with the first one in a second its requests are measured.
         var now = _clock.Value;
-        var isEstablished = isBeginning && (packet.Protocol == IpProtocol.Tcp
-            ? (flags & (TcpFlags.Syn | TcpFlags.Rst)) == 0
-            : connection.LastSeen != now || connection.Phase == ConnectionPhase.Answered);
-        if (connection.LastSeen != now || (flags & Ending) != 0)
+        if (now - connection.LastSeen > 1 || (flags & Ending) != 0)
         {
             connection.LastSeen = now;
             var wasClosed = connection.IsClosed;
             connection.End |= EndOf(flags, ConnectionEnd.BackendFin);
-            KeepTwin(in connection, in key, ConnectionDirection.Forward);
             if (_signals is not null && connection.IsClosed && !wasClosed)
             {
-                _signals.Closed(connection.Backend, ref connection, byBackend: true, (flags & TcpFlags.Rst) != 0);
+                _signals.Closed(ref connection, byBackend: true, (flags & TcpFlags.Rst) != 0);
             }
         }
 
@@ -233,7 +240,7 @@ internal sealed unsafe class BalancerStage
             _signals.Answered(in packet, ref connection, flags);
         }
 
-        ref var counter = ref _counters.Find(connection.Backend);
+        ref var counter = ref _counters.Find(connection.BackendId);
         if (!Unsafe.IsNullRef(ref counter))
         {
             counter.ReplyPackets += edge.Packets;
@@ -241,12 +248,6 @@ internal sealed unsafe class BalancerStage
         }
 
         Rewrite(in packet, in connection, isReply: true, ref edge);
-        if (isEstablished)
-        {
-            // Last, because the entry is another's after that.
-            _connections.Establish(in key);
-        }
-
         return EdgeVerdict.Replied;
     }
 
@@ -255,77 +256,35 @@ internal sealed unsafe class BalancerStage
 
     private void Rewrite(in IpPacket packet, in Connection connection, bool isReply, ref EdgePacket edge)
     {
-        if (_book is not null && connection.OtherAddress != 0)
+        RewriteDelta delta;
+        delta.Address = isReply ? (-ChecksumDelta.FromRaw(connection.AddressDelta)).Raw : connection.AddressDelta;
+        delta.Full = isReply ? (-ChecksumDelta.FromRaw(connection.FullDelta)).Raw : connection.FullDelta;
+        if (_connections.Translates && connection.Kind == ConnectionKind.Translated)
         {
-            ref var sender = ref _book.Find(connection.OtherAddress);
-            if (!Unsafe.IsNullRef(ref sender))
+            ref var alias = ref _connections.At(connection.Link);
+            if (Unsafe.IsNullRef(ref alias))
             {
-                _rewriter.Both(in packet, in connection, in sender, ref edge);
+                return;
+            }
+
+            if (isReply)
+            {
+                _rewriter.Both(in packet, in connection.Virtual, connection.VirtualPort, in connection.Client, connection.ClientPort, delta, ref edge);
+            }
+            else
+            {
+                _rewriter.Both(in packet, in alias.Client, alias.ClientPort, in connection.Backend, connection.BackendPort, delta, ref edge);
             }
         }
         else if (isReply)
         {
-            _rewriter.Source(in packet, in connection, ref edge);
+            _rewriter.Source(in packet, in connection.Virtual, connection.VirtualPort, delta, ref edge);
         }
         else
         {
-            _rewriter.Destination(in packet, in connection, ref edge);
+            _rewriter.Destination(in packet, in connection.Backend, connection.BackendPort, delta, ref edge);
         }
 
-        _fragments.Remember(in packet, in connection);
-    }
-
-    // Gives the other entry, a null reference when it is another connection's or was not there. Once a second per direction, and at the end: both entries
-    // know how the connection ended, and one that was evicted comes back. The table is the kernel's, which forgets entry by entry; a connection with one
-    // entry left would be deaf in one direction for good.
-    private ref Connection KeepTwin(in Connection connection, in ConnectionKey key, ConnectionDirection direction)
-    {
-        _connections.TwinOf(in connection, in key, direction, out var twinKey);
-        // What the other entry writes: the ends that this one's packets come with.
-        var twin = default(Connection);
-        var isTranslated = _book is not null && connection.OtherAddress != 0;
-        if (isTranslated || direction == ConnectionDirection.Forward)
-        {
-            twin.NewAddress = key.Source;
-            twin.NewPort = key.SourcePort;
-            twin.OtherPort = isTranslated ? key.DestinationPort : default;
-        }
-        else
-        {
-            twin.NewAddress = key.Destination;
-            twin.NewPort = key.DestinationPort;
-        }
-
-        ref var found = ref _connections.Find(in twinKey);
-        if (!Unsafe.IsNullRef(ref found))
-        {
-            // Another connection's, when a client used the port of a closed connection for another service with the same backend.
-            if (found.NewAddress == twin.NewAddress && found.NewPort == twin.NewPort)
-            {
-                found.End |= connection.End;
-                return ref found;
-            }
-
-            return ref Unsafe.NullRef<Connection>();
-        }
-
-        if (_book is not null && isTranslated)
-        {
-            twin.OtherAddress = _book.NumberOf(in key.Destination);
-            if (twin.OtherAddress == 0)
-            {
-                return ref Unsafe.NullRef<Connection>();
-            }
-        }
-
-        twin.AddressDelta = (-ChecksumDelta.FromRaw(connection.AddressDelta)).Raw;
-        twin.FullDelta = (-ChecksumDelta.FromRaw(connection.FullDelta)).Raw;
-        twin.Direction = direction;
-        twin.End = connection.End;
-        twin.Backend = connection.Backend;
-        twin.LastSeen = connection.LastSeen;
-        twin.Phase = ConnectionPhase.Answered;
-        _connections.Enter(in twinKey, in twin);
-        return ref Unsafe.NullRef<Connection>();
+        _fragments.Remember(in packet, delta.Address);
     }
 }

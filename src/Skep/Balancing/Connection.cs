@@ -26,13 +26,29 @@ public struct ConnectionKey
     public readonly NetworkUInt16 DestinationPort => NetworkUInt16.FromRaw((ushort)(RawPorts >> 16));
 }
 
-/// <summary>Which way packets of a table entry go.</summary>
-public enum ConnectionDirection : byte
+/// <summary>How far a connection is.</summary>
+public enum ConnectionStage : byte
 {
-    /// <summary>From the client: the destination is rewritten.</summary>
-    Forward,
-    /// <summary>From the backend: the source is rewritten.</summary>
-    Reply,
+    /// <summary>The client asked: others that begin may drive it out.</summary>
+    Beginning,
+    /// <summary>UDP that was answered once: likewise.</summary>
+    Answered,
+    /// <summary>The backend answered as only an established connection makes it: nobody drives it out.</summary>
+    Established,
+}
+
+/// <summary>What a record of the connection table stands for.</summary>
+[Flags]
+public enum ConnectionKind : byte
+{
+    /// <summary>A connection whose backend sees the client's own address.</summary>
+    Plain = 0,
+    /// <summary>A connection whose backend sees an own address: <see cref="Connection.Link"/> is the number of its alias.</summary>
+    Translated = 0x40,
+    /// <summary>
+    /// The own address and port that the backend of another record sees, in the place of client and client port; <see cref="Connection.Link"/> is the number of that record.
+    /// </summary>
+    Alias = 0x80,
 }
 
 /// <summary>How a connection ended so far.</summary>
@@ -52,7 +68,7 @@ public enum ConnectionEnd : byte
 /// <summary>What a connection waits for, as far as its backend is measured by it; those in which an answer is waited for come first.</summary>
 public enum ConnectionPhase : byte
 {
-    /// <summary>The answer to SYN. In the entry of the client's packets: their first data.</summary>
+    /// <summary>The answer to SYN. Of the client: its first data.</summary>
     Opening,
     /// <summary>The first byte of an answer.</summary>
     Asked,
@@ -63,18 +79,26 @@ public enum ConnectionPhase : byte
 }
 
 /// <summary>
-/// What is done to packets of one direction of a connection; everything the hot path needs is in this one value.
-/// Layout: new address 16, new port 2, checksum difference of addresses 2, of addresses and ports 2, direction 1, end 1, backend 4, last seen 4,
-/// pending since 4, phase 1, number of the other address 1, other port 2.
-/// With source translation both ends of a packet are replaced: the receiver by <see cref="NewAddress"/>, the sender by the other address.
+/// A connection, both directions of it. Layout: client 16, virtual address 16, backend 16, three ports, protocol and kind 8, checksum difference of addresses 2, of addresses
+/// and ports 2, id of the backend 4, last seen 4, pending since 4, link 4, end 1, phase of the client 1, phase of the backend 1, stage 1. Differences are those of the
+/// client's packets; those of answers are their negations. A record that is replaced while another CPU works with it may mix two connections for that one packet, as entries
+/// of the kernel's own tables may; all numbers in it are checked where they are used.
 /// </summary>
 public struct Connection
 {
-    /// <summary>Address that replaces the destination (forward) or the source (reply); with source translation, the destination both ways.</summary>
-    public IpAddress NewAddress;
+    /// <summary>Address of the client; in an alias, the own address.</summary>
+    public IpAddress Client;
 
-    /// <summary>The port that goes with it.</summary>
-    public NetworkUInt16 NewPort;
+    /// <summary>Virtual address; in an alias none.</summary>
+    public IpAddress Virtual;
+
+    /// <summary>Address of the backend.</summary>
+    public IpAddress Backend;
+
+    /// <summary>
+    /// Written once: from the lowest bit up the ports of <see cref="Client"/>, <see cref="Virtual"/> and <see cref="Backend"/> in network order, protocol number, <see cref="ConnectionKind"/>.
+    /// </summary>
+    public ulong Ends;
 
     /// <summary><see cref="ChecksumDelta"/> of the address change: for the IPv4 header.</summary>
     public ushort AddressDelta;
@@ -82,29 +106,47 @@ public struct Connection
     /// <summary><see cref="ChecksumDelta"/> of address and port change: for TCP and UDP.</summary>
     public ushort FullDelta;
 
-    /// <summary>Which way the packets go.</summary>
-    public ConnectionDirection Direction;
-
-    /// <summary>How the connection ended so far; the same in both entries.</summary>
-    public ConnectionEnd End;
-
     /// <summary>Id of the backend.</summary>
-    public uint Backend;
+    public uint BackendId;
 
-    /// <summary><see cref="BalancerMaps.Clock"/> when a packet of this direction was last seen.</summary>
+    /// <summary><see cref="BalancerMaps.Clock"/> when a packet of the client was seen last, or one of the backend two seconds or more after that.</summary>
     public uint LastSeen;
 
-    /// <summary>When that began what the backend owes an answer to, in ticks of <see cref="BackendSignals.TickNanoseconds"/>; in the entry of the answers.</summary>
+    /// <summary>
+    /// When that began what the backend owes an answer to, in ticks of <see cref="BackendSignals.TickNanoseconds"/>; while nothing is measured, when the connection began in
+    /// ticks of the kernel.
+    /// </summary>
     public uint PendingSince;
 
-    /// <summary>What is waited for.</summary>
+    /// <summary>With source translation the number of the other record: from the connection to its alias and back.</summary>
+    public uint Link;
+
+    /// <summary>How the connection ended so far.</summary>
+    public ConnectionEnd End;
+
+    /// <summary>What is waited for of the client.</summary>
+    public ConnectionPhase ClientPhase;
+
+    /// <summary>What is waited for of the backend.</summary>
     public ConnectionPhase Phase;
 
-    /// <summary>With source translation, the number of the address that replaces the source, an index of <see cref="BalancerMaps.Addresses"/>; else 0.</summary>
-    public byte OtherAddress;
+    /// <summary>How far the connection is.</summary>
+    public ConnectionStage Stage;
 
-    /// <summary>The port that goes with it.</summary>
-    public NetworkUInt16 OtherPort;
+    /// <summary>Port of <see cref="Client"/>.</summary>
+    public readonly NetworkUInt16 ClientPort => NetworkUInt16.FromRaw((ushort)Ends);
+
+    /// <summary>Port of <see cref="Virtual"/>.</summary>
+    public readonly NetworkUInt16 VirtualPort => NetworkUInt16.FromRaw((ushort)(Ends >> 16));
+
+    /// <summary>Port of <see cref="Backend"/>.</summary>
+    public readonly NetworkUInt16 BackendPort => NetworkUInt16.FromRaw((ushort)(Ends >> 32));
+
+    /// <summary>Protocol.</summary>
+    public readonly IpProtocol Protocol => (IpProtocol)(byte)(Ends >> 48);
+
+    /// <summary>What the record stands for.</summary>
+    public readonly ConnectionKind Kind => (ConnectionKind)(byte)(Ends >> 56);
 
     /// <summary>Whether both sides finished or one reset: the ports may be used anew.</summary>
     public readonly bool IsClosed => End >= (ConnectionEnd.ClientFin | ConnectionEnd.BackendFin);
@@ -126,20 +168,26 @@ public struct FragmentKey
     public uint Protocol;
 }
 
-/// <summary>What is done to the later fragments of a packet. Layout: new address 16, checksum difference 2, direction 2, backend or number of an address 4.</summary>
+/// <summary>What is done to the later fragments of a packet. Layout: new sender 16, new receiver 16, checksum difference 2, kind 2, backend 4.</summary>
 public struct FragmentRoute
 {
-    /// <summary>Address that replaces the destination (forward) or the source (reply).</summary>
-    public IpAddress NewAddress;
+    /// <summary>Address that replaces the sender's.</summary>
+    public IpAddress Sender;
+
+    /// <summary>Address that replaces the receiver's.</summary>
+    public IpAddress Receiver;
 
     /// <summary><see cref="ChecksumDelta"/> of the change, for the IPv4 header.</summary>
     public ushort AddressDelta;
 
-    /// <summary><see cref="ConnectionDirection"/>, <see cref="Unchanged"/> or <see cref="Tunnelled"/>.</summary>
-    public ushort Direction;
+    /// <summary><see cref="Rewritten"/>, <see cref="Unchanged"/> or <see cref="Tunnelled"/>.</summary>
+    public ushort Kind;
 
-    /// <summary>Id of the backend of tunnelled fragments; of others with source translation, the number of the address that replaces the source; else 0.</summary>
+    /// <summary>Id of the backend of tunnelled fragments.</summary>
     public uint Backend;
+
+    /// <summary>Addresses are replaced.</summary>
+    public const ushort Rewritten = 0;
 
     /// <summary>The packet is not balanced: its fragments pass as they are.</summary>
     public const ushort Unchanged = 2;

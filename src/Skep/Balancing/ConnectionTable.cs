@@ -2,37 +2,49 @@ using Skep.Packets;
 
 namespace Skep.Balancing;
 
-/// <summary>User half of the connection table: the clock that stamps entries, listing, and forgetting what is over.</summary>
+/// <summary>User half of the connection table: the clock that stamps records, listing, and forgetting what is over. It reads and writes mapped memory: no call of the kernel.</summary>
 public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeouts = null)
 {
+    // A record without the other one that belongs to it is left alone for as long as programs may be about to write that.
+    private const uint Unfinished = 2;
+
     private readonly ConnectionTimeouts _timeouts = timeouts ?? new ConnectionTimeouts();
+
+    private readonly Tracker _tracker = new(maps, translates: true);
 
     /// <summary>Moves the clock that programs stamp connections with by <paramref name="seconds"/>; to be called about every second.</summary>
     public void Tick(uint seconds) => maps.Clock.Value += seconds;
 
-    /// <summary>All connections, as the client's side sees them. Entries that come or go meanwhile may be missed or repeated.</summary>
+    /// <summary>All connections, as the client's side sees them. Those that come or go meanwhile may be missed or repeated.</summary>
     public IReadOnlyList<ConnectionState> List()
     {
         var now = maps.Clock.Value;
         var list = new List<ConnectionState>();
-        maps.ReadConnections((key, connection) =>
+        foreach (var number in _tracker.Numbers())
         {
-            if (connection.Direction == ConnectionDirection.Forward)
+            var connection = _tracker.At(number);
+            if (connection.Kind != ConnectionKind.Alias)
             {
-                list.Add(State(in key, in connection, now));
+                list.Add(State(in connection, now));
             }
-        });
+        }
+
         return list;
     }
 
-    /// <summary>The connection of a client's packet; null when it is none of the balancer's.</summary>
-    internal ConnectionState? Find(in ConnectionKey key) =>
-        maps.TryGetConnection(in key, out var connection) && connection.Direction == ConnectionDirection.Forward ? State(in key, in connection, maps.Clock.Value) : null;
+    /// <summary>Records that are taken: one for a connection, two for one with source translation.</summary>
+    public long Count() => _tracker.Count();
 
-    /// <summary>The connection of a packet that has been rewritten already, by one lookup; null when it is none of the balancer's.</summary>
+    /// <summary>The connection of a client's packet; null when it is none of the balancer's.</summary>
+    internal ConnectionState? Find(in ConnectionKey key) => Tracker.FoundForward(Search(in key, out var number)) ? State(in _tracker.At(number), maps.Clock.Value) : null;
+
+    /// <summary>Whether a packet is a backend's answer to a client.</summary>
+    internal bool IsReply(in ConnectionKey key) => Tracker.FoundReply(Search(in key, out _));
+
+    /// <summary>The connection of a packet that has been rewritten already; null when it is none of the balancer's.</summary>
     public ConnectionState? FindRewritten(IpAddress source, ushort sourcePort, IpAddress destination, ushort destinationPort, IpProtocol protocol)
     {
-        // The opposite direction's key has the addresses from before its rewriting, which are those of this direction after it.
+        // The opposite direction's packets have the addresses before their rewriting that those of this direction have after it.
         var key = new ConnectionKey
         {
             Source = destination,
@@ -40,27 +52,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
             RawPorts = NetworkUInt16.From(destinationPort).Raw | ((uint)NetworkUInt16.From(sourcePort).Raw << 16),
             Protocol = (uint)protocol,
         };
-        if (!maps.TryGetConnection(in key, out var connection))
-        {
-            return null;
-        }
-
-        var now = maps.Clock.Value;
-        if (connection.Direction == ConnectionDirection.Forward)
-        {
-            return State(in key, in connection, now);
-        }
-
-        if (connection.OtherAddress != 0)
-        {
-            return new ConnectionState(
-                connection.NewAddress, connection.NewPort.Value, OtherAddress(in connection), connection.OtherPort.Value, protocol, connection.Backend, destination,
-                destinationPort, connection.End, TimeSpan.FromSeconds(Idle(in connection, now))) { SeenAs = (source, sourcePort) };
-        }
-
-        return new ConnectionState(
-            source, sourcePort, connection.NewAddress, connection.NewPort.Value, protocol, connection.Backend, destination, destinationPort,
-            connection.End, TimeSpan.FromSeconds(Idle(in connection, now)));
+        return Search(in key, out var number) != 0 ? State(in _tracker.At(number), maps.Clock.Value) : null;
     }
 
     /// <summary>Connections of a backend that have not ended; those of UDP, and those that vanished without an end, as of the last <see cref="Sweep"/>.</summary>
@@ -69,17 +61,17 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
     /// <summary>Forgets all connections of a backend; returns how many were open. What clients send next goes to others, who reset what they do not know.</summary>
     public int Cut(uint backend)
     {
-        var keys = new List<ConnectionKey>();
         var open = 0;
-        maps.ReadConnections((key, connection) =>
+        foreach (var number in _tracker.Numbers())
         {
-            if (connection.Backend == backend)
+            ref readonly var connection = ref _tracker.At(number);
+            if (connection.BackendId == backend)
             {
-                keys.Add(key);
-                open += connection.Direction == ConnectionDirection.Forward && !connection.IsClosed ? 1 : 0;
+                var counts = connection.Kind != ConnectionKind.Alias && !connection.IsClosed;
+                open += _tracker.Release(number) != 0 && counts ? 1 : 0;
             }
-        });
-        maps.RemoveConnections(keys);
+        }
+
         if (backend < maps.Open.MaxEntries)
         {
             Interlocked.Add(ref maps.Open.Entries[(int)backend], -open);
@@ -92,20 +84,22 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
     public int Sweep()
     {
         var now = maps.Clock.Value;
-        var idle = new List<(ConnectionKey Key, Connection Value)>();
         var before = maps.Open.Entries.ToArray();
         var open = new long[before.Length];
-        maps.ReadConnections((key, connection) =>
+        var removed = 0;
+        foreach (var number in _tracker.Numbers())
         {
-            if (IsOver(in key, in connection, now))
+            ref readonly var connection = ref _tracker.At(number);
+            var isAlias = connection.Kind == ConnectionKind.Alias;
+            if (_tracker.IsLeftOver(number) ? Idle(in connection, now) > Unfinished : !isAlias && IsOver(in connection, now))
             {
-                idle.Add((key, connection));
+                removed += _tracker.Release(number) != 0 && !isAlias ? 1 : 0;
             }
-            else if (connection.Direction == ConnectionDirection.Forward && !connection.IsClosed && connection.Backend < open.Length)
+            else if (!isAlias && !connection.IsClosed && connection.BackendId < open.Length)
             {
-                open[connection.Backend]++;
+                open[connection.BackendId]++;
             }
-        });
+        }
 
         // Programs go on counting meanwhile: what the counts were wrong by is added, not what they should be.
         for (var id = 0; id < open.Length; id++)
@@ -116,68 +110,37 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
             }
         }
 
-        var removed = 0;
-        foreach (var (key, connection) in idle)
-        {
-            var twin = TwinOf(in key, in connection);
-            if (maps.TryGetConnection(in twin, out var other) && !IsOver(in twin, in other, now))
-            {
-                continue;
-            }
-
-            if (maps.RemoveConnection(in key) && connection.Direction == ConnectionDirection.Forward)
-            {
-                removed++;
-            }
-        }
-
         return removed;
     }
 
-    private ConnectionState State(in ConnectionKey key, in Connection forward, uint now) => new(
-        key.Source,
-        key.SourcePort.Value,
-        key.Destination,
-        key.DestinationPort.Value,
-        (IpProtocol)key.Protocol,
-        forward.Backend,
-        forward.NewAddress,
-        forward.NewPort.Value,
-        forward.End,
-        TimeSpan.FromSeconds(Idle(in forward, now)))
+    private ulong Search(in ConnectionKey key, out uint number)
     {
-        SeenAs = forward.OtherAddress != 0 ? (OtherAddress(in forward), forward.OtherPort.Value) : null,
-    };
+        var found = _tracker.Find(in key.Source, in key.Destination, key.RawPorts, key.Protocol);
+        number = (uint)found;
+        return found;
+    }
 
-    private IpAddress OtherAddress(in Connection connection) => maps.Addresses.Entries[connection.OtherAddress];
-
-    private ConnectionKey TwinOf(in ConnectionKey key, in Connection connection) => connection.OtherAddress != 0
-        ? new ConnectionKey
+    private ConnectionState State(in Connection connection, uint now)
+    {
+        ref readonly var alias = ref _tracker.At(connection.Link);
+        return new(
+            connection.Client,
+            connection.ClientPort.Value,
+            connection.Virtual,
+            connection.VirtualPort.Value,
+            connection.Protocol,
+            connection.BackendId,
+            connection.Backend,
+            connection.BackendPort.Value,
+            connection.End,
+            TimeSpan.FromSeconds(Idle(in connection, now)))
         {
-            Source = connection.NewAddress,
-            Destination = OtherAddress(in connection),
-            RawPorts = connection.NewPort.Raw | ((uint)connection.OtherPort.Raw << 16),
-            Protocol = key.Protocol,
-        }
-        : connection.Direction == ConnectionDirection.Forward
-        ? new ConnectionKey
-        {
-            Source = connection.NewAddress,
-            Destination = key.Source,
-            RawPorts = connection.NewPort.Raw | (key.RawPorts << 16),
-            Protocol = key.Protocol,
-        }
-        : new ConnectionKey
-        {
-            Source = key.Destination,
-            Destination = connection.NewAddress,
-            RawPorts = (key.RawPorts >> 16) | ((uint)connection.NewPort.Raw << 16),
-            Protocol = key.Protocol,
+            SeenAs = connection.Kind == ConnectionKind.Translated ? (alias.Client, alias.ClientPort.Value) : null,
         };
+    }
 
-    // The clock may move on while the table is read: an entry stamped since then is not idle, let alone for 136 years.
+    // The clock may move on while the table is read: a record stamped since then is not idle, let alone for 136 years.
     private static uint Idle(in Connection connection, uint now) => (uint)Math.Max(0, (int)(now - connection.LastSeen));
 
-    private bool IsOver(in ConnectionKey key, in Connection connection, uint now) =>
-        Idle(in connection, now) > _timeouts.Of((IpProtocol)key.Protocol, in connection).TotalSeconds;
+    private bool IsOver(in Connection connection, uint now) => Idle(in connection, now) > _timeouts.Of(connection.Protocol, in connection).TotalSeconds;
 }

@@ -12,7 +12,7 @@ namespace Skep.Balancing;
 public sealed record Explanation(ServiceModel? Service, BackendModel? Backend, bool IsKnown, ImmutableArray<string> Steps);
 
 /// <summary>Follows a packet through the tables as the program does, and says what it found at every step. Only reads.</summary>
-public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTable connections)
+public sealed class Explainer(Balancer balancer, ConnectionTable connections)
 {
     /// <summary>What happens to a packet of a client to a virtual endpoint.</summary>
     /// <param name="client">Address of the client.</param>
@@ -35,9 +35,15 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         // A single port goes before a range that has it.
         var service = balancer.Services.FirstOrDefault(s => s.Model.Key == wanted)
             ?? balancer.Services.FirstOrDefault(s => s.Model.LastPort is { } last && s.Model.Address == address && s.Model.Protocol == protocol && port >= s.Model.Port && port <= last);
-        if (maps.TryGetConnection(in key, out _))
+        if (connections.Find(in key) is { } found)
         {
-            return Known(in key, service, steps);
+            return Known(found, service, steps);
+        }
+
+        if (connections.IsReply(in key))
+        {
+            steps.Add("The connection table knows it as the answer of a backend: it goes to the client with the service's address.");
+            return new Explanation(null, null, true, steps.DrainToImmutable());
         }
 
         steps.Add("The connection table does not know it: it is a new connection.");
@@ -98,14 +104,8 @@ public sealed class Explainer(BalancerMaps maps, Balancer balancer, ConnectionTa
         return new Explanation(service.Model, backend?.Model, false, steps.DrainToImmutable());
     }
 
-    private Explanation Known(in ConnectionKey key, ServiceState? service, ImmutableArray<string>.Builder steps)
+    private static Explanation Known(ConnectionState found, ServiceState? service, ImmutableArray<string>.Builder steps)
     {
-        if (connections.Find(in key) is not { } found)
-        {
-            steps.Add("The connection table knows it as the answer of a backend: it goes to the client with the service's address.");
-            return new Explanation(null, null, true, steps.DrainToImmutable());
-        }
-
         var backend = service?.Backends.FirstOrDefault(b => b.Id == found.BackendId);
         steps.Add(string.Create(
             CultureInfo.InvariantCulture,

@@ -7,14 +7,15 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>Kernel half: later fragments have no ports, so the first one leaves word where its packet goes.</summary>
-internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
+internal sealed unsafe class FragmentStage(BalancerMaps maps)
 {
     private readonly LruHashMap<FragmentKey, FragmentRoute> _routes = maps.Fragments;
     private readonly HashMap<ServiceKey, ServiceEntry> _services = maps.Services;
-    private readonly AddressBook? _book = book;
 
-    /// <summary>Notes the way of a first fragment; nothing for whole packets. To be called with the addresses the packet came with.</summary>
-    internal void Remember(in IpPacket packet, in Connection connection)
+    /// <summary>Notes the way of a first fragment that has its new addresses by now; nothing for whole packets.</summary>
+    /// <param name="packet">The packet as it came.</param>
+    /// <param name="addressDelta"><see cref="ChecksumDelta"/> of the change of addresses.</param>
+    internal void Remember(in IpPacket packet, ushort addressDelta)
     {
         if (packet.Fragment != FragmentKind.First)
         {
@@ -23,10 +24,20 @@ internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
 
         var key = KeyOf(in packet);
         FragmentRoute route;
-        route.NewAddress = connection.NewAddress;
-        route.AddressDelta = connection.AddressDelta;
-        route.Direction = (ushort)connection.Direction;
-        route.Backend = _book is not null ? connection.OtherAddress : 0u;
+        if (packet.IsIPv6)
+        {
+            route.Sender = ((IPv6Header*)packet.Network)->Source;
+            route.Receiver = ((IPv6Header*)packet.Network)->Destination;
+        }
+        else
+        {
+            route.Sender = IpAddress.FromRawIPv4(((IPv4Header*)packet.Network)->Source.Raw);
+            route.Receiver = IpAddress.FromRawIPv4(((IPv4Header*)packet.Network)->Destination.Raw);
+        }
+
+        route.AddressDelta = addressDelta;
+        route.Kind = FragmentRoute.Rewritten;
+        route.Backend = 0;
         // A full table makes strays of the later fragments, which are counted as such.
         _routes.Update(in key, in route, UpdateMode.Any);
     }
@@ -41,7 +52,7 @@ internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
 
         var key = KeyOf(in packet);
         var route = default(FragmentRoute);
-        route.Direction = FragmentRoute.Unchanged;
+        route.Kind = FragmentRoute.Unchanged;
         _routes.Update(in key, in route, UpdateMode.Any);
     }
 
@@ -58,29 +69,12 @@ internal sealed class FragmentStage(BalancerMaps maps, AddressBook? book = null)
         ref var route = ref _routes.Find(in key);
         if (!Unsafe.IsNullRef(ref route))
         {
-            if (_book is not null && route.Backend != 0 && route.Direction < FragmentRoute.Unchanged)
-            {
-                ref var sender = ref _book.Find(route.Backend);
-                if (Unsafe.IsNullRef(ref sender))
-                {
-                    return EdgeVerdict.StrayFragment;
-                }
-
-                Rewriter.Addresses(in packet, in sender, in route.NewAddress, route.AddressDelta);
-            }
-            else if (route.Direction == (ushort)ConnectionDirection.Forward)
-            {
-                Rewriter.DestinationAddress(in packet, in route.NewAddress, route.AddressDelta);
-            }
-            else if (route.Direction == (ushort)ConnectionDirection.Reply)
-            {
-                Rewriter.SourceAddress(in packet, in route.NewAddress, route.AddressDelta);
-            }
-            else
+            if (route.Kind != FragmentRoute.Rewritten)
             {
                 return EdgeVerdict.Passed;
             }
 
+            Rewriter.Addresses(in packet, in route.Sender, in route.Receiver, route.AddressDelta);
             // Of IPv4 the header's own checksum makes up for the change.
             edge.Mend.Address = route.AddressDelta;
             edge.Mend.IsNeeded = packet.IsIPv6;

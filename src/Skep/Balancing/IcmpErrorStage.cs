@@ -8,10 +8,9 @@ namespace Skep.Balancing;
 /// Kernel half: an ICMP error embeds the packet that caused it, with the addresses that packet had where the error arose. For a balanced connection
 /// it is translated back (RFC 5508 section 4.2), so that path MTU discovery and "port unreachable" work through the balancer.
 /// </summary>
-internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? signals, AddressBook? book = null)
+internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? signals)
 {
     private readonly SignalStage? _signals = signals;
-    private readonly AddressBook? _book = book;
     private readonly Tracker _connections = connections;
 
     internal EdgeVerdict Route(in IpPacket packet, byte* end)
@@ -54,61 +53,47 @@ internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? si
             return EdgeVerdict.Passed;
         }
 
-        var key = AnswerTo(
-            IpAddress.FromRawIPv4(inner->Source.Raw), IpAddress.FromRawIPv4(inner->Destination.Raw), *(uint*)ports, (uint)inner->Protocol);
-        ref var connection = ref _connections.Find(in key);
-        if (Unsafe.IsNullRef(ref connection))
+        var source = IpAddress.FromRawIPv4(inner->Source.Raw);
+        var destination = IpAddress.FromRawIPv4(inner->Destination.Raw);
+        var found = _connections.Find(in destination, in source, Reversed(*(uint*)ports), (uint)inner->Protocol);
+        ref var connection = ref _connections.At(found);
+        ref var alias = ref _connections.At(Unsafe.IsNullRef(ref connection) ? 0 : connection.Link);
+        if (found == 0 || Unsafe.IsNullRef(ref connection) || Unsafe.IsNullRef(ref alias))
         {
             return EdgeVerdict.Passed;
         }
 
-        var address = NetworkUInt32.FromRaw(connection.NewAddress.RawIPv4);
-        var addressDelta = ChecksumDelta.FromRaw(connection.AddressDelta);
-        if (_book is not null && connection.OtherAddress != 0)
+        // What the inner packet was before its rewriting.
+        var isRequest = Tracker.FoundReply(found);
+        var isTranslated = _connections.Translates && connection.Kind == ConnectionKind.Translated;
+        NoteUnreachable(ref connection, isRequest && packet.Source == destination && icmp->Type == IcmpTypes.DestinationUnreachable && icmp->Code == IcmpTypes.PortUnreachable);
+        if (isRequest)
         {
-            ref var other = ref _book.Find(connection.OtherAddress);
-            if (Unsafe.IsNullRef(ref other))
-            {
-                return EdgeVerdict.Passed;
-            }
-
-            inner->Source = address;
-            inner->Destination = NetworkUInt32.FromRaw(other.RawIPv4);
-            ports->SourcePort = connection.NewPort;
-            ports->DestinationPort = connection.OtherPort;
-            if (_signals is not null && connection.Direction == ConnectionDirection.Reply && packet.Source == key.Source
-                && icmp->Type == IcmpTypes.DestinationUnreachable && icmp->Code == IcmpTypes.PortUnreachable)
-            {
-                _signals.Unreachable(ref connection);
-            }
-
-            TranslateOuter(in packet, in key, in connection, in other);
-        }
-        else if (connection.Direction == ConnectionDirection.Forward)
-        {
-            inner->Source = address;
-            ports->SourcePort = connection.NewPort;
-            Rewriter.DestinationAddress(in packet, in connection.NewAddress, connection.AddressDelta);
+            inner->Source = NetworkUInt32.FromRaw(connection.Client.RawIPv4);
+            inner->Destination = NetworkUInt32.FromRaw(connection.Virtual.RawIPv4);
+            ports->SourcePort = connection.ClientPort;
+            ports->DestinationPort = connection.VirtualPort;
         }
         else
         {
-            inner->Destination = address;
-            ports->DestinationPort = connection.NewPort;
-            // A router on the way speaks for itself; only the backend hides behind the service.
-            if (packet.Source == key.Source)
-            {
-                if (_signals is not null && icmp->Type == IcmpTypes.DestinationUnreachable && icmp->Code == IcmpTypes.PortUnreachable)
-                {
-                    _signals.Unreachable(ref connection);
-                }
-
-                Rewriter.SourceAddress(in packet, in connection.NewAddress, connection.AddressDelta);
-            }
+            inner->Source = NetworkUInt32.FromRaw(connection.Backend.RawIPv4);
+            inner->Destination = NetworkUInt32.FromRaw(isTranslated ? alias.Client.RawIPv4 : connection.Client.RawIPv4);
+            ports->SourcePort = connection.BackendPort;
+            ports->DestinationPort = isTranslated ? alias.ClientPort : connection.ClientPort;
         }
 
+        TranslateOuter(in packet, in connection, in alias, isRequest, isTranslated);
+
         // Within the message the inner header's change and that of its checksum cancel out: what remains is the port.
+        var addressDelta = ChecksumDelta.FromRaw(connection.AddressDelta);
+        var fullDelta = ChecksumDelta.FromRaw(connection.FullDelta);
+        if (isRequest)
+        {
+            (addressDelta, fullDelta) = (-addressDelta, -fullDelta);
+        }
+
         inner->Checksum = addressDelta.Apply(inner->Checksum);
-        icmp->Checksum = (ChecksumDelta.FromRaw(connection.FullDelta) + -addressDelta).Apply(icmp->Checksum);
+        icmp->Checksum = (fullDelta + -addressDelta).Apply(icmp->Checksum);
         return EdgeVerdict.IcmpForwarded;
     }
 
@@ -138,78 +123,69 @@ internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? si
             return EdgeVerdict.Passed;
         }
 
-        var key = AnswerTo(inner->Source, inner->Destination, *(uint*)ports, (uint)inner->NextHeader);
-        ref var connection = ref _connections.Find(in key);
-        if (Unsafe.IsNullRef(ref connection))
+        var source = inner->Source;
+        var destination = inner->Destination;
+        var found = _connections.Find(in destination, in source, Reversed(*(uint*)ports), (uint)inner->NextHeader);
+        ref var connection = ref _connections.At(found);
+        ref var alias = ref _connections.At(Unsafe.IsNullRef(ref connection) ? 0 : connection.Link);
+        if (found == 0 || Unsafe.IsNullRef(ref connection) || Unsafe.IsNullRef(ref alias))
         {
             return EdgeVerdict.Passed;
         }
 
-        // The message with its pseudo header contains the change of the inner address, of the port, and of the outer address.
-        var delta = ChecksumDelta.FromRaw(connection.FullDelta);
-        if (_book is not null && connection.OtherAddress != 0)
+        var isRequest = Tracker.FoundReply(found);
+        var isTranslated = _connections.Translates && connection.Kind == ConnectionKind.Translated;
+        NoteUnreachable(ref connection, isRequest && packet.Source == destination && icmp->Type == IcmpV6Types.DestinationUnreachable && icmp->Code == IcmpV6Types.PortUnreachable);
+        if (isRequest)
         {
-            ref var other = ref _book.Find(connection.OtherAddress);
-            if (Unsafe.IsNullRef(ref other))
-            {
-                return EdgeVerdict.Passed;
-            }
-
-            inner->Source = connection.NewAddress;
-            inner->Destination = other;
-            ports->SourcePort = connection.NewPort;
-            ports->DestinationPort = connection.OtherPort;
-            if (_signals is not null && connection.Direction == ConnectionDirection.Reply && packet.Source == key.Source
-                && icmp->Type == IcmpV6Types.DestinationUnreachable && icmp->Code == IcmpV6Types.PortUnreachable)
-            {
-                _signals.Unreachable(ref connection);
-            }
-
-            delta += TranslateOuter(in packet, in key, in connection, in other);
-        }
-        else if (connection.Direction == ConnectionDirection.Forward)
-        {
-            inner->Source = connection.NewAddress;
-            ports->SourcePort = connection.NewPort;
-            Rewriter.DestinationAddress(in packet, in connection.NewAddress, connection.AddressDelta);
-            delta += ChecksumDelta.FromRaw(connection.AddressDelta);
+            inner->Source = connection.Client;
+            inner->Destination = connection.Virtual;
+            ports->SourcePort = connection.ClientPort;
+            ports->DestinationPort = connection.VirtualPort;
         }
         else
         {
-            inner->Destination = connection.NewAddress;
-            ports->DestinationPort = connection.NewPort;
-            if (packet.Source == key.Source)
-            {
-                if (_signals is not null && icmp->Type == IcmpV6Types.DestinationUnreachable && icmp->Code == IcmpV6Types.PortUnreachable)
-                {
-                    _signals.Unreachable(ref connection);
-                }
-
-                Rewriter.SourceAddress(in packet, in connection.NewAddress, connection.AddressDelta);
-                delta += ChecksumDelta.FromRaw(connection.AddressDelta);
-            }
+            inner->Source = connection.Backend;
+            inner->Destination = isTranslated ? alias.Client : connection.Client;
+            ports->SourcePort = connection.BackendPort;
+            ports->DestinationPort = isTranslated ? alias.ClientPort : connection.ClientPort;
         }
 
+        // The message with its pseudo header contains the change of the inner address, of the port, and of the outer addresses.
+        var delta = ChecksumDelta.FromRaw(connection.FullDelta);
+        delta = (isRequest ? -delta : delta) + TranslateOuter(in packet, in connection, in alias, isRequest, isTranslated);
         icmp->Checksum = delta.Apply(icmp->Checksum);
         return EdgeVerdict.IcmpForwarded;
     }
 
-    // With source translation: the error goes to the end it concerns, and the other end hides behind the address that this one knows. Gives the difference.
-    private static ChecksumDelta TranslateOuter(in IpPacket packet, in ConnectionKey key, in Connection connection, in IpAddress other)
+    private void NoteUnreachable(ref Connection connection, bool isUnreachable)
     {
-        var sender = packet.Source == key.Source ? other : packet.Source;
-        var delta = ChecksumDelta.Of(packet.Destination, in connection.NewAddress) + ChecksumDelta.Of(packet.Source, in sender);
-        Rewriter.Addresses(in packet, in sender, in connection.NewAddress, delta.Raw);
+        if (_signals is not null && isUnreachable)
+        {
+            _signals.Unreachable(ref connection);
+        }
+    }
+
+    // The error goes to the end it concerns. A router on the way speaks for itself; the other end hides behind the address that this one knows. Gives the difference.
+    private static ChecksumDelta TranslateOuter(in IpPacket packet, in Connection connection, in Connection alias, bool isRequest, bool isTranslated)
+    {
+        var receiver = packet.Destination;
+        var sender = packet.Source;
+        if (isRequest)
+        {
+            receiver = connection.Client;
+            sender = packet.Source == connection.Backend ? connection.Virtual : packet.Source;
+        }
+        else
+        {
+            receiver = connection.Backend;
+            sender = isTranslated && packet.Source == connection.Client ? alias.Client : packet.Source;
+        }
+
+        var delta = ChecksumDelta.Of(packet.Destination, in receiver) + ChecksumDelta.Of(packet.Source, in sender);
+        Rewriter.Addresses(in packet, in sender, in receiver, delta.Raw);
         return delta;
     }
 
-    private static ConnectionKey AnswerTo(IpAddress source, IpAddress destination, uint rawPorts, uint protocol)
-    {
-        ConnectionKey key;
-        key.Source = destination;
-        key.Destination = source;
-        key.RawPorts = (rawPorts << 16) | (rawPorts >> 16);
-        key.Protocol = protocol;
-        return key;
-    }
+    private static uint Reversed(uint rawPorts) => (rawPorts << 16) | (rawPorts >> 16);
 }

@@ -12,6 +12,7 @@ internal sealed class KnownAddressTable(BalancerMaps maps)
     // Below that hardly a packet meets a bit by chance.
     private const int WordsPerBit = 16;
 
+    private readonly Tracker _connections = new(maps, translates: true);
     private readonly uint _mask = maps.Known.MaxEntries - 1;
     private int _set;
     private int _most;
@@ -60,7 +61,16 @@ internal sealed class KnownAddressTable(BalancerMaps maps)
             Want(in address);
         }
 
-        maps.ReadConnections((key, connection) => Want(connection.Direction == ConnectionDirection.Forward ? key.Destination : key.Source));
+        foreach (var number in _connections.Numbers())
+        {
+            ref readonly var connection = ref _connections.At(number);
+            Want(in connection.Backend);
+            if (connection.Kind != ConnectionKind.Alias)
+            {
+                Want(in connection.Virtual);
+            }
+        }
+
         var entries = maps.Known.Entries;
         _set = 0;
         for (var i = 0; i < wanted.Length; i++)

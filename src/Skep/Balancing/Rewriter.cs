@@ -3,6 +3,16 @@ using Skep.Packets;
 
 namespace Skep.Balancing;
 
+/// <summary>Kernel half: how checksums change, as <see cref="ChecksumDelta.Raw"/> has it.</summary>
+internal struct RewriteDelta
+{
+    /// <summary>Of the addresses.</summary>
+    public ushort Address;
+
+    /// <summary>Of addresses and ports.</summary>
+    public ushort Full;
+}
+
 /// <summary>
 /// Kernel half: writes another address and port into a packet whose headers have been checked, and mends the checksums by the differences that the
 /// connection carries (RFC 1624). The transport checksum is mended here, or noted in <see cref="EdgePacket"/> for a hook whose packets may have partial
@@ -13,53 +23,54 @@ internal sealed unsafe class Rewriter(bool notesChecksums)
     private readonly bool _notesChecksums = notesChecksums;
 
     /// <summary>Sends the packet to another receiver.</summary>
-    internal void Destination(in IpPacket packet, in Connection connection, ref EdgePacket edge)
+    internal void Destination(in IpPacket packet, in IpAddress receiver, NetworkUInt16 port, RewriteDelta delta, ref EdgePacket edge)
     {
-        DestinationAddress(in packet, in connection.NewAddress, connection.AddressDelta);
+        DestinationAddress(in packet, in receiver, delta.Address);
         if (packet.Protocol == IpProtocol.Tcp)
         {
-            ((TcpHeader*)packet.Transport)->DestinationPort = connection.NewPort;
+            ((TcpHeader*)packet.Transport)->DestinationPort = port;
         }
         else
         {
-            ((UdpHeader*)packet.Transport)->DestinationPort = connection.NewPort;
+            ((UdpHeader*)packet.Transport)->DestinationPort = port;
         }
 
-        Mend(in packet, in connection, ref edge);
+        Mend(in packet, delta, ref edge);
     }
 
     /// <summary>Makes the packet come from another sender.</summary>
-    internal void Source(in IpPacket packet, in Connection connection, ref EdgePacket edge)
+    internal void Source(in IpPacket packet, in IpAddress sender, NetworkUInt16 port, RewriteDelta delta, ref EdgePacket edge)
     {
-        SourceAddress(in packet, in connection.NewAddress, connection.AddressDelta);
+        SourceAddress(in packet, in sender, delta.Address);
         if (packet.Protocol == IpProtocol.Tcp)
         {
-            ((TcpHeader*)packet.Transport)->SourcePort = connection.NewPort;
+            ((TcpHeader*)packet.Transport)->SourcePort = port;
         }
         else
         {
-            ((UdpHeader*)packet.Transport)->SourcePort = connection.NewPort;
+            ((UdpHeader*)packet.Transport)->SourcePort = port;
         }
 
-        Mend(in packet, in connection, ref edge);
+        Mend(in packet, delta, ref edge);
     }
 
     /// <summary>Sends the packet to another receiver as coming from another sender.</summary>
-    internal void Both(in IpPacket packet, in Connection connection, in IpAddress sender, ref EdgePacket edge)
+    internal void Both(
+        in IpPacket packet, in IpAddress sender, NetworkUInt16 senderPort, in IpAddress receiver, NetworkUInt16 receiverPort, RewriteDelta delta, ref EdgePacket edge)
     {
-        Addresses(in packet, in sender, in connection.NewAddress, connection.AddressDelta);
+        Addresses(in packet, in sender, in receiver, delta.Address);
         if (packet.Protocol == IpProtocol.Tcp)
         {
-            ((TcpHeader*)packet.Transport)->SourcePort = connection.OtherPort;
-            ((TcpHeader*)packet.Transport)->DestinationPort = connection.NewPort;
+            ((TcpHeader*)packet.Transport)->SourcePort = senderPort;
+            ((TcpHeader*)packet.Transport)->DestinationPort = receiverPort;
         }
         else
         {
-            ((UdpHeader*)packet.Transport)->SourcePort = connection.OtherPort;
-            ((UdpHeader*)packet.Transport)->DestinationPort = connection.NewPort;
+            ((UdpHeader*)packet.Transport)->SourcePort = senderPort;
+            ((UdpHeader*)packet.Transport)->DestinationPort = receiverPort;
         }
 
-        Mend(in packet, in connection, ref edge);
+        Mend(in packet, delta, ref edge);
     }
 
     /// <summary>Replaces both addresses in the IP header only; <paramref name="delta"/> is that of both changes.</summary>
@@ -106,17 +117,17 @@ internal sealed unsafe class Rewriter(bool notesChecksums)
         header->Checksum = ChecksumDelta.FromRaw(delta).Apply(header->Checksum);
     }
 
-    private void Mend(in IpPacket packet, in Connection connection, ref EdgePacket edge)
+    private void Mend(in IpPacket packet, RewriteDelta change, ref EdgePacket edge)
     {
         if (_notesChecksums)
         {
-            edge.Mend.Address = connection.AddressDelta;
-            edge.Mend.Full = connection.FullDelta;
+            edge.Mend.Address = change.Address;
+            edge.Mend.Full = change.Full;
             edge.Mend.IsNeeded = true;
             return;
         }
 
-        var delta = ChecksumDelta.FromRaw(connection.FullDelta);
+        var delta = ChecksumDelta.FromRaw(change.Full);
         if (packet.Protocol == IpProtocol.Tcp)
         {
             var tcp = (TcpHeader*)packet.Transport;

@@ -57,8 +57,7 @@ public enum ServiceFlags : uint
 }
 
 /// <summary>
-/// An address that backends see instead of the client's. Layout: address 16, first port 2 and ports 2 as numbers, addresses of the service 2, number in
-/// <see cref="BalancerMaps.Addresses"/> 1, number of the virtual address 1.
+/// An address that backends see instead of the client's. Layout: address 16, first port 2 and ports 2 as numbers, addresses of the service 4.
 /// </summary>
 public struct SourcePool
 {
@@ -72,13 +71,7 @@ public struct SourcePool
     public ushort Ports;
 
     /// <summary>Pools that the service has; they stand one after the other.</summary>
-    public ushort Pools;
-
-    /// <summary>Number of the address.</summary>
-    public byte Number;
-
-    /// <summary>Number of the service's virtual address.</summary>
-    public byte VirtualNumber;
+    public uint Pools;
 
     /// <summary>Addresses of one service.</summary>
     public const int MostAddresses = 4;

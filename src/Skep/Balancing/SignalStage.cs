@@ -33,25 +33,20 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
         return length > headers;
     }
 
-    /// <summary>A connection begins: fills what its two entries remember of measuring.</summary>
-    internal void Begin(ref Connection forward, ref Connection reply, IpProtocol protocol, TcpFlags flags)
+    /// <summary>A connection begins, now: what is waited for.</summary>
+    internal static void Begin(ref Connection connection, IpProtocol protocol, TcpFlags flags)
     {
+        if (protocol != IpProtocol.Tcp)
+        {
+            connection.ClientPhase = ConnectionPhase.Answered;
+            connection.Phase = ConnectionPhase.Asked;
+            return;
+        }
+
+        // One without SYN began elsewhere: its handshake is over.
         var isSyn = (flags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn;
-        if (protocol == IpProtocol.Tcp && !isSyn)
-        {
-            // It began elsewhere: its handshake is over.
-            reply.Phase = ConnectionPhase.Open;
-            return;
-        }
-
-        reply.PendingSince = Now();
-        if (protocol == IpProtocol.Tcp)
-        {
-            return;
-        }
-
-        reply.Phase = ConnectionPhase.Asked;
-        forward.Phase = ConnectionPhase.Answered;
+        connection.ClientPhase = ConnectionPhase.Opening;
+        connection.Phase = isSyn ? ConnectionPhase.Opening : ConnectionPhase.Open;
     }
 
     /// <summary>The connection that <see cref="Begin"/> was told of is in the table.</summary>
@@ -87,34 +82,34 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
         }
     }
 
-    /// <summary>A client's packet with data, seen together with the entry of the answers.</summary>
-    internal void Asked(ref Connection reply)
+    /// <summary>A client's packet with data.</summary>
+    internal void Asked(ref Connection connection)
     {
-        if (reply.Phase == ConnectionPhase.Asked)
+        if (connection.Phase == ConnectionPhase.Asked)
         {
             return;
         }
 
-        reply.Phase = ConnectionPhase.Asked;
-        reply.PendingSince = Now();
-        ref var signals = ref _signals.Find(reply.Backend);
+        connection.Phase = ConnectionPhase.Asked;
+        connection.PendingSince = Now();
+        ref var signals = ref _signals.Find(connection.BackendId);
         if (!Unsafe.IsNullRef(ref signals))
         {
             signals.Requests++;
         }
     }
 
-    /// <summary>A connection ended now; <paramref name="reply"/> is its entry of the answers when that is at hand.</summary>
-    internal void Closed(uint backend, ref Connection reply, bool byBackend, bool reset)
+    /// <summary>A connection ended now.</summary>
+    internal void Closed(ref Connection connection, bool byBackend, bool reset)
     {
-        ref var signals = ref _signals.Find(backend);
+        ref var signals = ref _signals.Find(connection.BackendId);
         if (Unsafe.IsNullRef(ref signals))
         {
             return;
         }
 
         signals.Closed++;
-        ref var open = ref _open.Find(backend);
+        ref var open = ref _open.Find(connection.BackendId);
         if (!Unsafe.IsNullRef(ref open))
         {
             Interlocked.Decrement(ref open);
@@ -123,64 +118,64 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
         if (byBackend)
         {
             // One that refuses is counted as that.
-            signals.Resets += reset && reply.Phase != ConnectionPhase.Opening ? 1u : 0u;
+            signals.Resets += reset && connection.Phase != ConnectionPhase.Opening ? 1u : 0u;
         }
-        else if (!Unsafe.IsNullRef(ref reply) && reply.Phase == ConnectionPhase.Asked)
+        else if (connection.Phase == ConnectionPhase.Asked)
         {
-            reply.Phase = ConnectionPhase.Answered;
+            connection.Phase = ConnectionPhase.Answered;
             signals.Abandoned++;
         }
     }
 
     /// <summary>A backend's packet of a connection in which something is waited for.</summary>
-    internal void Answered(in IpPacket packet, ref Connection reply, TcpFlags flags)
+    internal void Answered(in IpPacket packet, ref Connection connection, TcpFlags flags)
     {
-        ref var signals = ref _signals.Find(reply.Backend);
+        ref var signals = ref _signals.Find(connection.BackendId);
         if (Unsafe.IsNullRef(ref signals))
         {
             return;
         }
 
-        if (reply.Phase == ConnectionPhase.Opening)
+        if (connection.Phase == ConnectionPhase.Opening)
         {
             if ((flags & (TcpFlags.Syn | TcpFlags.Ack)) == (TcpFlags.Syn | TcpFlags.Ack))
             {
-                var took = Now() - reply.PendingSince;
+                var took = Now() - connection.PendingSince;
                 signals.Handshakes++;
                 signals.HandshakeTime += took;
-                _histograms.Count(reply.Backend * BackendHistograms.PerBackend, took);
-                reply.Phase = ConnectionPhase.Open;
+                _histograms.Count(connection.BackendId * BackendHistograms.PerBackend, took);
+                connection.Phase = ConnectionPhase.Open;
             }
             else if ((flags & TcpFlags.Rst) != 0)
             {
                 signals.Refused++;
-                reply.Phase = ConnectionPhase.Answered;
+                connection.Phase = ConnectionPhase.Answered;
             }
         }
         else if (HasPayload(in packet))
         {
-            var took = Now() - reply.PendingSince;
+            var took = Now() - connection.PendingSince;
             signals.Answers++;
             signals.ResponseTime += took;
-            _histograms.Count((reply.Backend * BackendHistograms.PerBackend) + BackendHistograms.Buckets, took);
-            reply.Phase = ConnectionPhase.Answered;
+            _histograms.Count((connection.BackendId * BackendHistograms.PerBackend) + BackendHistograms.Buckets, took);
+            connection.Phase = ConnectionPhase.Answered;
         }
         else if ((flags & (TcpFlags.Fin | TcpFlags.Rst)) != 0)
         {
             signals.Unanswered++;
-            reply.Phase = ConnectionPhase.Answered;
+            connection.Phase = ConnectionPhase.Answered;
         }
     }
 
     /// <summary>A backend said by ICMP that nobody listens.</summary>
-    internal void Unreachable(ref Connection reply)
+    internal void Unreachable(ref Connection connection)
     {
-        ref var signals = ref _signals.Find(reply.Backend);
+        ref var signals = ref _signals.Find(connection.BackendId);
         if (!Unsafe.IsNullRef(ref signals))
         {
             signals.Refused++;
-            signals.Unanswered += reply.Phase == ConnectionPhase.Asked ? 1u : 0u;
-            reply.Phase = ConnectionPhase.Answered;
+            signals.Unanswered += connection.Phase == ConnectionPhase.Asked ? 1u : 0u;
+            connection.Phase = ConnectionPhase.Answered;
         }
     }
 }

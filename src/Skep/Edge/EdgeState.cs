@@ -16,7 +16,7 @@ public sealed class EdgeState
         _maps = maps;
         Balancer = new Balancer(maps.Balancing);
         Connections = new ConnectionTable(maps.Balancing, timeouts);
-        Explainer = new Explainer(maps.Balancing, Balancer, Connections);
+        Explainer = new Explainer(Balancer, Connections);
         Tunnels = new TunnelEnds(maps.Tunnels);
         BlockList = new BlockList(maps.BlockedAddresses, maps.BlockedPrefixes, time);
     }
@@ -33,20 +33,8 @@ public sealed class EdgeState
     /// <summary>Addresses at which outer headers are taken off.</summary>
     public TunnelEnds Tunnels { get; }
 
-    /// <summary>Secret of the flow table, the same as long as the table lives; drawn when the table is new.</summary>
-    public ulong FlowSeed
-    {
-        get
-        {
-            ref var seed = ref _maps.Balancing.Direct.Seed.Value;
-            while (seed == 0)
-            {
-                System.Security.Cryptography.RandomNumberGenerator.Fill(System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<ulong>(ref seed)));
-            }
-
-            return seed;
-        }
-    }
+    /// <summary>Secret of the tables of flows and connections, the same as long as they live; drawn when they are new.</summary>
+    public ulong FlowSeed => _maps.Balancing.Direct.DrawSeed();
 
     /// <summary>Blocked addresses and prefixes.</summary>
     public BlockList BlockList { get; }

@@ -28,7 +28,7 @@ public sealed unsafe class HostErrorProgram : TcProgram
     public HostErrorProgram(EdgeMaps maps, bool translatesSources, bool hasEthernetHeader = true)
     {
         ArgumentNullException.ThrowIfNull(maps);
-        _errors = new IcmpErrorStage(new Tracker(maps.Balancing), signals: null, translatesSources ? new AddressBook(maps.Balancing) : null);
+        _errors = new IcmpErrorStage(new Tracker(maps.Balancing, translatesSources), signals: null);
         _counters = maps.Counters;
         _hasEthernetHeader = hasEthernetHeader;
     }

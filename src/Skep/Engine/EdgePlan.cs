@@ -112,7 +112,6 @@ public sealed record EdgePlan
         ArgumentNullException.ThrowIfNull(set);
         var sizes = SizesOf(set);
         var problems = ImmutableArray.CreateBuilder<ResourceProblem>();
-        var translated = new HashSet<System.Net.IPAddress>();
         long services = 0, backends = 0, addresses = 0, prefixes = 0;
         foreach (var balancer in set.LoadBalancers)
         {
@@ -120,11 +119,6 @@ public sealed record EdgePlan
             backends += balancer.Addresses.Sum(a => (long)balancer.Ports.Length * balancer.Backends.Count(b => Serves(balancer, b, a)));
             Report(balancer, services > sizes.MaxServices, $"more than {sizes.MaxServices} virtual endpoints (addresses times ports) in all", "services");
             Report(balancer, backends > sizes.MaxBackends, $"more than {sizes.MaxBackends} backends in all, counted once for every endpoint", "backends");
-            if (balancer.SourceTranslation is { } translation)
-            {
-                translated.UnionWith([.. balancer.Addresses, .. translation.Addresses]);
-                Report(balancer, translated.Count > BalancerMaps.MaxAddresses, $"more than {BalancerMaps.MaxAddresses} virtual and own addresses with sourceTranslation in all", null);
-            }
         }
 
         foreach (var list in set.BlockLists)

@@ -44,8 +44,8 @@ public partial class ReplayConformance
         // The twin's file ends with the large packet.
         Assert.Equal(expectedFile[..file.Length], file);
         Assert.Equal(16 + 5000, expectedFile.Length - file.Length);
-        Assert.Equal(WithoutTimes(inTwin.Maps.Balancing.Beginning), WithoutTimes(inKernel.Maps.Balancing.Beginning));
-        Assert.Equal(WithoutTimes(inTwin.Maps.Balancing.Established), WithoutTimes(inKernel.Maps.Balancing.Established));
+        Assert.Equal(WithoutTimes(inTwin.Maps.Balancing.Connections), WithoutTimes(inKernel.Maps.Balancing.Connections));
+        Assert.Equal(WithoutTimes(inTwin.Maps.Balancing.ConnectionSets), WithoutTimes(inKernel.Maps.Balancing.ConnectionSets));
         Assert.Equal(ProgramGraph.Maps(inKernel.Program).Order(ByName.Instance), kernelEngine.Maps.Order(ByName.Instance));
     }
 

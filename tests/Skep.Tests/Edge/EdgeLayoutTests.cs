@@ -19,10 +19,11 @@ public sealed unsafe class EdgeLayoutTests
         Assert.Equal(32, sizeof(BackendEntry));
         Assert.Equal(40, sizeof(BackendCounter));
         Assert.Equal(40, sizeof(ConnectionKey));
-        Assert.Equal(40, sizeof(Connection));
+        Assert.Equal(80, sizeof(Connection));
         Assert.Equal(96, sizeof(BackendSignals));
         Assert.Equal(40, sizeof(FragmentKey));
-        Assert.Equal(24, sizeof(FragmentRoute));
+        Assert.Equal(40, sizeof(FragmentRoute));
+        Assert.Equal(24, sizeof(SourcePool));
         Assert.Equal(64, sizeof(Tunnel));
         Assert.Equal(32, sizeof(VipSlot));
         Assert.Equal(32, sizeof(DirectService));
@@ -41,8 +42,7 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(ServiceEntry), nameof(ServiceEntry.Flags), 12)]
     [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.RawPorts), 32)]
     [InlineData(typeof(ConnectionKey), nameof(ConnectionKey.Protocol), 36)]
-    [InlineData(typeof(Connection), nameof(Connection.FullDelta), 20)]
-    [InlineData(typeof(FragmentRoute), nameof(FragmentRoute.Backend), 20)]
+    [InlineData(typeof(FragmentRoute), nameof(FragmentRoute.Backend), 36)]
     [InlineData(typeof(Tunnel), nameof(Tunnel.RawVlan), 14)]
     [InlineData(typeof(Tunnel), nameof(Tunnel.Owner), 20)]
     [InlineData(typeof(Tunnel), nameof(Tunnel.Mode), 30)]
@@ -55,10 +55,13 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(ServiceLimit), nameof(ServiceLimit.Packets), 32)]
     [InlineData(typeof(ServiceBucket), nameof(ServiceBucket.FullAt), 16)]
     [InlineData(typeof(FlowSet), nameof(FlowSet.Way7), 56)]
-    [InlineData(typeof(Connection), nameof(Connection.End), 23)]
-    [InlineData(typeof(Connection), nameof(Connection.LastSeen), 28)]
-    [InlineData(typeof(Connection), nameof(Connection.PendingSince), 32)]
-    [InlineData(typeof(Connection), nameof(Connection.Phase), 36)]
+    [InlineData(typeof(Connection), nameof(Connection.Backend), 32)]
+    [InlineData(typeof(Connection), nameof(Connection.Ends), 48)]
+    [InlineData(typeof(Connection), nameof(Connection.FullDelta), 58)]
+    [InlineData(typeof(Connection), nameof(Connection.LastSeen), 64)]
+    [InlineData(typeof(Connection), nameof(Connection.Link), 72)]
+    [InlineData(typeof(Connection), nameof(Connection.Stage), 79)]
+    [InlineData(typeof(SourcePool), nameof(SourcePool.Pools), 20)]
     public void Fields_lie_where_the_documentation_says(Type type, string field, int offset) => Assert.Equal(offset, (int)Marshal.OffsetOf(type, field));
 
     [Theory]

@@ -2,14 +2,20 @@ using Skep.Balancing;
 
 namespace Skep.Tests.Edge;
 
-/// <summary>The entries of connections, in whichever table they are.</summary>
+/// <summary>The records of connections.</summary>
 internal sealed class TrackedConnections(BalancerMaps maps)
 {
-    public IEnumerable<ConnectionKey> Keys => [.. maps.Beginning.Keys, .. maps.Established.Keys];
+    private readonly Tracker _tracker = new(maps, translates: true);
 
-    public bool TryGet(in ConnectionKey key, out Connection connection) => maps.TryGetConnection(in key, out connection);
+    public IReadOnlyList<Connection> All => [.. _tracker.Numbers().Select(n => _tracker.At(n))];
 
-    public void Remove(in ConnectionKey key) => Assert.True(maps.RemoveConnection(in key));
+    /// <summary>Forgets the one record of a kind, and not the other that belongs to it.</summary>
+    public void Lose(ConnectionKind kind)
+    {
+        var number = _tracker.Numbers().Single(n => _tracker.At(n).Kind == kind);
+        _tracker.At(number).Link = number;
+        Assert.Equal(1, _tracker.Release(number));
+    }
 
-    public void Clear() => maps.RemoveConnections([.. Keys]);
+    public void Clear() => Assert.All(_tracker.Numbers().ToArray(), n => _tracker.Release(n));
 }

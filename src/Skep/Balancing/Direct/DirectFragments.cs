@@ -31,7 +31,7 @@ internal sealed class DirectFragments(BalancerMaps maps, FlowCache flows, bool i
             return _isLast && isBalanced && _fragments.IsForService(in key.Destination) ? (uint)EdgeVerdict.StrayFragment : (uint)EdgeVerdict.Passed;
         }
 
-        if (route.Direction != FragmentRoute.Tunnelled)
+        if (route.Kind != FragmentRoute.Tunnelled)
         {
             return (uint)EdgeVerdict.Passed;
         }
@@ -52,7 +52,7 @@ internal sealed class DirectFragments(BalancerMaps maps, FlowCache flows, bool i
     internal int RememberFirst(in FragmentKey key, uint backend)
     {
         var route = default(FragmentRoute);
-        route.Direction = backend != 0 ? FragmentRoute.Tunnelled : FragmentRoute.Unchanged;
+        route.Kind = backend != 0 ? FragmentRoute.Tunnelled : FragmentRoute.Unchanged;
         route.Backend = backend;
         return backend != 0 || (_isLast && _fragments.IsForService(in key.Destination)) ? _routes.Update(in key, in route, UpdateMode.Any) : 0;
     }

@@ -69,8 +69,20 @@ public sealed class DirectMaps
     /// <summary>Where functions of a program write down where a packet goes: the stack is short. Of no meaning between packets.</summary>
     internal PerCpuArrayMap<Delivery> Delivery { get; }
 
-    /// <summary>Secret of the flow table's hash; 0 until it is drawn.</summary>
+    /// <summary>Secret of the hashes of flows and connections; 0 until it is drawn.</summary>
     public Global<ulong> Seed { get; }
+
+    /// <summary>User side: the secret, the same as long as the tables live; drawn when they are new.</summary>
+    internal ulong DrawSeed()
+    {
+        ref var seed = ref Seed.Value;
+        while (seed == 0)
+        {
+            System.Security.Cryptography.RandomNumberGenerator.Fill(System.Runtime.InteropServices.MemoryMarshal.AsBytes(new Span<ulong>(ref seed)));
+        }
+
+        return seed;
+    }
 
     /// <summary>User side: flows that are remembered.</summary>
     internal long CountFlows()
@@ -88,6 +100,6 @@ public sealed class DirectMaps
         : map == Delivery ? MapMigration.Scratch
         : MapMigration.Rebuilt;
 
-    /// <summary>All maps.</summary>
-    public IReadOnlyList<BpfMap> All => [Vips, Services, Tunnels, Flows, Sources, QuicServers, Samples, Sampled, SampleMask, Delivery, Seed];
+    /// <summary>All maps; first the one that places in others go by.</summary>
+    public IReadOnlyList<BpfMap> All => [Seed, Vips, Services, Tunnels, Flows, Sources, QuicServers, Samples, Sampled, SampleMask, Delivery];
 }

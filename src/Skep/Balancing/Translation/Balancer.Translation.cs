@@ -5,41 +5,29 @@ namespace Skep.Balancing;
 /// <summary>Services whose backends see own addresses instead of the clients'.</summary>
 public sealed partial class Balancer
 {
-    private readonly AddressTable _addresses;
+    private bool _translatesSources;
 
     /// <summary>Whether there are, or may be, connections with source translation: programs have to know them.</summary>
-    public bool TranslatesSources => _addresses.IsUsed;
+    public bool TranslatesSources => _translatesSources;
 
     /// <summary>
-    /// Forgets addresses that no service names any more and no connection either; reads the connection table when there are any of the former. Returns whether
-    /// none is left, so that programs need not know connections with source translation.
+    /// Looks whether connections with source translation are left when no service has it any more; reads the connection table then. Returns whether none is, so that
+    /// programs need not know them from now on.
     /// </summary>
     public bool ReleaseAddresses()
     {
-        if (!_addresses.IsUsed || !_addresses.HasOthersThan(WantedAddresses()))
+        if (!_translatesSources || HasTranslated())
         {
             return false;
         }
 
-        _addresses.Release(WantedAddresses());
-        return !_addresses.IsUsed;
+        _translatesSources = false;
+        return true;
     }
 
     // As the tables have it, because what an earlier agent left there is in force too.
-    private HashSet<IpAddress> WantedAddresses()
-    {
-        var wanted = new HashSet<IpAddress>();
-        foreach (var (key, served) in _served.Where(s => (s.Value.Flags & ServiceFlags.TranslatesSources) != 0))
-        {
-            wanted.Add(key.Address);
-            foreach (ref readonly var pool in _maps.SourcePools.Entries.Slice((int)served.Id * SourcePool.MostAddresses, SourcePool.MostAddresses))
-            {
-                wanted.Add(pool.Address);
-            }
-        }
-
-        return wanted;
-    }
+    private bool HasTranslated() => _served.Values.Any(s => (s.Flags & ServiceFlags.TranslatesSources) != 0)
+        || _tracker.Numbers().Any(n => _tracker.At(n).Kind != ConnectionKind.Plain);
 
     // Before the service's entry, whose flags make programs look. What does not fit is told, and clients keep their addresses.
     private ServiceFlags WriteTranslation(
@@ -51,59 +39,38 @@ public sealed partial class Balancer
             return ServiceFlags.None;
         }
 
-        IReadOnlySet<IpAddress> Wanted() => new HashSet<IpAddress>(WantedAddresses().Concat([service.Address, .. translation.Addresses]));
-
-        if (!_addresses.TryNumber(service.Address, Wanted, out var virtualNumber))
+        var pools = translation.Addresses.Select(address => new SourcePool
         {
-            report(BalancerProblemKind.TooManyAddresses, $"{service.Address} finds no room among {BalancerMaps.MaxAddresses} addresses of source translation; backends see clients' own addresses.");
-            return ServiceFlags.None;
-        }
-
-        var pools = new List<SourcePool>();
-        foreach (var address in translation.Addresses)
-        {
-            if (!_addresses.TryNumber(address, Wanted, out var number))
-            {
-                report(BalancerProblemKind.TooManyAddresses, $"{address} finds no room among {BalancerMaps.MaxAddresses} addresses of source translation; it is left out.");
-                continue;
-            }
-
-            pools.Add(new SourcePool
-            {
-                Address = address,
-                FirstPort = translation.FirstPort,
-                Ports = (ushort)Math.Min(ushort.MaxValue, translation.LastPort - translation.FirstPort + 1),
-                Number = number,
-                VirtualNumber = virtualNumber,
-            });
-        }
-
-        if (pools.Count == 0)
+            Address = address,
+            FirstPort = translation.FirstPort,
+            Ports = (ushort)Math.Min(ushort.MaxValue, translation.LastPort - translation.FirstPort + 1),
+        }).ToArray();
+        if (pools.Length == 0)
         {
             return ServiceFlags.None;
         }
 
+        _translatesSources = true;
         WritePools(served.Id, pools);
         WriteBackendSources(served, translation.OnlyBackends ? backends : [], report);
         return ServiceFlags.TranslatesSources | (translation.OnlyBackends ? ServiceFlags.OnlyOfBackends : ServiceFlags.None);
     }
 
     // A row without ports gives nothing out: nobody reads half of one.
-    private void WritePools(uint service, List<SourcePool> pools)
+    private void WritePools(uint service, SourcePool[] pools)
     {
         for (var i = 0; i < SourcePool.MostAddresses; i++)
         {
             ref var row = ref _maps.SourcePools.Entries[(int)(service * SourcePool.MostAddresses) + i];
-            var pool = i < pools.Count ? pools[i] : default;
-            pool.Pools = (ushort)pools.Count;
-            if (row.Address == pool.Address && row.Number == pool.Number && row.VirtualNumber == pool.VirtualNumber && row.FirstPort == pool.FirstPort
-                && row.Ports == pool.Ports && row.Pools == pool.Pools)
+            var pool = i < pools.Length ? pools[i] : default;
+            pool.Pools = (uint)pools.Length;
+            if (row.Address == pool.Address && row.FirstPort == pool.FirstPort && row.Ports == pool.Ports && row.Pools == pool.Pools)
             {
                 continue;
             }
 
             Volatile.Write(ref row.Ports, 0);
-            (row.Address, row.FirstPort, row.Pools, row.Number, row.VirtualNumber) = (pool.Address, pool.FirstPort, pool.Pools, pool.Number, pool.VirtualNumber);
+            (row.Address, row.FirstPort, row.Pools) = (pool.Address, pool.FirstPort, pool.Pools);
             Volatile.Write(ref row.Ports, pool.Ports);
         }
     }

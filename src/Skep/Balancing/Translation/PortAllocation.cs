@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Skep.Bpf;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Edge;
@@ -8,35 +7,42 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>
-/// Kernel half: gives a connection an own address and port that the backend sees. A port is taken by entering the answer's key if nobody has it, which is one
-/// step for all CPUs; so a port of an address is used once for each backend, and again for the next one.
+/// Kernel half: gives a connection an own address and port that the backend sees, by a record of its own that answers are found by. A port of an address is used once for
+/// each backend, and again for the next one.
 /// </summary>
-internal sealed class PortAllocation(BalancerMaps maps)
+internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
 {
     // Ports that are tried: with the range half full one of 65,000 connections finds none, with four fifths taken one of 36.
     private const int MaxAttempts = 16;
 
-    private readonly Tracker _connections = new(maps);
+    private readonly Tracker _connections = connections;
     private readonly ArrayMap<SourcePool> _pools = maps.SourcePools;
+    private readonly Global<uint> _clock = maps.Clock;
 
     /// <summary>
-    /// Enters the answer's entry under a free port: a function of its own, walked once by the verifier. The key comes with the backend's half of it, and
-    /// the entry with the client in it and the differences of the backend's half; both leave complete.
+    /// Finds a free port for a connection that is claimed, written but for what is here, and not published: a function of its own, walked once by the verifier.
     /// </summary>
-    /// <returns>Number of the own address, the verdict above bit 31.</returns>
+    /// <param name="number">The connection's record.</param>
+    /// <param name="service">Its service.</param>
+    /// <param name="now">Time as <see cref="Connection.PendingSince"/> has it.</param>
+    /// <returns>An <see cref="EdgeVerdict"/>.</returns>
     [GlobalFunction]
-    internal ulong Take(ref ConnectionKey key, ref Connection reply, uint service)
+    internal uint Take(uint number, uint service, uint now)
     {
+        ref var record = ref _connections.At(number);
+        if (Unsafe.IsNullRef(ref record))
+        {
+            return (uint)EdgeVerdict.TableFull;
+        }
+
         // Other bits of the connection's hash than those that chose the backend.
         ConnectionKey client;
-        client.Source = reply.NewAddress;
+        client.Source = record.Client;
         client.Destination = default;
-        client.RawPorts = reply.NewPort.Raw | ((uint)reply.OtherPort.Raw << 16);
+        client.RawPorts = (uint)record.Ends;
         client.Protocol = 0;
         var hash = BackendChoice.HashOf(in client);
         var spread = (uint)(hash ^ (hash >> 32));
-        var addressDelta = ChecksumDelta.FromRaw(reply.AddressDelta);
-        var fullDelta = ChecksumDelta.FromRaw(reply.FullDelta);
         var closed = 0u;
         for (var attempt = 0u; attempt <= MaxAttempts; attempt++)
         {
@@ -55,7 +61,7 @@ internal sealed class PortAllocation(BalancerMaps maps)
             }
 
             // All pools of a service have the same ports. The step is odd and large, so that neighbours do not follow each other into the same ones.
-            var place = (spread + (turn * 40503u)) % ((uint)first.Pools * first.Ports);
+            var place = (spread + (turn * 40503u)) % (first.Pools * first.Ports);
             ref var pool = ref _pools.Find((service * SourcePool.MostAddresses) + (place % first.Pools));
             if (Unsafe.IsNullRef(ref pool) || pool.Ports == 0)
             {
@@ -63,42 +69,79 @@ internal sealed class PortAllocation(BalancerMaps maps)
             }
 
             var port = NetworkUInt16.From((ushort)(pool.FirstPort + (place / first.Pools)));
-            key.Destination = pool.Address;
-            key.RawPorts = (key.RawPorts & 0xFFFF) | ((uint)port.Raw << 16);
-            var change = ChecksumDelta.Of(in pool.Address, in reply.NewAddress);
-            reply.AddressDelta = (addressDelta + change).Raw;
-            reply.FullDelta = (fullDelta + change + ChecksumDelta.Of(port, reply.NewPort)).Raw;
-            reply.OtherAddress = pool.VirtualNumber;
-            ref var known = ref _connections.Find(in key);
-            if (!Unsafe.IsNullRef(ref known) && !isLast)
+            var found = _connections.FindReply(in record.Backend, in pool.Address, record.BackendPort.Raw | ((uint)port.Raw << 16), (uint)record.Protocol);
+            ref var known = ref _connections.At(found);
+            if (found != 0 && !Unsafe.IsNullRef(ref known))
             {
-                // Its own, left over when the other entry was evicted or the connection closed.
-                if (known.NewAddress != reply.NewAddress || known.NewPort != reply.NewPort || known.OtherPort != reply.OtherPort
-                    || known.OtherAddress != reply.OtherAddress)
+                if (!isLast)
                 {
                     closed = closed == 0 && known.IsClosed ? attempt + 1 : closed;
                     continue;
                 }
+
+                if (!known.IsClosed)
+                {
+                    break;
+                }
+
+                _connections.Release((uint)found);
             }
 
-            var isNew = Unsafe.IsNullRef(ref known);
-            if (!isNew)
+            var status = Enter(number, in pool.Address, port, now);
+            if (status != EdgeVerdict.PortCollision)
             {
-                _connections.Forget(in key);
-            }
-
-            var status = isNew ? _connections.Enter(in key, in reply) : _connections.Replace(in key, in reply);
-            if (status == 0)
-            {
-                return ((ulong)EdgeVerdict.Forwarded << 32) | pool.Number;
-            }
-
-            if (status != -Errno.Exists)
-            {
-                return (ulong)EdgeVerdict.TableFull << 32;
+                return (uint)status;
             }
         }
 
-        return (ulong)EdgeVerdict.PortsExhausted << 32;
+        return (uint)EdgeVerdict.PortsExhausted;
+    }
+
+    // Gives PortCollision when another CPU took the port at the same time.
+    private EdgeVerdict Enter(uint number, in IpAddress address, NetworkUInt16 port, uint now)
+    {
+        ref var record = ref _connections.At(number);
+        if (Unsafe.IsNullRef(ref record))
+        {
+            return EdgeVerdict.TableFull;
+        }
+
+        var hash = _connections.HashOf(in address, port, record.Protocol);
+        var claimed = _connections.Claim(hash, now);
+        ref var alias = ref _connections.At(claimed);
+        if (claimed == 0 || Unsafe.IsNullRef(ref alias))
+        {
+            return EdgeVerdict.TableFull;
+        }
+
+        alias.Client = address;
+        alias.Virtual = default;
+        alias.Backend = record.Backend;
+        alias.Ends = port.Raw | (record.Ends & 0x00FF_FFFF_0000_0000) | ((ulong)ConnectionKind.Alias << 56);
+        alias.AddressDelta = 0;
+        alias.FullDelta = 0;
+        alias.BackendId = record.BackendId;
+        alias.LastSeen = _clock.Value;
+        alias.PendingSince = now;
+        alias.Link = number;
+        alias.End = ConnectionEnd.None;
+        alias.ClientPhase = ConnectionPhase.Answered;
+        alias.Phase = ConnectionPhase.Answered;
+        alias.Stage = ConnectionStage.Beginning;
+        _connections.Publish(claimed, hash);
+
+        // Whoever publishes last sees the other one: of two at once at least one goes on to the next port.
+        if (_connections.CountReplies(in record.Backend, in address, record.BackendPort.Raw | ((uint)port.Raw << 16), (uint)record.Protocol) > 1)
+        {
+            _connections.Release((uint)claimed);
+            return EdgeVerdict.PortCollision;
+        }
+
+        var change = ChecksumDelta.Of(in record.Client, in address);
+        record.FullDelta = (ChecksumDelta.FromRaw(record.FullDelta) + change + ChecksumDelta.Of(record.ClientPort, port)).Raw;
+        record.AddressDelta = (ChecksumDelta.FromRaw(record.AddressDelta) + change).Raw;
+        record.Ends |= (ulong)ConnectionKind.Translated << 56;
+        record.Link = (uint)claimed;
+        return EdgeVerdict.Forwarded;
     }
 }

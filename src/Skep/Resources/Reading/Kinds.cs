@@ -134,7 +134,7 @@ internal static class Kinds
             new Field("services", Scalars.ServiceCount, "Virtual endpoints, which are addresses times ports; 1024 unless given, 65535 at most with direct return."),
             new Field("backends", Scalars.BackendCount, "Backends, counted once for every endpoint; 16384 unless given. Those with direct return have numbers up to 65535."),
             new Field("ringRows", Scalars.RowCount, "Rows of eight bytes that the rings of all services share; 2097152 unless given. When they run short, shares get coarser."),
-            new Field("connections", Scalars.ConnectionCount, "Connections that nat remembers, a quarter of them while they begin; 131072 unless given."),
+            new Field("connections", Scalars.ConnectionCount, "Connections that nat remembers, those with source translation counted twice; 131072 unless given."),
             new Field("flows", Scalars.ConnectionCount, "Flows with direct return that are remembered, 8 bytes each, rounded up to a power of two; 262144 unless given."),
             new Field("blockedAddresses", Scalars.BlockCount, "Blocked single addresses; 65536 unless given."),
             new Field("blockedPrefixes", Scalars.BlockCount, "Blocked prefixes; 16384 unless given."),

@@ -110,24 +110,28 @@ public sealed class SourceTranslationTests
         var port = Open(bed, place, 1000);
         bed.Run(place.Packet(place.Client, 1000, place.Vip, 80, IpProtocol.Tcp, TcpFlags.Rst));
         Assert.Equal(port, Open(bed, place, 1000));
-        Assert.Equal(2, bed.Connections.Keys.Count());
+        Assert.Equal([ConnectionKind.Translated, ConnectionKind.Alias], bed.Connections.All.Select(c => c.Kind).Order());
     }
 
     [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void An_evicted_half_comes_back_with_the_next_second_of_the_other(bool forward)
+    [InlineData(ConnectionKind.Translated)]
+    [InlineData(ConnectionKind.Alias)]
+    public void What_lost_its_other_half_is_as_good_as_absent_and_swept(ConnectionKind lost)
     {
         var place = new Place(false);
         using var bed = Bed(place, IpProtocol.Tcp);
         var port = Open(bed, place, 1000);
-        var lost = bed.Connections.Keys.Single(k => k.DestinationPort.Value == (forward ? 80 : port));
-        bed.Connections.TryGet(in lost, out var before);
-        bed.Connections.Remove(in lost);
-        bed.State.Connections.Tick(1);
-        bed.Run(forward ? place.Packet(place.Backend, 8080, place.Own, port, IpProtocol.Tcp) : place.Packet(place.Client, 1000, place.Vip, 80, IpProtocol.Tcp));
-        Assert.True(bed.Connections.TryGet(in lost, out var after));
-        Assert.Equal(before with { LastSeen = 1, PendingSince = 0, Phase = ConnectionPhase.Answered }, after);
+        bed.Connections.Lose(lost);
+        Assert.Equal(EdgeVerdict.Passed, bed.Verdict(place.Packet(place.Backend, 8080, place.Own, port, IpProtocol.Tcp)));
+        Assert.Null(bed.State.Connections.FindRewritten(IpAddress.Parse(place.Vip), 80, IpAddress.Parse(place.Client), 1000, IpProtocol.Tcp));
+        Assert.Single(bed.Connections.All);
+        bed.State.Connections.Tick(3);
+        bed.State.Connections.Sweep();
+        Assert.Empty(bed.Connections.All);
+
+        // Nobody is in the way of the next one.
+        port = Open(bed, place, 1000);
+        WireCheck.Of(bed.Run(place.Packet(place.Backend, 8080, place.Own, port, IpProtocol.Tcp)).Packet).AssertIs(place.Vip, 80, place.Client, 1000);
     }
 
     [Theory]
@@ -211,10 +215,9 @@ public sealed class SourceTranslationTests
 
         bed.State.Connections.Tick(10_000);
         Assert.Equal(2, bed.State.Connections.Sweep());
-        Assert.Empty(bed.Connections.Keys);
+        Assert.Empty(bed.Connections.All);
         Assert.True(bed.State.Balancer.ReleaseAddresses());
         Assert.False(bed.State.Balancer.TranslatesSources);
-        Assert.Empty(bed.Maps.Balancing.AddressNumbers.Keys);
     }
 
     [Fact]
@@ -226,30 +229,11 @@ public sealed class SourceTranslationTests
         var next = new EdgeState(bed.Maps, TimeProvider.System);
         Assert.True(next.Balancer.TranslatesSources);
         Assert.Empty(next.Balancer.Apply([Service(place, IpProtocol.Tcp, t => t with { OnlyBackends = true })]));
-        Assert.Equal(2, bed.Maps.Balancing.AddressNumbers.Keys.Count());
         Assert.Single(bed.Maps.Balancing.Direct.Sources.Keys);
         WireCheck.Of(bed.Run(place.Packet(place.Backend, 5000, place.Vip, 80, IpProtocol.Tcp)).Packet)
             .AssertIs(place.Own, WireCheck.Of(request).SourcePort, place.Backend, 8080);
         next.Balancer.Apply([]);
         Assert.Empty(bed.Maps.Balancing.Direct.Sources.Keys);
-    }
-
-    [Fact]
-    public void More_addresses_than_a_connection_can_name_are_told_and_not_mixed_up()
-    {
-        var place = new Place(false);
-        using var bed = new EdgeBed(EdgeBed.Small with { TranslateSources = true, MaxServices = 300, MaxBackends = 300, RingRows = 65536 });
-        ServiceModel[] services =
-        [
-            .. Enumerable.Range(0, 260).Select(i => EdgeBed.Service("a", $"198.51.{100 + (i / 200)}.{i % 200}", 80, IpProtocol.Tcp, EdgeBed.Backend(place.Backend, 8080))
-                with { SourceTranslation = new([IpAddress.Parse(place.Own)]) }),
-        ];
-        var problems = bed.State.Balancer.Apply(services);
-        Assert.Equal(260 - 254, problems.Length);
-        Assert.All(problems, p => Assert.Equal(BalancerProblemKind.TooManyAddresses, p.Kind));
-
-        // Those that go make room, once no connection names them.
-        Assert.Empty(bed.State.Balancer.Apply([.. services[100..].Select(s => s with { Name = "b" })]));
     }
 
     [Fact]
