@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Skep.Fuzz;
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string? Program, string Directory, long Skip = 0)
+internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string? Program, string Directory, long Skip = 0, int Minutes = int.MaxValue)
 {
     private const long MostPackets = 1_000_000_000;
 
@@ -13,7 +13,7 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
         Skep.Fuzz files  [--count N] [--seed S] [--program NAME] [--directory DIR]
         Skep.Fuzz il     [--count N] [--seed S] [--skip N]
         Skep.Fuzz verify [--count N] [--seed S]
-        Skep.Fuzz programs [--count N] [--seed S] [--program NAME]
+        Skep.Fuzz programs [--count N] [--seed S] [--program NAME] [--minutes M]
 
         twin    mutated packets through the programs in the process: none may throw or leave its frame
         il      mutated method bodies through the compiler: a program or a named error, nothing else, in bounded time and memory
@@ -26,6 +26,7 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
         --seed       the same seed makes the same packets; 1 unless told otherwise
         --program    one program only; of the random ones of a seed every stage of its compilation is printed, too
         --skip       mutants of the seed that come before those that are tried: to go on where a run ended
+        --minutes    how long random programs are tried at most
         --directory  where a packet that makes a difference is written as pcap, or a file as it is; the current one unless told otherwise
         """;
 
@@ -62,6 +63,9 @@ internal sealed record FuzzOptions(string Engine, long Count, ulong Seed, string
                     break;
                 case "--skip" when options.Engine == "il" && long.TryParse(value, CultureInfo.InvariantCulture, out var skip) && skip >= 0:
                     options = options with { Skip = skip };
+                    break;
+                case "--minutes" when options.Engine == "programs" && int.TryParse(value, CultureInfo.InvariantCulture, out var minutes) && minutes > 0:
+                    options = options with { Minutes = minutes };
                     break;
                 case "--program" when options.Engine == "programs" || options.Names.Contains(value):
                     options = options with { Program = value };
