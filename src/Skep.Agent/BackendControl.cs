@@ -42,7 +42,7 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
         _declared = [.. declared];
         if (gone.Concat(fresh).Any(s => s.Health is not null))
         {
-            monitor?.Watch(from service in declared where service.Health is not null from b in service.Backends where !b.Drain select (EndpointOf(b), service.Health!));
+            monitor?.Watch(from service in declared where service.Health is not null from b in service.Backends where !b.Drain select (TargetOf(service, b), service.Health!));
         }
 
         var models = new ServiceModel[declared.Count];
@@ -83,7 +83,9 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
 
     private static bool IsDynamic(ServiceModel service) => service.Policy.IsDynamic || service.Health is not null || service.Backends.Any(b => b is { Drain: true, DrainFor: not null });
 
-    private static IPEndPoint EndpointOf(BackendModel backend) => new(backend.Address.ToIPAddress(), backend.Port);
+    private static CheckTarget TargetOf(ServiceModel service, BackendModel backend) => new(
+        new IPEndPoint(backend.Address.ToIPAddress(), backend.Port),
+        service.Health is { Through: CheckThrough.Tunnel } && service.Forwarding != ForwardingMode.Nat ? new TunnelPath(backend.Address, service.Forwarding, service.Address) : null);
 
     private ServiceModel Adopt(ServiceModel service, Balancer balancer)
     {
@@ -125,7 +127,7 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
         [
             .. declared.Backends.Select(b =>
             {
-                var state = monitor.StateOf(EndpointOf(b), check);
+                var state = monitor.StateOf(TargetOf(declared, b), check);
                 return b with { Alive = state.IsAlive, AliveReason = state.Reason, CheckSeconds = state.Seconds, ChecksTimed = state.Timed };
             }),
         ],

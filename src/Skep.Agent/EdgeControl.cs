@@ -283,6 +283,7 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
         _hops = hops.Find(backends, patience);
         State!.Balancer.SetNextHops(_hops);
         State.Tunnels.SetNextHops(_hops);
+        monitor?.SetNextHops(_hops);
     }
 
     // The services and ways in force say what programs need; those that nobody needs any more are let go.

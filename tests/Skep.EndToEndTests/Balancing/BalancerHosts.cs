@@ -95,6 +95,13 @@ internal sealed partial class BalancerHosts(int backends = 2, bool direct = true
     /// <summary>A host, to make sockets in.</summary>
     public LabNamespace Namespace(string role) => new(NameOf(role));
 
+    /// <summary>Names of the interfaces of a host.</summary>
+    public string[] Devices(string role)
+    {
+        using var place = Namespace(role);
+        return place.Run(() => System.Net.NetworkInformation.NetworkInterface.GetAllNetworkInterfaces().Select(i => i.Name).ToArray());
+    }
+
     /// <summary>A socket that listens on a backend, until the hosts are gone.</summary>
     public Socket Listen(string backend, int port)
     {

@@ -5,18 +5,11 @@ namespace Skep.Cli.Lab.Kernel;
 /// <summary>The system calls the lab needs and .NET has not.</summary>
 internal static partial class Libc
 {
-    internal const int CLONE_NEWNET = 0x40000000;
     internal const int SIGKILL = 9;
     internal const int SIGTERM = 15;
     internal const int EPERM = 1;
     internal const int ESRCH = 3;
 
     [LibraryImport("libc", SetLastError = true)]
-    internal static partial int setns(SafeHandle fd, int nstype);
-
-    [LibraryImport("libc", SetLastError = true)]
     internal static partial int kill(int pid, int sig);
-
-    [LibraryImport("libc", SetLastError = true)]
-    internal static unsafe partial int ioctl(SafeHandle fd, nuint request, void* argument);
 }

@@ -1,7 +1,5 @@
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
-using Skep.Cli.Lab.Kernel;
+using Skep.Engine;
 
 namespace Skep.Cli.Lab.Network;
 
@@ -11,14 +9,12 @@ namespace Skep.Cli.Lab.Network;
 /// </summary>
 internal sealed class LabNamespace : IDisposable
 {
-    private const int StackBytes = 256 * 1024;
-
-    private readonly SafeFileHandle _handle;
+    private readonly NetworkNamespace _space;
 
     internal LabNamespace(string name)
     {
         Name = name;
-        _handle = File.OpenHandle(PathOf(name));
+        _space = NetworkNamespace.Open(PathOf(name));
     }
 
     internal string Name { get; }
@@ -26,29 +22,7 @@ internal sealed class LabNamespace : IDisposable
     internal static string PathOf(string name) => $"/run/netns/{name}";
 
     /// <summary>Runs the work on a new thread inside the namespace.</summary>
-    internal Task<T> RunAsync<T>(Func<T> work)
-    {
-        var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var thread = new Thread(() =>
-        {
-            try
-            {
-                if (Libc.setns(_handle, Libc.CLONE_NEWNET) != 0)
-                {
-                    throw new LabException($"setns {Name}: errno {Marshal.GetLastPInvokeError()}");
-                }
-
-                completion.SetResult(work());
-            }
-            catch (Exception e)
-            {
-                completion.SetException(e); // Told to whoever waits for the task.
-            }
-        }, StackBytes)
-        { IsBackground = true, Name = Name };
-        thread.Start();
-        return completion.Task;
-    }
+    internal Task<T> RunAsync<T>(Func<T> work) => _space.RunAsync(work);
 
     internal Task RunAsync(Action work) => RunAsync(() =>
     {
@@ -66,5 +40,5 @@ internal sealed class LabNamespace : IDisposable
     /// <summary>Sets a network setting, for example <c>ipv4/ip_forward</c>. /proc/sys/net shows the namespace of the thread that opens it.</summary>
     internal void Set(string setting, string value) => Run(() => File.WriteAllText($"/proc/sys/net/{setting}", value));
 
-    public void Dispose() => _handle.Dispose();
+    public void Dispose() => _space.Dispose();
 }

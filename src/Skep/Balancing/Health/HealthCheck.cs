@@ -18,6 +18,15 @@ public enum HealthCheckType : byte
     Exec,
 }
 
+/// <summary>How the packets of a check travel.</summary>
+public enum CheckThrough : byte
+{
+    /// <summary>To the backend's own address, by this host's routes.</summary>
+    Address,
+    /// <summary>With direct return, as those of clients: to the virtual address, in outer headers, answered directly. Kernel 6.6.</summary>
+    Tunnel,
+}
+
 /// <summary>How the backends of a service are checked. Two that are equal share their results.</summary>
 public sealed record HealthCheck
 {
@@ -59,6 +68,9 @@ public sealed record HealthCheck
 
     /// <summary>Checks in a row that make a living backend dead.</summary>
     public int Unhealthy { get; init; } = 3;
+
+    /// <summary>How packets travel.</summary>
+    public CheckThrough Through { get; init; }
 
     /// <summary>Address that checks come from; null for what the host chooses.</summary>
     public IPAddress? Source { get; init; }

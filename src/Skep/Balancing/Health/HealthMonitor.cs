@@ -1,4 +1,5 @@
 using System.Net;
+using Skep.Packets;
 
 namespace Skep.Balancing.Health;
 
@@ -11,7 +12,8 @@ public sealed class HealthMonitor : IDisposable
     private const double Jitter = 0.1;
 
     private readonly Lock _gate = new();
-    private readonly Dictionary<(IPEndPoint Target, HealthCheck Check), Watched> _watches = [];
+    private readonly Dictionary<(CheckTarget Target, HealthCheck Check), Watched> _watches = [];
+    private readonly TunnelChecks _tunnels = new();
     private readonly SemaphoreSlim _slots;
     private readonly TimeProvider _time;
     private readonly Random _random;
@@ -26,7 +28,7 @@ public sealed class HealthMonitor : IDisposable
     public event Action? Changed;
 
     /// <summary>Makes these all that is checked; what was checked before goes on undisturbed.</summary>
-    public void Watch(IEnumerable<(IPEndPoint Target, HealthCheck Check)> wanted)
+    public void Watch(IEnumerable<(CheckTarget Target, HealthCheck Check)> wanted)
     {
         var keep = wanted.ToHashSet();
         lock (_gate)
@@ -47,7 +49,7 @@ public sealed class HealthMonitor : IDisposable
     }
 
     /// <summary>What is known of a backend.</summary>
-    public HealthState StateOf(IPEndPoint target, HealthCheck check)
+    public HealthState StateOf(CheckTarget target, HealthCheck check)
     {
         lock (_gate)
         {
@@ -56,12 +58,30 @@ public sealed class HealthMonitor : IDisposable
     }
 
     /// <summary>Ends all checks.</summary>
-    public void Dispose() => Watch([]);
+    public void Dispose()
+    {
+        Watch([]);
+        _tunnels.Dispose();
+    }
 
-    private async Task RunAsync(IPEndPoint target, HealthCheck check, Watched watch)
+    /// <summary>Tells it the ways to the backends of direct return.</summary>
+    public void SetNextHops(IReadOnlyDictionary<IpAddress, BackendPath> hops) => _tunnels.Hops = hops;
+
+    private async Task<ProbeResult> ProbeAsync(HealthCheck check, IPEndPoint backend, TunnelPath? path, CancellationToken stop)
+    {
+        if (path is not null)
+        {
+            return await _tunnels.RunAsync(check, backend, path, _time, stop);
+        }
+
+        using var way = CheckWay.ByAddress(backend, check.Source);
+        return await HealthProbe.RunAsync(check, way, _time, stop);
+    }
+
+    private async Task RunAsync(CheckTarget target, HealthCheck check, Watched watch)
     {
         var stop = watch.Stop.Token;
-        var asked = check.Port is { } port ? new IPEndPoint(target.Address, port) : target;
+        var asked = check.Port is { } port ? new IPEndPoint(target.Backend.Address, port) : target.Backend;
         try
         {
             while (true)
@@ -70,7 +90,7 @@ public sealed class HealthMonitor : IDisposable
                 ProbeResult result;
                 try
                 {
-                    result = await HealthProbe.RunAsync(check, asked, _time, stop);
+                    result = await ProbeAsync(check, asked, target.Path, stop);
                 }
                 finally
                 {

@@ -5,6 +5,7 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Text;
 using Skep.Balancing.Adaptive;
+using Skep.Bpf;
 
 namespace Skep.Balancing.Health;
 
@@ -13,9 +14,9 @@ internal static class HealthProbe
 {
     private const int MostAnswer = 64 * 1024;
 
-    /// <summary>One check of <paramref name="target"/>. What goes wrong is a result, not an exception.</summary>
+    /// <summary>One check by <paramref name="way"/>. What goes wrong is a result, not an exception.</summary>
     /// <exception cref="OperationCanceledException">The token was cancelled, and not because of the check's own time limit.</exception>
-    public static async Task<ProbeResult> RunAsync(HealthCheck check, IPEndPoint target, TimeProvider time, CancellationToken cancellation)
+    public static async Task<ProbeResult> RunAsync(HealthCheck check, CheckWay way, TimeProvider time, CancellationToken cancellation)
     {
         using var limit = new CancellationTokenSource(check.Timeout, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
@@ -25,10 +26,10 @@ internal static class HealthProbe
         {
             var result = check.Type switch
             {
-                HealthCheckType.Tcp => await TcpAsync(check, target, Took, both.Token),
-                HealthCheckType.Http or HealthCheckType.Https => await HttpAsync(check, target, Took, both.Token),
-                HealthCheckType.Udp => await UdpAsync(check, target, Took, both.Token),
-                _ => await ExecAsync(check, target, Took, both.Token),
+                HealthCheckType.Tcp => await TcpAsync(way, Took, both.Token),
+                HealthCheckType.Http or HealthCheckType.Https => await HttpAsync(check, way, Took, both.Token),
+                HealthCheckType.Udp => await UdpAsync(check, way, Took, both.Token),
+                _ => await ExecAsync(check, way.Target, Took, both.Token),
             };
             return result with { Took = time.GetElapsedTime(start) };
         }
@@ -36,25 +37,25 @@ internal static class HealthProbe
         {
             return new(false, $"no answer in {BackendFate.Shown(check.Timeout.TotalSeconds)}");
         }
-        catch (Exception e) when (e is SocketException or HttpRequestException or IOException or System.ComponentModel.Win32Exception or InvalidOperationException)
+        catch (Exception e) when (e is SocketException or BpfException or HttpRequestException or IOException or System.ComponentModel.Win32Exception or InvalidOperationException)
         {
             return new(false, Innermost(e));
         }
     }
 
-    private static async Task<ProbeResult> TcpAsync(HealthCheck check, IPEndPoint target, Func<string> took, CancellationToken cancellation)
+    private static async Task<ProbeResult> TcpAsync(CheckWay way, Func<string> took, CancellationToken cancellation)
     {
-        using var socket = await ConnectAsync(check, target, cancellation);
+        using var socket = await ConnectAsync(way, cancellation);
         return new(true, $"connected in {took()}");
     }
 
-    private static async Task<Socket> ConnectAsync(HealthCheck check, IPEndPoint target, CancellationToken cancellation)
+    private static async Task<Socket> ConnectAsync(CheckWay way, CancellationToken cancellation)
     {
-        var socket = new Socket(target.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        var socket = way.Open(SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            Bind(socket, check, target);
-            await socket.ConnectAsync(target, cancellation);
+            socket.NoDelay = true;
+            await socket.ConnectAsync(way.Target, cancellation);
             return socket;
         }
         catch
@@ -64,16 +65,7 @@ internal static class HealthProbe
         }
     }
 
-    // Only where it is of the backend's family: a service may have both.
-    private static void Bind(Socket socket, HealthCheck check, IPEndPoint target)
-    {
-        if (check.Source is { } source && source.AddressFamily == target.AddressFamily)
-        {
-            socket.Bind(new IPEndPoint(source, 0));
-        }
-    }
-
-    private static async Task<ProbeResult> HttpAsync(HealthCheck check, IPEndPoint target, Func<string> took, CancellationToken cancellation)
+    private static async Task<ProbeResult> HttpAsync(HealthCheck check, CheckWay way, Func<string> took, CancellationToken cancellation)
     {
         // A connection of its own each time: a check that reuses one does not see that no new ones are taken.
         using var handler = new SocketsHttpHandler
@@ -89,10 +81,10 @@ internal static class HealthProbe
                 RemoteCertificateValidationCallback = (_, _, _, _) => true,
 #pragma warning restore CA5359
             },
-            ConnectCallback = async (_, token) => new NetworkStream(await ConnectAsync(check, target, token), ownsSocket: true),
+            ConnectCallback = async (_, token) => new NetworkStream(await ConnectAsync(way, token), ownsSocket: true),
         };
         using var client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
-        using var request = new HttpRequestMessage(HttpMethod.Get, $"{(check.Type == HealthCheckType.Https ? "https" : "http")}://{target}{check.Path}");
+        using var request = new HttpRequestMessage(HttpMethod.Get, $"{(check.Type == HealthCheckType.Https ? "https" : "http")}://{way.Target}{check.Path}");
         request.Headers.Host = check.Host;
         request.Headers.ConnectionClose = true;
         request.Headers.UserAgent.ParseAdd("skep-health");
@@ -121,12 +113,11 @@ internal static class HealthProbe
         return Encoding.UTF8.GetString(buffer, 0, await stream.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellation));
     }
 
-    private static async Task<ProbeResult> UdpAsync(HealthCheck check, IPEndPoint target, Func<string> took, CancellationToken cancellation)
+    private static async Task<ProbeResult> UdpAsync(HealthCheck check, CheckWay way, Func<string> took, CancellationToken cancellation)
     {
-        using var socket = new Socket(target.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
-        Bind(socket, check, target);
+        using var socket = way.Open(SocketType.Dgram, ProtocolType.Udp);
         // Connected, so that "port unreachable" comes back as an error and nobody else can answer.
-        await socket.ConnectAsync(target, cancellation);
+        await socket.ConnectAsync(way.Target, cancellation);
         await socket.SendAsync(Encoding.UTF8.GetBytes(check.Send), cancellation);
         var buffer = new byte[MostAnswer];
         var length = await socket.ReceiveAsync(buffer, cancellation);

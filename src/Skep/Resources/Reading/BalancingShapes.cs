@@ -45,6 +45,7 @@ internal static class BalancingShapes
         new Field("timeout", Scalars.TimeSpan, "Longest time a check takes; 2s unless given."),
         new Field("healthy", Scalars.Times, "Checks in a row that make a dead backend alive; 2 unless given."),
         new Field("unhealthy", Scalars.Times, "Checks in a row that make a living backend dead; 3 unless given."),
+        new Field("through", Scalars.CheckThrough, "address (the backend's own, unless given) or, with direct return, tunnel: as clients' packets, to the virtual address in outer headers."),
         new Field("source", Scalars.Address, "Address of this host that checks come from."));
 
     /// <summary>Whether a field that takes <c>true</c> or an object is on; the object is null for the plain form.</summary>
@@ -80,6 +81,7 @@ internal static class BalancingShapes
             Timeout = check.Get("timeout", otherwise.Timeout),
             Healthy = (int)check.Get("healthy", (uint)otherwise.Healthy),
             Unhealthy = (int)check.Get("unhealthy", (uint)otherwise.Unhealthy),
+            Through = Enum.Parse<CheckThrough>(check.Get("through", "address"), ignoreCase: true),
             Source = check.Get<IPAddress?>("source", null),
         };
     }

@@ -147,6 +147,14 @@ internal static class CrossChecks
                     check.Command.Length > 0 ? "remove the command, or write type: exec" : "add command: [program, argument]");
             }
 
+            if (check.Through == CheckThrough.Tunnel && (check.Type == HealthCheckType.Exec || balancer.Forwarding == ForwardingMode.Nat))
+            {
+                problems.Error(
+                    balancer.Source, "bad-check",
+                    $"the health check of '{balancer.Name}' cannot go through a tunnel: {(check.Type == HealthCheckType.Exec ? "a command asks by itself" : "with 'forwarding: nat' there is none")}",
+                    "write through: address, or leave it out");
+            }
+
             if (check.StatusFrom > check.StatusTo)
             {
                 problems.Error(balancer.Source, "bad-check", $"the health check of '{balancer.Name}' takes no status: {check.StatusFrom} is above {check.StatusTo}", "exchange statusFrom and statusTo");

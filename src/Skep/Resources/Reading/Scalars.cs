@@ -74,6 +74,8 @@ internal static partial class Scalars
 
     public static readonly ScalarShape CheckType = Word("bad-check", "a kind of check", "tcp", "http", "https", "udp", "exec");
 
+    public static readonly ScalarShape CheckThrough = Word("bad-choice", "a choice", "address", "tunnel");
+
     public static readonly ScalarShape WhenAllDead = Word("bad-choice", "a choice", "refuse", "all");
 
     public static readonly ScalarShape ServiceRate = Whole("bad-rate", "a number a second", 1, 100_000_000);

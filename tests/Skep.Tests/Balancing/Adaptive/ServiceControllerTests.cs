@@ -51,6 +51,22 @@ public sealed class ServiceControllerTests
         Assert.Equal([0, 0, 0, 0, 0.5, 0.5], Shares(Model(policy, [.. backends.Select(b => b.Zone == "a" ? b with { Alive = false } : b)])));
     }
 
+    [Theory]
+    [InlineData(IpProtocol.Tcp, true)]
+    [InlineData(IpProtocol.Udp, false)]
+    public void Where_hardly_anybody_asks_weights_follow_the_times_of_health_checks(IpProtocol protocol, bool expected)
+    {
+        var model = Model(new() { Adaptive = new() }, [.. Enumerable.Range(1, 3).Select(i => Backend(i) with { CheckSeconds = i == 2 ? 0.1 : 0.005, ChecksTimed = 8 })]) with { Protocol = protocol };
+        var decisions = new List<WeightDecision>();
+        for (var i = 0; i < 60; i++)
+        {
+            decisions.AddRange(Step(model).Decisions);
+        }
+
+        Assert.Equal(expected, Shares(model)[1] < 0.1);
+        Assert.Equal(expected, decisions.Any(d => d.Kind == DecisionKind.Less && d.Reason.StartsWith("health checks take 100 ms", StringComparison.Ordinal)));
+    }
+
     [Fact]
     public void What_joins_later_grows_to_its_weight()
     {

@@ -142,7 +142,7 @@ public sealed class HealthProbeTests : IDisposable
     }
 
     private static Task<ProbeResult> RunAsync(HealthCheck check, IPEndPoint target) =>
-        HealthProbe.RunAsync(check, target, TimeProvider.System, TestContext.Current.CancellationToken);
+        HealthProbe.RunAsync(check, CheckWay.ByAddress(target, check.Source), TimeProvider.System, TestContext.Current.CancellationToken);
 
     private IPEndPoint Listen(string address, Action<NetworkStream> serve)
     {

@@ -31,4 +31,25 @@ public sealed class HealthStateTests
         Assert.Equal(results.Length, state.Checks);
         Assert.Equal(results[^1] == '+' ? "fine" : "refused", state.Reason);
     }
+
+    [Fact]
+    public void The_times_of_the_checks_of_late_that_passed_are_their_mean()
+    {
+        var state = HealthState.Unknown;
+        void Check(bool passes, int milliseconds) => state = state.After(new ProbeResult(passes, "") { Took = TimeSpan.FromMilliseconds(milliseconds) }, s_check);
+        Check(true, 10);
+        Check(true, 30);
+        Assert.Equal((2, 0.020), (state.Timed, Math.Round(state.Seconds, 6)));
+        for (var i = 0; i < 60; i++)
+        {
+            Check(true, 50);
+        }
+
+        Assert.Equal(8, state.Timed);
+        Assert.Equal(0.050, state.Seconds, 1e-4);
+        Check(false, 2000);
+        Assert.Equal(0, state.Timed);
+        Check(true, 70);
+        Assert.Equal((1, 0.070), (state.Timed, Math.Round(state.Seconds, 6)));
+    }
 }
