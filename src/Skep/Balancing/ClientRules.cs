@@ -12,7 +12,7 @@ namespace Skep.Balancing;
 internal sealed class ClientRules(BalancerMaps maps, ServiceFlags features, ulong seed)
 {
     private readonly ServiceFlags _features = features;
-    private readonly VipTableLookup _ranges = new(maps.Direct.Vips, ranges: true);
+    private readonly VipTableLookup _ranges = new(maps.Direct.Vips);
     private readonly ArrayMap<DirectService> _services = maps.Direct.Services;
     private readonly ArrayMap<BackendEntry> _backends = maps.Backends;
     private readonly LpmTrie<SourceKey, byte> _sources = maps.Direct.Sources;

@@ -15,7 +15,6 @@ public sealed unsafe class EdgeProgram : XdpProgram
     private readonly EdgeStages _stages;
     private readonly DecapsulationStage? _tunnels;
     private readonly DirectStage? _direct;
-    private readonly KnownAddresses? _known;
     private readonly PerCpuArrayMap<Delivery> _scratch;
     private readonly bool _balances;
 
@@ -29,7 +28,6 @@ public sealed unsafe class EdgeProgram : XdpProgram
         _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
         _scratch = maps.Balancing.Direct.Delivery;
         _balances = options.Balance;
-        _known = options is { Balance: true, Direct: not null } ? new KnownAddresses(maps.Balancing.Known) : null;
         _direct = options.Direct is { } direct ? new DirectStage(maps.Balancing, direct, _stages.RateLimit, _stages.ServiceLimits, isLast: !options.Balance) : null;
     }
 
@@ -116,10 +114,10 @@ public sealed unsafe class EdgeProgram : XdpProgram
             known = 1;
             if (_tunnels is null || !_tunnels.IsEnd(in packet, edge.End))
             {
-                tunnel = ref direct.FindEstablished(ref context, in packet, ref delivery, out var verdict);
+                tunnel = ref direct.FindEstablished(ref context, in packet, ref delivery, out var verdict, out var isLeft);
                 if (verdict != EdgeVerdict.Forwarded)
                 {
-                    return verdict == EdgeVerdict.Passed ? PassOn(in packet) : verdict;
+                    return verdict != EdgeVerdict.Passed ? verdict : isLeft ? (EdgeVerdict)IsLeft : direct.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : verdict;
                 }
             }
         }
@@ -148,17 +146,6 @@ public sealed unsafe class EdgeProgram : XdpProgram
         }
 
         return direct.Deliver(ref context, ref tunnel, in delivery, ref action);
-    }
-
-    // A plain packet that may come in and is for no service with direct return: from or to an address that balancing knows it may be another's.
-    private EdgeVerdict PassOn(in IpPacket packet)
-    {
-        if (_known is not null && (_known.MayHave(in packet.Destination) || _known.MayHave(in packet.Source)))
-        {
-            return (EdgeVerdict)IsLeft;
-        }
-
-        return _direct!.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed;
     }
 
     /// <summary>Direct return as a function of its own. Gives the verdict, or <see cref="IsLeft"/>; above bit 31 the action.</summary>

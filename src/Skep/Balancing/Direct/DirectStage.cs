@@ -15,6 +15,8 @@ public sealed unsafe class DirectStage
 {
     private readonly VipFlags _features;
     private readonly VipLookup _vips;
+    private readonly VipTableLookup? _ranges;
+    private readonly KnownAddresses? _known;
     private readonly FlowCache _flows;
     private readonly QuicRoute? _quic;
     private readonly SecondHopStage? _secondHop;
@@ -40,8 +42,10 @@ public sealed unsafe class DirectStage
         ArgumentNullException.ThrowIfNull(maps);
         ArgumentNullException.ThrowIfNull(options);
         _features = options.Features;
-        var table = new VipTableLookup(maps.Direct.Vips, options.Ranges);
+        var table = new VipTableLookup(maps.Direct.Vips);
         _vips = options.Vips is { } list ? new VipCode(list, list.IsWhole ? null : table) : table;
+        _ranges = options is { Ranges: true, Vips: not { IsWhole: true } } ? table : null;
+        _known = isLast ? null : new KnownAddresses(maps.Known);
         var signals = options.Measure ? new DirectSignals(maps) : null;
         _sampler = options.Sample ? new FlowSampler(maps) : null;
         _flows = new FlowCache(maps.Direct, options.Seed, signals);
@@ -63,10 +67,12 @@ public sealed unsafe class DirectStage
     /// <param name="packet">The packet, as <see cref="IpPacket.TryParsePlain"/> read it.</param>
     /// <param name="delivery">Where it goes; meaningful when something is returned.</param>
     /// <param name="verdict"><see cref="EdgeVerdict.Passed"/> when it is for none of the services, or why it is dropped, else <see cref="EdgeVerdict.Forwarded"/>.</param>
+    /// <param name="isLeft">When it passes: whether balancing by rewriting may have something to do with it.</param>
     /// <returns>Its backend's entry; a null reference when <see cref="Match"/> is to look at it.</returns>
-    internal ref Tunnel FindEstablished(ref XdpContext context, in IpPacket packet, ref Delivery delivery, out EdgeVerdict verdict)
+    internal ref Tunnel FindEstablished(ref XdpContext context, in IpPacket packet, ref Delivery delivery, out EdgeVerdict verdict, out bool isLeft)
     {
         verdict = EdgeVerdict.Forwarded;
+        isLeft = false;
         var ports = Unsafe.ReadUnaligned<uint>(packet.Transport);
         var protocol = packet.Protocol;
         if (protocol == IpProtocol.Tcp && (((TcpHeader*)packet.Transport)->Flags & (TcpFlags.Syn | TcpFlags.Fin | TcpFlags.Rst)) != 0)
@@ -74,10 +80,10 @@ public sealed unsafe class DirectStage
             return ref Unsafe.NullRef<Tunnel>();
         }
 
-        if (!_vips.TryFind(in packet.Destination, packet.IsIPv6, ports, protocol, out var service, out var flags)
-            || (flags & _features & VipFlags.Rewritten) != 0)
+        if (!TryFindService(in packet.Destination, packet.IsIPv6, ports, protocol, out var service, out var flags, out var isStranger))
         {
             verdict = EdgeVerdict.Passed;
+            isLeft = _known is not null && (!isStranger || _known.MayHave(in packet.Source));
             return ref Unsafe.NullRef<Tunnel>();
         }
 
@@ -128,6 +134,33 @@ public sealed unsafe class DirectStage
     /// </returns>
     internal ulong Match(ref XdpContext context, in EdgePacket edge, ref Delivery delivery) =>
         delivery.IsLater ? (ulong)MatchLater(ref delivery) : MatchFlow(ref context, in edge, ref delivery);
+
+    // The service with direct return of a receiver. A stranger's address is no service's and no backend's.
+    private bool TryFindService(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags, out bool isStranger)
+    {
+        isStranger = false;
+        var port = NetworkUInt16.FromRaw((ushort)(ports >> 16));
+        if (!_vips.TryFind(in address, isIPv6, port, protocol, out service, out flags))
+        {
+            isStranger = _known is not null && !_known.MayHave(in address);
+            if (isStranger || _ranges is null || !_ranges.TryFindRange(in address, port, protocol, out var slot))
+            {
+                return false;
+            }
+
+            service = slot.Service;
+            flags = slot.Flags;
+        }
+
+        if (!_vips.IsOne)
+        {
+            // Whichever of several it is: one state for the verifier from here on.
+            service = (uint)Verifier.Forget(service, ports) & ushort.MaxValue;
+            flags = (VipFlags)(uint)Verifier.Forget((uint)flags, ports);
+        }
+
+        return (flags & _features & VipFlags.Rewritten) == 0;
+    }
 
     private EdgeVerdict Admit(in IpAddress source, uint service, VipFlags flags)
     {
@@ -188,9 +221,7 @@ public sealed unsafe class DirectStage
         }
 
         kind = (FlowPacketKind)(Verifier.Forget((ulong)kind, (ulong)(edge.End - edge.Start)) & 7);
-        if (!_vips.TryFind(
-                in delivery.Key.Destination, isIPv6, delivery.Key.RawPorts, (IpProtocol)delivery.Key.Protocol, out var service, out var flags)
-            || (flags & _features & VipFlags.Rewritten) != 0)
+        if (!TryFindService(in delivery.Key.Destination, isIPv6, delivery.Key.RawPorts, (IpProtocol)delivery.Key.Protocol, out var service, out var flags, out _))
         {
             if ((marks & DeliveryMarks.First) != 0)
             {

@@ -14,7 +14,7 @@ internal sealed unsafe class QuicRoute(BalancerMaps maps, FlowCache flows)
 {
     private readonly ArrayMap<DirectService> _services = maps.Direct.Services;
     private readonly ArrayMap<Tunnel> _tunnels = maps.Direct.Tunnels;
-    private readonly VipTableLookup _servers = new(maps.Direct.QuicServers, ranges: false);
+    private readonly VipTableLookup _servers = new(maps.Direct.QuicServers);
     private readonly FlowCache _flows = flows;
 
     // Beside the backend: it was named by the packet; and to the function: flows are not remembered.

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
-using Skep.Bpf.Programming;
 using Skep.Packets;
 
 namespace Skep.Balancing;
@@ -9,27 +8,30 @@ namespace Skep.Balancing;
 /// <summary>Kernel half: the service a packet is for.</summary>
 internal abstract class VipLookup
 {
+    /// <summary>Whether there is but one service to be found.</summary>
+    internal abstract bool IsOne { get; }
+
     /// <summary>Finds the service of a receiver; false when it is none's.</summary>
     /// <param name="address">The receiver.</param>
     /// <param name="isIPv6">Its family.</param>
-    /// <param name="ports">Ports of the packet as loaded, the receiver's in the upper half.</param>
+    /// <param name="port">Its port.</param>
     /// <param name="protocol">TCP or UDP.</param>
     /// <param name="service">Id of the service.</param>
     /// <param name="flags">How its packets are treated.</param>
-    internal abstract bool TryFind(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags);
+    internal abstract bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags);
 }
 
-/// <summary>Endpoints in a table: any number of them, two array accesses at most, and one more for each range.</summary>
-internal sealed class VipTableLookup(ArrayMap<VipSlot> slots, bool ranges) : VipLookup
+/// <summary>Endpoints in a table: any number of them, two array accesses at most.</summary>
+internal sealed class VipTableLookup(ArrayMap<VipSlot> slots) : VipLookup
 {
     private readonly ArrayMap<VipSlot> _slots = slots;
     private readonly uint _mask = slots.MaxEntries - 1;
-    private readonly bool _ranges = ranges;
 
-    internal override bool TryFind(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags)
+    internal override bool IsOne => false;
+
+    internal override bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
     {
-        var port = NetworkUInt16.FromRaw((ushort)(ports >> 16));
-        var found = TryRead(in address, VipSlot.KeyOf(port.Raw, protocol), out var slot) || (_ranges && TryFindRange(in address, port, protocol, out slot));
+        var found = TryRead(in address, VipSlot.KeyOf(port.Raw, protocol), out var slot);
         service = slot.Service;
         flags = slot.Flags;
         return found;
@@ -96,41 +98,29 @@ internal sealed class VipCode : VipLookup
 {
     private const int AtOnce = 2;
 
-    private readonly ImmutableArray<Comparison> _first4;
-    private readonly ImmutableArray<Comparison> _first6;
+    private readonly ImmutableArray<Endpoints> _first4;
+    private readonly ImmutableArray<Endpoints> _first6;
     private readonly ImmutableArray<Group> _groups4;
     private readonly ImmutableArray<Group> _groups6;
 
     private readonly VipTableLookup? _others;
-    private readonly bool _isOne;
+
+    internal override bool IsOne { get; }
 
     internal VipCode(VipList list, VipTableLookup? others)
     {
         _others = others;
-        _isOne = others is null && list.Entries.Length == 1;
-        _first4 = [.. list.Entries.Where(e => e.Address.IsIPv4).Take(AtOnce).Select(e => new Comparison(e))];
-        _first6 = [.. list.Entries.Where(e => !e.Address.IsIPv4).Take(AtOnce).Select(e => new Comparison(e))];
-        _groups4 = GroupsOf(list.Entries.Where(e => e.Address.IsIPv4).Skip(AtOnce));
-        _groups6 = GroupsOf(list.Entries.Where(e => !e.Address.IsIPv4).Skip(AtOnce));
+        IsOne = others is null && list.Entries.Length == 1;
+        var addresses = AddressesOf(list.Entries);
+        _first4 = [.. addresses.Where(a => a.IsIPv4).Take(AtOnce)];
+        _first6 = [.. addresses.Where(a => !a.IsIPv4).Take(AtOnce)];
+        _groups4 = GroupsOf(addresses.Where(a => a.IsIPv4).Skip(AtOnce));
+        _groups6 = GroupsOf(addresses.Where(a => !a.IsIPv4).Skip(AtOnce));
     }
 
-    internal override bool TryFind(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags)
-    {
-        if (!TryCompare(in address, isIPv6, NetworkUInt16.FromRaw((ushort)(ports >> 16)), protocol, out service, out flags)
-            && (_others is null || !_others.TryFind(in address, isIPv6, ports, protocol, out service, out flags)))
-        {
-            return false;
-        }
-
-        if (!_isOne)
-        {
-            // Whichever of several it is: one state for the verifier from here on.
-            service = (uint)Verifier.Forget(service, ports) & ushort.MaxValue;
-            flags = (VipFlags)(uint)Verifier.Forget((uint)flags, ports);
-        }
-
-        return true;
-    }
+    internal override bool TryFind(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags) =>
+        TryCompare(in address, isIPv6, port, protocol, out service, out flags)
+        || (_others is not null && _others.TryFind(in address, isIPv6, port, protocol, out service, out flags));
 
     private bool TryCompare(in IpAddress address, bool isIPv6, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
     {
@@ -145,7 +135,7 @@ internal sealed class VipCode : VipLookup
             {
                 if (address.RawLower <= group.Last)
                 {
-                    return TryCompare6(group.Entries, in address, port, protocol, out service, out flags);
+                    return TryCompare6(group.Addresses, in address, port, protocol, out service, out flags);
                 }
             }
         }
@@ -160,7 +150,7 @@ internal sealed class VipCode : VipLookup
             {
                 if (address.RawIPv4 <= group.LastIPv4)
                 {
-                    return TryCompare4(group.Entries, in address, port, protocol, out service, out flags);
+                    return TryCompare4(group.Addresses, in address, port, protocol, out service, out flags);
                 }
             }
         }
@@ -169,15 +159,13 @@ internal sealed class VipCode : VipLookup
     }
 
     private static bool TryCompare4(
-        ImmutableArray<Comparison> entries, in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+        ImmutableArray<Endpoints> addresses, in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
     {
-        foreach (var entry in entries)
+        foreach (var one in addresses)
         {
-            if (address.RawIPv4 == entry.IPv4 && entry.Fits(port, protocol))
+            if (address.RawIPv4 == one.IPv4)
             {
-                service = entry.Service;
-                flags = entry.Flags;
-                return true;
+                return TryFit(one.Entries, port, protocol, out service, out flags);
             }
         }
 
@@ -187,11 +175,26 @@ internal sealed class VipCode : VipLookup
     }
 
     private static bool TryCompare6(
-        ImmutableArray<Comparison> entries, in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+        ImmutableArray<Endpoints> addresses, in IpAddress address, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
+    {
+        foreach (var one in addresses)
+        {
+            if (address.RawLower == one.Lower && address.RawUpper == one.Upper)
+            {
+                return TryFit(one.Entries, port, protocol, out service, out flags);
+            }
+        }
+
+        service = 0;
+        flags = VipFlags.None;
+        return false;
+    }
+
+    private static bool TryFit(ImmutableArray<Comparison> entries, NetworkUInt16 port, IpProtocol protocol, out uint service, out VipFlags flags)
     {
         foreach (var entry in entries)
         {
-            if (address.RawLower == entry.Lower && address.RawUpper == entry.Upper && entry.Fits(port, protocol))
+            if (entry.Fits(port, protocol))
             {
                 service = entry.Service;
                 flags = entry.Flags;
@@ -204,19 +207,38 @@ internal sealed class VipCode : VipLookup
         return false;
     }
 
-    // As many groups as each has addresses; all endpoints of an address are in one, in the order of the list.
-    private static ImmutableArray<Group> GroupsOf(IEnumerable<VipEntry> entries)
+    // Endpoints by address, in the order of the list.
+    private static Endpoints[] AddressesOf(IEnumerable<VipEntry> entries) =>
+        [.. entries.GroupBy(e => e.Address).Select(g => new Endpoints(g.Key, [.. g.Select(e => new Comparison(e))]))];
+
+    // As many groups as each has addresses; those that differ only in their upper half are in one.
+    private static ImmutableArray<Group> GroupsOf(IEnumerable<Endpoints> addresses)
     {
-        var addresses = entries.GroupBy(e => e.Address.IsIPv4 ? e.Address.RawIPv4 : e.Address.RawLower).OrderBy(g => g.Key).ToArray();
-        var size = (int)Math.Ceiling(Math.Sqrt(addresses.Length));
-        return size == 0 ? [] : [.. addresses.Chunk(size).Select(c => new Group(c[^1].Key, [.. c.SelectMany(g => g).Select(e => new Comparison(e))]))];
+        var sorted = addresses.GroupBy(a => a.Order).OrderBy(g => g.Key).ToArray();
+        var size = (int)Math.Ceiling(Math.Sqrt(sorted.Length));
+        return size == 0 ? [] : [.. sorted.Chunk(size).Select(c => new Group(c[^1].Key, [.. c.SelectMany(g => g)]))];
     }
 
-    private sealed class Group(ulong last, ImmutableArray<Comparison> entries)
+    private sealed class Group(ulong last, ImmutableArray<Endpoints> addresses)
     {
         internal ulong Last { get; } = last;
 
         internal uint LastIPv4 { get; } = (uint)last;
+
+        internal ImmutableArray<Endpoints> Addresses { get; } = addresses;
+    }
+
+    private sealed class Endpoints(IpAddress address, ImmutableArray<Comparison> entries)
+    {
+        internal bool IsIPv4 { get; } = address.IsIPv4;
+
+        internal ulong Order { get; } = address.IsIPv4 ? address.RawIPv4 : address.RawLower;
+
+        internal ulong Upper { get; } = address.RawUpper;
+
+        internal ulong Lower { get; } = address.RawLower;
+
+        internal uint IPv4 { get; } = address.RawIPv4;
 
         internal ImmutableArray<Comparison> Entries { get; } = entries;
     }
@@ -228,12 +250,6 @@ internal sealed class VipCode : VipLookup
         private readonly uint _protocol = (uint)entry.Protocol;
         private readonly uint _first = entry.FirstPort;
         private readonly uint _last = entry.LastPort;
-
-        internal ulong Upper { get; } = entry.Address.RawUpper;
-
-        internal ulong Lower { get; } = entry.Address.RawLower;
-
-        internal uint IPv4 { get; } = entry.Address.RawIPv4;
 
         internal uint Service { get; } = entry.Service;
 
