@@ -38,16 +38,14 @@ internal sealed unsafe class CheckOutProgram(CheckMaps maps) : XdpProgram
             return XdpAction.Drop;
         }
 
-        // Whatever headers led here, one state for the verifier.
-        var isIPv6 = (Verifier.Forget(Unsafe.BitCast<bool, byte>(packet.IsIPv6), (ulong)(end - data)) & 1) != 0;
         var network = data + sizeof(EthernetHeader);
-        if (!InnerPacket.TryRead(network, isIPv6, data, end, out var inner))
+        if (!InnerPacket.TryRead(network, data, end, out var inner))
         {
             return XdpAction.Drop;
         }
 
         delivery.Link = (uint)sizeof(EthernetHeader);
-        delivery.Transport = delivery.Link + (isIPv6 ? (uint)sizeof(IPv6Header) : (uint)sizeof(IPv4Header));
+        delivery.Transport = delivery.Link + (inner.IsIPv6 ? (uint)sizeof(IPv6Header) : (uint)sizeof(IPv4Header));
         delivery.Hash = delivery.Key.RawPorts * 0x9E3779B97F4A7C15;
         var way = _encapsulator.WayOf(ref tunnel);
         var action = XdpAction.Drop;
