@@ -41,6 +41,7 @@ internal static class Pipeline
             Apply(new DeadCode());
         }
 
+        Apply(new LongCounts(target));
         Apply(new IdleMasks());
         StalePointers.Check(function);
         TailCalls.Check(function);

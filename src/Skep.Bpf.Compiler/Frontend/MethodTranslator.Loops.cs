@@ -40,7 +40,8 @@ internal sealed partial class MethodTranslator
         }
     }
 
-    private static bool MayGoto(CompileTarget target) => target.Kernel >= s_mayGoto && target.IsaLevel >= 3;
+    /// <summary>Whether the kernel counts the rounds of a loop where it is asked to.</summary>
+    internal static bool MayGoto(CompileTarget target) => target.Kernel >= s_mayGoto && target.IsaLevel >= 3;
 
     private void MayLoop()
     {

@@ -22,6 +22,10 @@ public unsafe class LongLoopTests
     public void A_loop_of_a_hundred_thousand_rounds_may_be_left_in_two_ways_when_it_calls_back() =>
         Differential.Check(() => new SearchesByCall(), s_packets, prepare: static p => p.Fill(), target: new CompileTarget { Kernel = new Version(5, 17) });
 
+    [KernelFact]
+    public void A_plain_loop_of_a_hundred_thousand_rounds_is_counted_by_the_kernel() =>
+        Differential.Check(() => new SearchesFurther(), s_packets, prepare: static p => p.Fill(), target: new CompileTarget { Kernel = new Version(6, 9) }, leastLevel: 3);
+
     public abstract class Searching : XdpProgram
     {
         protected readonly Global<Many> Bytes = new();
@@ -60,6 +64,44 @@ public unsafe class LongLoopTests
                 }
             }
 
+            return XdpAction.Pass;
+        }
+    }
+
+    private sealed class SearchesFurther : Searching
+    {
+        public override XdpAction Run(ref XdpContext context)
+        {
+            var data = context.Data;
+            if (data + 64 > context.DataEnd)
+            {
+                return XdpAction.Drop;
+            }
+
+            Span<byte> all = Bytes.Value;
+            var sum = 0u;
+            for (var i = 0; i < 100_000; i++)
+            {
+                sum += all[i];
+                if (all[i] == 100 + (data[0] & 1))
+                {
+                    *(uint*)(data + 4) = (uint)i;
+                    break;
+                }
+
+                if (all[i] > 250)
+                {
+                    return XdpAction.Tx;
+                }
+            }
+
+            *(uint*)(data + 8) = sum;
+            for (var i = 5u; i < 131_070; i += 2)
+            {
+                sum = (sum << 1 | sum >> 31) ^ ((uint)all[(int)i] << 3) + all[(int)i + 1];
+            }
+
+            *(uint*)(data + 12) = sum;
             return XdpAction.Pass;
         }
     }
