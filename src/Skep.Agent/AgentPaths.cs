@@ -21,6 +21,9 @@ internal sealed record AgentPaths(string Runtime, string State, string Pins)
     /// <summary>Addresses blocked by <c>skep block</c>.</summary>
     public string Blocks => Path.Combine(State, "blocks.json");
 
+    /// <summary>Drains with a deadline.</summary>
+    public string Drains => Path.Combine(State, "drains.json");
+
     /// <summary>The places for this user: those of the system for root, private ones for others.</summary>
     public static AgentPaths For(string instance)
     {

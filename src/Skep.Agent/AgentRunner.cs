@@ -66,6 +66,7 @@ internal static class AgentRunner
             File.Delete(options.Paths.Applied);
             File.Delete(options.Paths.LastGood);
             File.Delete(options.Paths.Blocks);
+            File.Delete(options.Paths.Drains);
         }
 
         if (!Directory.Exists(options.Paths.Pins))

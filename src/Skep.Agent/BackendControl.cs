@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Net;
+using Skep.Agent.Configuration;
 using Skep.Balancing;
 using Skep.Balancing.Adaptive;
 using Skep.Balancing.Health;
@@ -14,7 +15,8 @@ namespace Skep.Agent;
 /// <param name="clock">The clock programs read.</param>
 /// <param name="wall">The clock on the wall.</param>
 /// <param name="monitor">Checks backends; null where that makes no sense, as with a recorded capture.</param>
-internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, HealthMonitor? monitor)
+/// <param name="drains">Drains that go on over a restart.</param>
+internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, HealthMonitor? monitor, DrainStore drains)
 {
     private const int Remembered = 2000;
 
@@ -40,6 +42,7 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
         }
 
         _declared = [.. declared];
+        ForgetDrains();
         if (gone.Concat(fresh).Any(s => s.Health is not null))
         {
             monitor?.Watch(from service in declared where service.Health is not null from b in service.Backends where !b.Drain select (TargetOf(service, b), service.Health!));
@@ -73,10 +76,10 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
         }
     }
 
-    /// <summary>When the drain of a backend ends; null when it does not, or is none.</summary>
-    public DateTimeOffset? DrainEnd(ServiceModel service, BackendModel backend) =>
+    /// <summary>How long it is until the drain of a backend ends; null when it does not, or is none.</summary>
+    public TimeSpan? DrainLeft(ServiceModel service, BackendModel backend) =>
         backend is { Drain: true, DrainFor: { } length } && _services.TryGetValue(service.Key, out var entry) && entry.Drains.TryGetValue((backend.Address, backend.Port), out var drain)
-            ? wall.GetUtcNow() + (length - (Now - drain.Since))
+            ? length - (Now - drain.Since)
             : null;
 
     private TimeSpan Now => clock.GetElapsedTime(_start);
@@ -100,6 +103,7 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
         }
 
         entry.Declared = service;
+        BeginDrains(entry);
         return entry.InForce = Step(entry, balancer);
     }
 
@@ -133,23 +137,44 @@ internal sealed class BackendControl(TimeProvider clock, TimeProvider wall, Heal
         ],
     };
 
+    // On disk before they are in force: an agent that is killed right after knows them.
+    private void BeginDrains(Entry entry)
+    {
+        var service = entry.Declared;
+        var wanted = service.Backends.Where(b => b is { Drain: true, DrainFor: not null }).ToDictionary(b => (b.Address, b.Port));
+        foreach (var place in entry.Drains.Keys.Where(p => !wanted.ContainsKey(p)).ToArray())
+        {
+            entry.Drains.Remove(place);
+        }
+
+        foreach (var place in wanted.Keys.Where(p => !entry.Drains.ContainsKey(p)))
+        {
+            var (lasted, isOver) = drains.Begin(service.Endpoint, EndpointText.Of(place.Address, place.Port));
+            entry.Drains.Add(place, (Now - lasted, isOver));
+        }
+    }
+
+    private void ForgetDrains()
+    {
+        if (!drains.IsEmpty)
+        {
+            var wanted = (from service in _declared from backend in service.Backends where backend is { Drain: true, DrainFor: not null }
+                          select (service.Endpoint, EndpointText.Of(backend.Address, backend.Port))).ToHashSet();
+            drains.Keep((service, backend) => wanted.Contains((service, backend)));
+        }
+    }
+
     private void EndDrains(Entry entry, Balancer balancer, ConnectionTable connections)
     {
         foreach (var backend in entry.Declared.Backends)
         {
             var place = (backend.Address, backend.Port);
-            if (backend is not { Drain: true, DrainFor: { } length })
-            {
-                entry.Drains.Remove(place);
-            }
-            else if (!entry.Drains.TryGetValue(place, out var drain))
-            {
-                entry.Drains.Add(place, (Now, false));
-            }
-            else if (!drain.IsOver && Now - drain.Since >= length && balancer.TryGetId(entry.Declared.Key, backend.Address, backend.Port, out var id))
+            if (backend is { Drain: true, DrainFor: { } length } && entry.Drains.TryGetValue(place, out var drain)
+                && !drain.IsOver && Now - drain.Since >= length && balancer.TryGetId(entry.Declared.Key, backend.Address, backend.Port, out var id))
             {
                 entry.Drains[place] = (drain.Since, true);
                 var cut = connections.Cut(id);
+                drains.End(entry.Declared.Endpoint, EndpointText.Of(backend.Address, backend.Port));
                 Note(entry.Declared, [new WeightDecision(backend.Address, backend.Port, DecisionKind.Cut, 0, 0, string.Create(
                     CultureInfo.InvariantCulture, $"its drain of {Skep.Resources.Duration.Format(length)} is over; {cut} connections were left and are cut"))]);
             }

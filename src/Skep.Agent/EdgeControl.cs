@@ -1,3 +1,4 @@
+using Skep.Agent.Configuration;
 using Skep.Balancing;
 using Skep.Balancing.Health;
 using Skep.Balancing.Sockets;
@@ -15,7 +16,7 @@ namespace Skep.Agent;
 /// Brings a plan into the maps and programs of the edge. The maps are made when something is to be enforced for the first time:
 /// observing costs none of their memory. Not for concurrent use.
 /// </summary>
-internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, TimeProvider clock, TimeProvider wall, HealthMonitor? monitor)
+internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, TimeProvider clock, TimeProvider wall, HealthMonitor? monitor, DrainStore drains)
 {
     private static readonly TimeSpan s_sweep = TimeSpan.FromSeconds(10);
 
@@ -41,7 +42,7 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
     private HashSet<uint> _peers = [];
 
     /// <summary>Weights that follow the traffic.</summary>
-    public BackendControl Backends { get; } = new(clock, wall, monitor);
+    public BackendControl Backends { get; } = new(clock, wall, monitor, drains);
 
     /// <summary>Sizes of the tables.</summary>
     public EdgeOptions Sizes { get; private set; } = new();

@@ -90,8 +90,8 @@ internal sealed partial class Platform
         }
     }
 
-    /// <summary>Backends of all services.</summary>
-    public IReadOnlyList<BackendView> Backends()
+    /// <summary>Backends of all services, or those in one state.</summary>
+    public IReadOnlyList<BackendView> Backends(string? state = null)
     {
         lock (_gate)
         {
@@ -99,6 +99,7 @@ internal sealed partial class Platform
             [
                 .. from service in _edge.State?.Balancer.Services ?? []
                    from backend in service.Backends
+                   where state is null || StateOf(backend.Model) == state
                    select BackendOf(service, backend),
             ];
         }
@@ -132,25 +133,29 @@ internal sealed partial class Platform
 
     private static string WordOf(DecisionKind kind) => string.Concat(kind.ToString().Select((c, i) => char.IsUpper(c) && i > 0 ? $"-{c}" : c.ToString())).ToLowerInvariant();
 
+    private static string StateOf(BackendModel backend) => backend switch
+    {
+        { Drain: true } => "draining",
+        { Alive: false } => "dead",
+        { Weight: 0 } => "drained",
+        { RingWeight: 0 } => "ejected",
+        _ => "up",
+    };
+
     private BackendView BackendOf(ServiceState service, BackendState backend)
     {
         var edge = _edge.State!;
         var traffic = edge.Balancer.TrafficOf(backend.Id);
         var reading = edge.Balancer.ReadingOf(backend.Id);
+        var left = _edge.Backends.DrainLeft(service.Model, backend.Model);
         return new BackendView(
             service.Model.Name, service.Model.Endpoint, backend.Model.Address.ToString(), backend.Model.Port, backend.Model.Weight,
             backend.Share, traffic.Packets, traffic.Bytes, traffic.Connections)
         {
-            State = backend.Model switch
-            {
-                { Drain: true } => "draining",
-                { Alive: false } => "dead",
-                { Weight: 0 } => "drained",
-                { RingWeight: 0 } => "ejected",
-                _ => "up",
-            },
+            State = StateOf(backend.Model),
             Reason = backend.Model.AliveReason,
-            DrainEnds = _edge.Backends.DrainEnd(service.Model, backend.Model),
+            DrainEnds = left is { } span ? _wall.GetUtcNow() + span : null,
+            DrainSeconds = left?.TotalSeconds,
             ReplyPackets = traffic.ReplyPackets,
             ReplyBytes = traffic.ReplyBytes,
             Reachable = service.Model.Forwarding == ForwardingMode.Nat ? null : edge.Balancer.IsReachable(backend.Model.Address),
@@ -203,6 +208,11 @@ internal sealed partial class Platform
         if (_notKept is not null)
         {
             notices.Add(_notKept);
+        }
+
+        if (_drains.NotKept is { } drains)
+        {
+            notices.Add(drains);
         }
 
         if (_blocks.NotKept is { } notKept)

@@ -29,6 +29,7 @@ internal sealed partial class Platform : IDisposable
     private readonly ILogger<Platform> _logger;
     private readonly ResourceStore _store;
     private readonly BlockStore _blocks;
+    private readonly DrainStore _drains;
     private readonly ResourceWatcher _watcher;
     private readonly HookReconciler _hooks;
     private readonly EdgeControl _edge;
@@ -65,7 +66,8 @@ internal sealed partial class Platform : IDisposable
         _hooks = new HookReconciler(opened.Datapath, wall, logger);
         // A recorded capture has no backends that could be asked.
         _monitor = opened.Datapath is KernelDatapath ? new HealthMonitor(wall, new Random(Environment.ProcessId)) : null;
-        _edge = new EdgeControl(opened.Datapath, opened.Hops, opened.Clock, wall, _monitor);
+        _drains = new DrainStore(options.Paths.Drains, opened.Clock, wall, opened.Datapath is KernelDatapath ? BootOfThisHost() : Guid.NewGuid().ToString());
+        _edge = new EdgeControl(opened.Datapath, opened.Hops, opened.Clock, wall, _monitor, _drains);
         _flows = new FlowControl(opened.Datapath, opened.Clock, wall, _edge.TranslationOf);
         Interfaces = opened.Interfaces;
     }
@@ -84,7 +86,7 @@ internal sealed partial class Platform : IDisposable
     {
         lock (_gate)
         {
-            if (_blocks.Load() is { } damage)
+            foreach (var damage in new[] { _blocks.Load(), _drains.Load() }.OfType<string>())
             {
                 _notices.Add(damage);
                 LogNotice(_logger, damage);
@@ -266,6 +268,8 @@ internal sealed partial class Platform : IDisposable
             LogFailed(_logger, what, e.Message);
         }
     }
+
+    private static string BootOfThisHost() => File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim();
 
     private static string DirectoryOf(string path) => Directory.Exists(path) ? path : Path.GetDirectoryName(Path.GetFullPath(path))!;
 

@@ -28,6 +28,7 @@ internal static class SkepCommand
         ("block", BlockVerb.Build),
         ("unblock", UnblockVerb.Build),
         ("backends", BackendsVerb.Build),
+        ("drain", DrainVerb.Build),
         ("lb", LbVerb.Build),
         ("replay", ReplayVerb.Build),
         ("compile", CompileVerb.Build),

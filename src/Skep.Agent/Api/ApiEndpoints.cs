@@ -26,7 +26,7 @@ internal static class ApiEndpoints
         api.MapGet("/flows", Flows);
         api.MapGet("/drops", (Platform platform) => TypedResults.Ok(platform.Drops()));
         api.MapGet("/services", (Platform platform) => TypedResults.Ok(platform.Services()));
-        api.MapGet("/backends", (Platform platform) => TypedResults.Ok(platform.Backends()));
+        api.MapGet("/backends", (Platform platform, string? state) => TypedResults.Ok(platform.Backends(state)));
         api.MapGet("/decisions", (Platform platform, long after = 0) => TypedResults.Ok(platform.Decisions(after)));
         api.MapGet("/explain", Explain);
         api.MapGet("/blocks", (Platform platform) => TypedResults.Ok(platform.Blocks()));

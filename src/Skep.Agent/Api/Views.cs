@@ -197,6 +197,9 @@ internal sealed record BackendView(
     /// <summary>When what remains of its connections is cut; absent when it is not drained or may take its time.</summary>
     public DateTimeOffset? DrainEnds { get; init; }
 
+    /// <summary>Seconds until then; 0 or less when it has been.</summary>
+    public double? DrainSeconds { get; init; }
+
     /// <summary>Packets of answers that came back through the balancer; none with direct return.</summary>
     public ulong ReplyPackets { get; init; }
 

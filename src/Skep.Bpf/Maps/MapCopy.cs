@@ -43,18 +43,52 @@ public sealed unsafe class MapCopy
         return fits && key is not { Removed.Count: > 0 } && value is not { CarriesAnything: false } ? new MapCopy(from, old, to, key, value) : null;
     }
 
-    /// <summary>Copies what is there. With <paramref name="onlyMissing"/>, what the new map has under a key stays; of arrays nothing is copied then.</summary>
+    /// <summary>Copies what is there.</summary>
     /// <exception cref="BpfException">The kernel refused to read or to write.</exception>
-    public MapCopyResult Run(bool onlyMissing = false)
+    public MapCopyResult Run()
     {
         if (_old.IsArray)
         {
-            return onlyMissing ? default : CopyArray();
+            return CopyArray();
         }
 
         var result = default(MapCopyResult);
-        ReadAll((keys, values, count) => result = result.Plus(Write(keys, values, count, onlyMissing)));
+        ReadAll((keys, values, count) => result = result.Plus(Write(keys, values, count)));
         return result;
+    }
+
+    /// <summary>Copies everything again, and removes what is not there any more: for as long as nobody uses the new map. Of arrays nothing.</summary>
+    /// <exception cref="BpfException">The kernel refused to read or to write.</exception>
+    public void Renew()
+    {
+        if (_old.IsArray)
+        {
+            return;
+        }
+
+        ReadAll(_to, _new, (keys, _, count) =>
+        {
+            var status = _to.RemoveBatch(keys, count);
+            if (status < 0)
+            {
+                throw new BpfException("Removing entries of the new map failed", status);
+            }
+        });
+        Run();
+    }
+
+    /// <summary>Copies what the new map has nothing for; of arrays nothing.</summary>
+    /// <exception cref="BpfException">The kernel refused to read or to write.</exception>
+    public void Add()
+    {
+        if (!_old.IsArray)
+        {
+            ReadAll((keys, values, count) =>
+            {
+                var (freshKeys, freshValues, fits) = Convert(keys, values, count);
+                WriteEach(freshKeys, freshValues, fits, UpdateMode.NoExist);
+            });
+        }
     }
 
     private MapCopyResult CopyArray()
@@ -107,7 +141,14 @@ public sealed unsafe class MapCopy
         return status < 0 ? throw new BpfException("Writing entries to the new map failed", status) : new(written, lost, outside);
     }
 
-    private MapCopyResult Write(ReadOnlySpan<byte> keys, ReadOnlySpan<byte> values, int count, bool onlyMissing)
+    private MapCopyResult Write(ReadOnlySpan<byte> keys, ReadOnlySpan<byte> values, int count)
+    {
+        var (freshKeys, freshValues, fits) = Convert(keys, values, count);
+        var written = _to.WriteBatch(freshKeys.AsSpan(0, fits * _new.KeySize), freshValues.AsSpan(0, fits * ValueBytes(_new, _to)), fits, (ulong)UpdateMode.Any);
+        return (written == fits ? new(fits, 0, 0) : WriteEach(freshKeys, freshValues, fits, UpdateMode.Any)).Plus(new(0, count - fits, 0));
+    }
+
+    private (byte[] Keys, byte[] Values, int Count) Convert(ReadOnlySpan<byte> keys, ReadOnlySpan<byte> values, int count)
     {
         var (oldKey, oldValue, key, value) = (_old.KeySize, ValueBytes(_old, _from), _new.KeySize, ValueBytes(_new, _to));
         var (freshKeys, freshValues, fits) = (new byte[count * key], new byte[count * value], 0);
@@ -120,27 +161,28 @@ public sealed unsafe class MapCopy
             }
         }
 
-        // Those that are there already would end a batch.
-        if (!onlyMissing && _to.WriteBatch(freshKeys.AsSpan(0, fits * key), freshValues.AsSpan(0, fits * value), fits, (ulong)UpdateMode.Any) == fits)
-        {
-            return new(fits, count - fits, 0);
-        }
-
-        long copied = 0, noRoom = 0;
-        for (var i = 0; i < fits; i++)
-        {
-            var status = _to.Write(freshKeys.AsSpan(i * key, key), freshValues.AsSpan(i * value, value), (ulong)(onlyMissing ? UpdateMode.NoExist : UpdateMode.Any));
-            if (status is not (0 or -Errno.Exists or -Errno.TooBig or -Errno.NoSpace))
-            {
-                throw new BpfException("Writing an entry to the new map failed", status);
-            }
-
-            copied += status == 0 ? 1 : 0;
-            noRoom += status is -Errno.TooBig or -Errno.NoSpace ? 1 : 0;
-        }
-
-        return new(copied, count - fits, noRoom);
+        return (freshKeys, freshValues, fits);
     }
+
+    private MapCopyResult WriteEach(byte[] keys, byte[] values, int count, UpdateMode mode)
+    {
+        var (key, value) = (_new.KeySize, ValueBytes(_new, _to));
+        var result = default(MapCopyResult);
+        for (var i = 0; i < count; i++)
+        {
+            result = result.Plus(WriteOne(keys.AsSpan(i * key, key), values.AsSpan(i * value, value), mode));
+        }
+
+        return result;
+    }
+
+    private MapCopyResult WriteOne(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, UpdateMode mode) => _to.Write(key, value, (ulong)mode) switch
+    {
+        0 => new(1, 0, 0),
+        -Errno.Exists => default,
+        -Errno.TooBig or -Errno.NoSpace => new(0, 0, 1),
+        var status => throw new BpfException("Writing an entry to the new map failed", status),
+    };
 
     private bool TryConvertKey(ReadOnlySpan<byte> from, Span<byte> to)
     {
@@ -174,32 +216,34 @@ public sealed unsafe class MapCopy
         return true;
     }
 
-    private void ReadAll(EntryVisitor visit)
+    private void ReadAll(EntryVisitor visit) => ReadAll(_from, _old, visit);
+
+    private static void ReadAll(MapStorage storage, MapShape shape, EntryVisitor visit)
     {
-        var value = ValueBytes(_old, _from);
-        var capacity = (int)Math.Min(_old.MaxEntries, Math.Max(64, Math.Min(Batch, BatchBytes / (value + _old.KeySize))));
+        var value = ValueBytes(shape, storage);
+        var capacity = (int)Math.Min(shape.MaxEntries, Math.Max(64, Math.Min(Batch, BatchBytes / (value + shape.KeySize))));
         ulong cursor = 0;
         var done = false;
         while (!done)
         {
-            var keys = ArrayPool<byte>.Shared.Rent(capacity * _old.KeySize);
+            var keys = ArrayPool<byte>.Shared.Rent(capacity * shape.KeySize);
             var values = ArrayPool<byte>.Shared.Rent(capacity * value);
-            var read = _from.ReadBatch(ref cursor, keys.AsSpan(0, capacity * _old.KeySize), values.AsSpan(0, capacity * value), capacity, out done);
+            var read = storage.ReadBatch(ref cursor, keys.AsSpan(0, capacity * shape.KeySize), values.AsSpan(0, capacity * value), capacity, out done);
             if (read > 0)
             {
-                visit(keys.AsSpan(0, read * _old.KeySize), values.AsSpan(0, read * value), read);
+                visit(keys.AsSpan(0, read * shape.KeySize), values.AsSpan(0, read * value), read);
             }
 
             ArrayPool<byte>.Shared.Return(keys);
             ArrayPool<byte>.Shared.Return(values);
-            if (read == -Errno.NoSpace && capacity < _old.MaxEntries)
+            if (read == -Errno.NoSpace && capacity < shape.MaxEntries)
             {
                 // A bucket of a hash table comes whole or not at all.
-                (capacity, done) = ((int)Math.Min(capacity * 4u, _old.MaxEntries), false);
+                (capacity, done) = ((int)Math.Min(capacity * 4u, shape.MaxEntries), false);
             }
             else if (read < 0)
             {
-                throw new BpfException("Reading entries of the old map failed", read);
+                throw new BpfException("Reading entries of a map failed", read);
             }
         }
     }

@@ -1,18 +1,25 @@
 using Skep.Bpf.Maps;
 using Skep.Engine;
+using Skep.Packets;
 
 namespace Skep.Balancing;
 
 /// <summary>
-/// Carries connections over into a table of another size, where each has another place, or from the hash table of earlier versions. What is there already stays. Only
-/// established ones must find room; halves of others that are left over are of no use to anybody.
+/// Carries connections over into a table of another size, where each has another place, or from the hash table of earlier versions. Only established ones must find room;
+/// halves of others that are left over are of no use to anybody. What ended in the old table while programs were exchanged ends in the new one: a connection that is taken for
+/// open would hold its client's port for hours.
 /// </summary>
 internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
 {
-    public MapCopyResult? Migrate(MapBefore before, BpfMap map)
+    public MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse)
     {
         // Places go by it: one that was not drawn yet must not change afterwards.
         maps.Direct.DrawSeed();
+        if (!isInUse)
+        {
+            maps.ConnectionSets.Entries.Clear();
+        }
+
         return before.Shape.Kind == MapKind.Array && before.HasSameLayout ? Migrate(RecordsOf(before))
             : FormerConnection.IsTable(before.Shape) ? Migrate(FormerConnection.ReadAll(before.Storage))
             : null;
@@ -33,7 +40,13 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
                 continue;
             }
 
-            if (tracker.TryEnter(in connection, in alias))
+            // The user half has forgotten those of removed backends already, whose clients would never notice.
+            if (connection.Protocol == IpProtocol.Udp && !IsOfABackend(in connection))
+            {
+                continue;
+            }
+
+            if (IsThere(tracker, in connection) || tracker.TryEnter(in connection, in alias))
             {
                 copied++;
             }
@@ -45,6 +58,38 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
 
         return new(copied, 0, noRoom);
     }
+
+    // Brings what programs did to it in the old table to the one that is there; false when it is not there, or only a connection before it that used the same port.
+    private static bool IsThere(Tracker tracker, in Connection old)
+    {
+        var found = tracker.Find(in old.Client, in old.Virtual, (uint)old.Ends, (uint)old.Protocol);
+        if (!Tracker.FoundForward(found))
+        {
+            return false;
+        }
+
+        ref var now = ref tracker.At((uint)found);
+        if (now.Ends == old.Ends && now.Backend == old.Backend)
+        {
+            now.End |= old.End;
+            now.Stage = now.Stage < old.Stage ? old.Stage : now.Stage;
+            now.LastSeen = IsLater(old.LastSeen, now.LastSeen) ? old.LastSeen : now.LastSeen;
+            return true;
+        }
+
+        if (old.IsClosed || !(now.IsClosed || IsLater(old.LastSeen, now.LastSeen)))
+        {
+            return true;
+        }
+
+        tracker.Release((uint)found);
+        return false;
+    }
+
+    private static bool IsLater(uint one, uint other) => (int)(one - other) > 0;
+
+    private bool IsOfABackend(in Connection connection) =>
+        connection.BackendId < maps.Backends.MaxEntries && maps.Backends.Entries[(int)connection.BackendId].InUse != 0;
 
     private static unsafe ReadOnlySpan<Connection> RecordsOf(MapBefore before)
     {

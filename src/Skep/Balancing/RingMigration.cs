@@ -9,6 +9,6 @@ namespace Skep.Balancing;
 /// </summary>
 internal sealed class RingMigration : IMigratesEntries
 {
-    public MapCopyResult? Migrate(MapBefore before, BpfMap map) =>
+    public MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse) =>
         before.HasSameLayout ? MapCopy.For(before.Storage, before.Shape, map)?.Run() : null;
 }

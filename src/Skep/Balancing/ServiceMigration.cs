@@ -9,7 +9,7 @@ namespace Skep.Balancing;
 /// </summary>
 internal sealed class ServiceMigration(uint maxServices) : IMigratesEntries
 {
-    public MapCopyResult? Migrate(MapBefore before, BpfMap map)
+    public MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse)
     {
         if (!before.HasSameLayout || MapCopy.For(before.Storage, before.Shape, map) is not { } copy)
         {

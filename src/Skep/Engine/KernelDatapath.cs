@@ -141,6 +141,7 @@ public sealed class KernelDatapath : IDatapath
         lock (_gate)
         {
             var loaded = Load(program);
+            _maps.NoteExchange();
             if (_links.TryGetValue(hook, out var existing))
             {
                 if (TryUpdate(existing.Link, loaded))

@@ -104,7 +104,10 @@ internal sealed class MapPins : IDisposable
     }
 
     /// <summary>Carries over what programs added to maps since these were copied.</summary>
-    public void CatchUp() => _changes.ForEach(c => c.Transfer.CatchUp());
+    public void CatchUp() => _changes.ForEach(c => c.Transfer.CatchUp(c.IsInUse));
+
+    /// <summary>Programs begin to use the new maps.</summary>
+    public void NoteExchange() => _changes.ForEach(c => c.IsInUse = true);
 
     /// <summary>
     /// Puts new maps in the place of old ones as soon as none of the programs in force uses these any more, and lets go of what was superseded before. To be called now and then.
@@ -115,7 +118,11 @@ internal sealed class MapPins : IDisposable
         _retired.Clear();
         if (_changes.Count > 0)
         {
-            CatchUp();
+            if (_changes.Exists(c => c.IsInUse))
+            {
+                CatchUp();
+            }
+
             var used = inForce();
             if (_changes.Exists(c => used.Contains(c.Old.Id)))
             {
@@ -319,6 +326,8 @@ internal sealed class MapPins : IDisposable
         public MapMigration Rule => rule;
 
         public MapTransfer Transfer { get; set; } = null!;
+
+        public bool IsInUse { get; set; }
 
         public (BtfFile File, uint Key, uint Value)? Know(MapDetails details)
         {

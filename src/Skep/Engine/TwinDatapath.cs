@@ -70,7 +70,7 @@ public sealed class TwinDatapath : IDatapath
     /// <inheritdoc/>
     public void Settle()
     {
-        _transfers.ForEach(t => t.CatchUp());
+        _transfers.ForEach(t => t.CatchUp(isInUse: true));
         _transfers.Clear();
         _retired.ForEach(Twin.Release);
         _retired.Clear();
@@ -81,7 +81,8 @@ public sealed class TwinDatapath : IDatapath
     /// <inheritdoc/>
     public void Prepare(IReadOnlyCollection<BpfProgram> programs)
     {
-        // The just-in-time compiler of the process does it on the way.
+        // The just-in-time compiler of the process does the rest on the way.
+        _transfers.ForEach(t => t.CatchUp(isInUse: false));
     }
 
     /// <inheritdoc/>

@@ -191,19 +191,24 @@ public sealed class MapMigrationTests : IDisposable
             var table = (HashMap<uint, uint>)after.Map;
             Assert.Equal(1, Count(table));
             path.SendAndReceive(2);
-            table.Set(99, 99);
             Assert.False(table.TryGet(2, out _));
             after.Datapath.Settle();
             Assert.Equal(["next", "maps"], Holding(after.Id, "t_table"));
+            using (var old = KernelMapStorage.OpenPinned(Pins().Single(p => p.Contains("/maps/t_table", StringComparison.Ordinal))))
+            {
+                Assert.Equal(0, old.Remove(BitConverter.GetBytes(1u)));
+            }
 
             var program = new Noting(table, 2);
             after.Datapath.Prepare([program]);
             Assert.True(table.TryGet(2, out var by) && by == 1);
+            Assert.False(table.TryGet(1, out _));
+            table.Set(99, 99);
             path.SendAndReceive(3);
             after.Datapath.Attach(hook, program);
             path.SendAndReceive(4);
             after.Datapath.Settle();
-            Assert.Equal([(1u, 1u), (2u, 1u), (3u, 1u), (4u, 2u), (99u, 99u)], Entries(table));
+            Assert.Equal([(2u, 1u), (3u, 1u), (4u, 2u), (99u, 99u)], Entries(table));
             Assert.Equal(["maps"], Holding(after.Id, "t_table"));
             after.Datapath.RemoveAll();
         });

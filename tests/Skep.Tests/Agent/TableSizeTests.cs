@@ -1,5 +1,7 @@
 using Skep.Agent;
+using Skep.Balancing;
 using Skep.Bpf.Programming;
+using Skep.Edge;
 using Skep.Packets;
 
 namespace Skep.Tests.Agent;
@@ -58,6 +60,81 @@ public sealed class TableSizeTests
 
             Assert.Equal(4ul, platform.Blocks().Single().Packets);
             Assert.Equal(1ul, platform.Backends().First(b => b.LoadBalancer == "web").Connections);
+        }
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_ends_or_begins_in_the_old_tables_while_programs_are_exchanged_does_so_in_the_new_ones(bool isInUse)
+    {
+        using var twin = new Skep.Engine.TwinDatapath();
+        var (before, after) = (new EdgeMaps(new EdgeOptions()), new EdgeMaps(new EdgeOptions { MaxConnections = 5000 }));
+        twin.Open(before.All, before.MigrationOf);
+        before.Balancing.Direct.DrawSeed();
+        before.Balancing.Backends.Entries[1].InUse = before.Balancing.Backends.Entries[2].InUse = 1;
+        var old = new Tracker(before.Balancing, translates: true);
+        foreach (var port in (ushort[])[1, 2, 3, 4])
+        {
+            Enter(old, port, 1);
+        }
+
+        twin.Open(after.All, after.MigrationOf);
+        var now = new Tracker(after.Balancing, translates: true);
+        const ConnectionEnd Both = ConnectionEnd.ClientFin | ConnectionEnd.BackendFin;
+
+        // It ends; its port is used again; in both tables; it is forgotten.
+        At(old, 1).End = Both;
+        Enter(old, 2, 2, seen: 12);
+        Enter(old, 3, 1, Both, 11);
+        Enter(now, 3, 2, seen: 12);
+        Forget(old, 4);
+        Enter(old, 5, 2);
+        Enter(old, 6, 2, protocol: IpProtocol.Udp);
+        Enter(old, 7, 3, protocol: IpProtocol.Udp);
+        if (isInUse)
+        {
+            twin.Settle();
+        }
+        else
+        {
+            twin.Prepare([]);
+        }
+
+        (int, uint, ConnectionEnd)[] expected =
+        [
+            (1, 1, Both), (2, 2, ConnectionEnd.None), isInUse ? (3, 2u, ConnectionEnd.None) : (3, 1u, Both), .. isInUse ? [(4, 1u, ConnectionEnd.None)] : ((int, uint, ConnectionEnd)[])[],
+            (5, 2, ConnectionEnd.None), (6, 2, ConnectionEnd.None),
+        ];
+        Assert.Equal(expected, now.Numbers().Select(n => now.At(n)).Select(c => ((int)c.ClientPort.Value, c.BackendId, c.End)).Order());
+
+        static ulong Find(Tracker table, ushort port, IpProtocol protocol = IpProtocol.Tcp) =>
+            table.Find(IpAddress.Parse("198.51.100.7"), IpAddress.Parse("192.0.2.10"), NetworkUInt16.From(port).Raw, (uint)protocol);
+
+        static ref Connection At(Tracker table, ushort port) => ref table.At((uint)Find(table, port));
+
+        static void Forget(Tracker table, ushort port) => Assert.Equal(1, table.Release((uint)Find(table, port)));
+
+        static void Enter(Tracker table, ushort port, uint backend, ConnectionEnd end = ConnectionEnd.None, uint seen = 10, IpProtocol protocol = IpProtocol.Tcp)
+        {
+            if (Tracker.FoundForward(Find(table, port)))
+            {
+                Forget(table, port);
+            }
+
+            Assert.True(table.TryEnter(
+                new()
+                {
+                    Client = IpAddress.Parse("198.51.100.7"),
+                    Virtual = IpAddress.Parse("192.0.2.10"),
+                    Backend = IpAddress.Parse($"10.0.0.{backend}"),
+                    Ends = NetworkUInt16.From(port).Raw | ((ulong)protocol << 48),
+                    BackendId = backend,
+                    LastSeen = seen,
+                    End = end,
+                    Stage = ConnectionStage.Established,
+                },
+                default));
         }
     }
 

@@ -14,7 +14,7 @@ internal sealed class FlowMigration : IMigratesEntries
 {
     private const int FirstLasting = 2;
 
-    public unsafe MapCopyResult? Migrate(MapBefore before, BpfMap map)
+    public unsafe MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse)
     {
         if (!before.HasSameLayout || before.Shape.Kind != MapKind.Array)
         {
@@ -24,7 +24,13 @@ internal sealed class FlowMigration : IMigratesEntries
         // SAFETY: arrays of sets that programs and this process share hold them one after the other, as long as their storage lives.
         var first = 0u;
         var old = new ReadOnlySpan<FlowSet>(before.Storage.Find((byte*)&first), checked((int)before.Shape.MaxEntries));
-        return Migrate(old, ((ArrayMap<FlowSet>)map).Entries);
+        var sets = ((ArrayMap<FlowSet>)map).Entries;
+        if (!isInUse)
+        {
+            sets.Clear();
+        }
+
+        return Migrate(old, sets);
     }
 
     internal static MapCopyResult Migrate(ReadOnlySpan<FlowSet> old, Span<FlowSet> sets)

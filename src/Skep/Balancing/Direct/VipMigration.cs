@@ -8,7 +8,7 @@ namespace Skep.Balancing;
 /// <param name="maxServices">Numbers that services may have.</param>
 internal sealed class VipMigration(uint maxServices) : IMigratesEntries
 {
-    public MapCopyResult? Migrate(MapBefore before, BpfMap map)
+    public MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse)
     {
         if (!before.HasSameLayout || before.Shape.Kind != MapKind.Array)
         {

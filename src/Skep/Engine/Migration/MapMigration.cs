@@ -43,12 +43,14 @@ public sealed record MapMigration
 public interface IMigratesEntries
 {
     /// <summary>
-    /// Adds to <paramref name="map"/> what <paramref name="before"/> holds and it lacks; called again while and after programs are exchanged, when the map is live.
-    /// Programs may use both maps meanwhile.
+    /// Brings <paramref name="map"/> to what <paramref name="before"/> holds; called again, when the map is live, before and after programs are exchanged.
     /// </summary>
+    /// <param name="before">The map so far, which programs may use meanwhile.</param>
+    /// <param name="map">The map that takes its place.</param>
+    /// <param name="isInUse">Whether programs use the new map too: then what it has that is newer stays. As long as they do not, it becomes what the old one is.</param>
     /// <returns>What became of the entries; null when they cannot be read, as in a layout that is not known: then the map begins empty, if it may.</returns>
     /// <exception cref="LayoutException">It must not be done; the message says why, and what to do.</exception>
-    MapCopyResult? Migrate(MapBefore before, BpfMap map);
+    MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse);
 }
 
 /// <summary>A map that another one takes the place of.</summary>

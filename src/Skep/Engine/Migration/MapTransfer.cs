@@ -31,7 +31,7 @@ internal sealed class MapTransfer
         var transfer = new MapTransfer(before, map, rule, copy);
         try
         {
-            var result = transfer.Run(onlyMissing: false);
+            var result = transfer.Run();
             transfer.Notice = $"map '{map.Name}' {transfer.Sizes}{Text(changes)}: {Text(result)}";
         }
         catch (LayoutException e) when (mayForget)
@@ -43,7 +43,8 @@ internal sealed class MapTransfer
     }
 
     /// <summary>Carries over what programs added since.</summary>
-    public void CatchUp()
+    /// <param name="isInUse">Whether programs use the new map too; as long as they do not, what is gone from the old one goes as well.</param>
+    public void CatchUp(bool isInUse)
     {
         if (_rule is not { IsLive: true, BeginsEmpty: false })
         {
@@ -52,25 +53,29 @@ internal sealed class MapTransfer
 
         if (_rule.By is { } custom)
         {
-            custom.Migrate(_before, _map);
+            custom.Migrate(_before, _map, isInUse);
+        }
+        else if (isInUse)
+        {
+            _copy?.Add();
         }
         else
         {
-            _copy?.Run(onlyMissing: true);
+            _copy?.Renew();
         }
     }
 
     private string Sizes => _before.Shape.MaxEntries == _map.MaxEntries ? "has a new layout"
         : string.Create(CultureInfo.InvariantCulture, $"holds {_map.MaxEntries} instead of {_before.Shape.MaxEntries}");
 
-    private MapCopyResult? Run(bool onlyMissing)
+    private MapCopyResult? Run()
     {
         if (_rule.BeginsEmpty)
         {
             return null;
         }
 
-        var result = _rule.By is { } custom ? custom.Migrate(_before, _map) : _copy?.Run(onlyMissing);
+        var result = _rule.By is { } custom ? custom.Migrate(_before, _map, isInUse: false) : _copy?.Run();
         if (_rule.MayLose)
         {
             return result;
