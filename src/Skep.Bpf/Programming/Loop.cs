@@ -2,7 +2,7 @@ namespace Skep.Bpf.Programming;
 
 /// <summary>
 /// Loops with more rounds than the verifier can walk one by one. The compiler writes each for the kernel at hand; the same C# runs in the process.
-/// Short loops with a constant bound need none of this: write <c>for</c>.
+/// Loops with a constant bound need none of this: write <c>for</c>; from kernel 6.9 the compiler has long ones counted by the kernel by itself.
 /// </summary>
 public static class Loop
 {

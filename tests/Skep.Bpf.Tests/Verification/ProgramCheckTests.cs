@@ -47,6 +47,37 @@ public class ProgramCheckTests
         Assert.True(check.IsComplete);
     }
 
+    [Theory]
+    [InlineData("r7 += r0", null)]
+    [InlineData("r7 = *(u64 *)(r10 - 72)\nr7 += r0\n*(u64 *)(r10 - 72) = r7", null)]
+    [InlineData("r0 += 1", "SKEP1006")]
+    public void A_loop_whose_rounds_the_kernel_counts_is_walked_until_a_round_shows_nothing_new(string round, string? rule)
+    {
+        // The byte is below 64 in each round; what is summed up has other bounds in each.
+        var check = Check($"""
+            r6 = r1
+            r7 = 0
+            *(u64 *)(r10 - 72) = r7
+            again:
+            may_goto out
+            r0 = *(u32 *)(r6 + 12)
+            r0 &= 63
+            {round}
+            r1 = r10
+            r1 += -64
+            r1 += r0
+            *(u8 *)(r1 + 0) = r0
+            goto again
+            out:
+            r0 = r7
+            r0 &= 1
+            exit
+            """);
+        Assert.Equal(rule, check.Failure?.RuleId);
+        Assert.True(check.IsComplete);
+        Assert.InRange(check.Walked, 1, 200);
+    }
+
     [Fact]
     public void A_record_is_released_also_when_a_helper_wrote_somewhere_on_the_stack_where_it_is_kept()
     {

@@ -73,6 +73,27 @@ internal sealed class CheckState
         }
     }
 
+    /// <summary>Numbers that are not among those of an earlier state are no longer followed.</summary>
+    public void ForgetChanges(CheckState earlier)
+    {
+        for (var f = 0; f < Frames.Count; f++)
+        {
+            var (old, mine) = (earlier.Frames[f], Frames[f]);
+            for (var r = 0; r < mine.Registers.Length; r++)
+            {
+                mine.Registers[r] = Changed(old.Registers[r], mine.Registers[r])!;
+            }
+
+            for (var p = 0; p < CheckFrame.Places; p++)
+            {
+                var (was, place) = (old.Stack[p], mine.Stack[p]);
+                mine.Stack[p] = new StackPlace(Changed(was.Whole, place.Whole), Changed(was.Low, place.Low), Changed(was.High, place.High));
+            }
+        }
+
+        static Value? Changed(Value? was, Value? value) => value is { Kind: ValueKind.Number } && !Covers(was, value, false) ? Value.Opaque : value;
+    }
+
     /// <summary>Whether whatever is true of <paramref name="later"/> was allowed for here, so that its path shows nothing new.</summary>
     /// <param name="later">A state at the same instruction.</param>
     /// <param name="loosely">Numbers are not compared: fewer paths are walked, and fewer mistakes found.</param>

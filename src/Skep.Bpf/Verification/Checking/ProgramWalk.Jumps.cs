@@ -18,8 +18,7 @@ internal sealed partial class ProgramWalk
             case Exit:
                 return Leave();
             case Jcond:
-                Postpone(_state.Copy(), _slot + 1 + i.Offset);
-                return _slot + 1;
+                return NextRound(_slot + 1 + i.Offset);
         }
 
         var target = _slot + 1 + i.Offset;
@@ -44,6 +43,31 @@ internal sealed partial class ProgramWalk
         }
 
         return isPassed ? _slot + 1 : -1;
+    }
+
+    /// <summary>
+    /// A round of a loop that the kernel counts: it is not walked when an earlier one began with all that this one could have. What changes from round to round is no
+    /// longer followed, so that there is such a one soon; the kernel does the same with numbers that nothing depends on.
+    /// </summary>
+    private int NextRound(int behind)
+    {
+        var ancestors = 0;
+        for (var node = _node?.Parent; node is not null && ancestors++ < MostAncestors; node = node.Parent)
+        {
+            if (node.Slot == _slot && node.State.Frames.Count == _state.Frames.Count)
+            {
+                if (node.State.Covers(_state, loosely: false))
+                {
+                    return behind;
+                }
+
+                _state.ForgetChanges(node.State);
+                break;
+            }
+        }
+
+        Postpone(_state.Copy(), behind);
+        return _slot + 1;
     }
 
     private void Postpone(CheckState state, int slot)

@@ -45,7 +45,9 @@ internal sealed partial class ProgramWalk
             }
 
             // Bounds that the kernel alone can see: rounds of may_goto, iterators, callbacks.
-            _loopsMayEnd |= (i.Class == ClassJmp && (i.Code & 0xf0) == Jcond) || (i.Code == CallInstruction && i.Src == PseudoKfunc) || (i.IsWideLoad && i.Src == PseudoFunction);
+            var counts = i.Class == ClassJmp && (i.Code & 0xf0) == Jcond;
+            _isTarget[slot] |= counts;
+            _loopsMayEnd |= counts || (i.Code == CallInstruction && i.Src == PseudoKfunc) || (i.IsWideLoad && i.Src == PseudoFunction);
             slot += i.IsWideLoad ? 1 : 0;
         }
     }
