@@ -142,27 +142,66 @@ internal sealed class BackendChoice(BalancerMaps maps, Tracker connections, Sign
             return EdgeVerdict.NoBackend;
         }
 
+        var written = Write(in key, service.Id, id, (uint)flags | ((uint)service.Flags << ServiceFlagsShift));
+        var verdict = (EdgeVerdict)((uint)(written >> 32) & 0xFFFF);
+        if (verdict != EdgeVerdict.Forwarded)
+        {
+            return verdict;
+        }
+
+        if (_ports is not null && (written & IsTranslatedMark) != 0)
+        {
+            verdict = (EdgeVerdict)_ports.Take((uint)written, service.Id);
+            if (verdict != EdgeVerdict.Forwarded)
+            {
+                _connections.Abandon((uint)written);
+                return verdict;
+            }
+        }
+
+        _connections.Publish((uint)written);
+        if (_signals is not null)
+        {
+            _signals.Began(id, (IpProtocol)key.Protocol, flags);
+        }
+
+        number = written;
+        return EdgeVerdict.Forwarded;
+    }
+
+    private const int ServiceFlagsShift = 16;
+
+    private const ulong IsTranslatedMark = 1UL << 48;
+
+    /// <summary>Claims and writes the record of a connection that is to have a backend, but does not publish it: a function of its own, walked once by the verifier.</summary>
+    /// <param name="key">The packet.</param>
+    /// <param name="service">Number of the service.</param>
+    /// <param name="id">The backend.</param>
+    /// <param name="flags">Of the packet; above bit 15 those of the service.</param>
+    /// <returns>Number of the record; from bit 32 on the verdict, bit 48 when backends are to see an own address.</returns>
+    [GlobalFunction]
+    private ulong Write(in ConnectionKey key, uint service, uint id, uint flags)
+    {
         ref var backend = ref _backends.Find(id);
         // Not in use, or another service's: the ring has just been moved or changed, and the client asks again.
-        if (Unsafe.IsNullRef(ref backend) || backend.InUse == 0 || backend.Service != service.Id)
+        if (Unsafe.IsNullRef(ref backend) || backend.InUse == 0 || backend.Service != service)
         {
-            return EdgeVerdict.NoBackend;
+            return (ulong)EdgeVerdict.NoBackend << 32;
         }
 
         var port = _clients is not null && _clients.HasRanges && backend.Port.Raw == 0 ? key.DestinationPort : backend.Port;
-        var isTranslated = _ports is not null && IsTranslated(in key, in service);
+        var isTranslated = _ports is not null && IsTranslated(in key, service, (ServiceFlags)(flags >> ServiceFlagsShift));
         if (!isTranslated && IsTaken(in key, in backend.Address, port))
         {
-            return EdgeVerdict.PortCollision;
+            return (ulong)EdgeVerdict.PortCollision << 32;
         }
 
         var now = _signals is not null ? SignalStage.Now() : (uint)Helper.Jiffies64();
-        var hash = _connections.HashOf(in key.Source, key.SourcePort, (IpProtocol)key.Protocol);
-        var claimed = _connections.Claim(hash, now);
+        var claimed = _connections.Claim(_connections.HashOf(in key.Source, key.SourcePort, (IpProtocol)key.Protocol), now);
         ref var record = ref _connections.At(claimed);
         if (claimed == 0 || Unsafe.IsNullRef(ref record))
         {
-            return EdgeVerdict.TableFull;
+            return (ulong)EdgeVerdict.TableFull << 32;
         }
 
         var addressDelta = ChecksumDelta.Of(in key.Destination, in backend.Address);
@@ -182,27 +221,10 @@ internal sealed class BackendChoice(BalancerMaps maps, Tracker connections, Sign
         record.Stage = ConnectionStage.Beginning;
         if (_signals is not null)
         {
-            SignalStage.Begin(ref record, (IpProtocol)key.Protocol, flags);
+            SignalStage.Begin(ref record, (IpProtocol)key.Protocol, (TcpFlags)flags);
         }
 
-        if (isTranslated)
-        {
-            var verdict = (EdgeVerdict)_ports!.Take((uint)claimed, service.Id, now);
-            if (verdict != EdgeVerdict.Forwarded)
-            {
-                _connections.Abandon(claimed, hash);
-                return verdict;
-            }
-        }
-
-        _connections.Publish(claimed, hash);
-        if (_signals is not null)
-        {
-            _signals.Began(id, (IpProtocol)key.Protocol, flags);
-        }
-
-        number = claimed;
-        return EdgeVerdict.Forwarded;
+        return (uint)claimed | ((ulong)EdgeVerdict.Forwarded << 32) | (isTranslated ? IsTranslatedMark : 0);
     }
 
     // Whether answers of the backend to the client's port could not be told from those of a live connection through another service. What is left over of a closed one goes.
@@ -229,14 +251,14 @@ internal sealed class BackendChoice(BalancerMaps maps, Tracker connections, Sign
         return existing.Virtual != key.Destination || existing.VirtualPort != key.DestinationPort;
     }
 
-    private bool IsTranslated(in ConnectionKey key, in ServiceEntry service)
+    private bool IsTranslated(in ConnectionKey key, uint service, ServiceFlags flags)
     {
-        if ((service.Flags & ServiceFlags.OnlyOfBackends) == 0)
+        if ((flags & ServiceFlags.OnlyOfBackends) == 0)
         {
-            return (service.Flags & ServiceFlags.TranslatesSources) != 0;
+            return (flags & ServiceFlags.TranslatesSources) != 0;
         }
 
-        var source = SourceKey.Of(service.Id | SourceKey.Backends, in key.Source);
+        var source = SourceKey.Of(service | SourceKey.Backends, in key.Source);
         return !Unsafe.IsNullRef(ref _sources!.Find(in source));
     }
 }

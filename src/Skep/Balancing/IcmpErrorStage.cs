@@ -77,9 +77,12 @@ internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? si
         else
         {
             inner->Source = NetworkUInt32.FromRaw(connection.Backend.RawIPv4);
-            inner->Destination = NetworkUInt32.FromRaw(isTranslated ? alias.Client.RawIPv4 : connection.Client.RawIPv4);
             ports->SourcePort = connection.BackendPort;
-            ports->DestinationPort = isTranslated ? alias.ClientPort : connection.ClientPort;
+            if (isTranslated)
+            {
+                inner->Destination = NetworkUInt32.FromRaw(alias.Client.RawIPv4);
+                ports->DestinationPort = alias.ClientPort;
+            }
         }
 
         TranslateOuter(in packet, in connection, in alias, isRequest, isTranslated);
@@ -146,9 +149,12 @@ internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? si
         else
         {
             inner->Source = connection.Backend;
-            inner->Destination = isTranslated ? alias.Client : connection.Client;
             ports->SourcePort = connection.BackendPort;
-            ports->DestinationPort = isTranslated ? alias.ClientPort : connection.ClientPort;
+            if (isTranslated)
+            {
+                inner->Destination = alias.Client;
+                ports->DestinationPort = alias.ClientPort;
+            }
         }
 
         // The message with its pseudo header contains the change of the inner address, of the port, and of the outer addresses.
@@ -169,19 +175,19 @@ internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? si
     // The error goes to the end it concerns. A router on the way speaks for itself; the other end hides behind the address that this one knows. Gives the difference.
     private static ChecksumDelta TranslateOuter(in IpPacket packet, in Connection connection, in Connection alias, bool isRequest, bool isTranslated)
     {
-        var receiver = packet.Destination;
-        var sender = packet.Source;
-        if (isRequest)
+        // Every case by itself: a choice between addresses would be a copy on the stack, which is short.
+        if (!isRequest)
         {
-            receiver = connection.Client;
-            sender = packet.Source == connection.Backend ? connection.Virtual : packet.Source;
-        }
-        else
-        {
-            receiver = connection.Backend;
-            sender = isTranslated && packet.Source == connection.Client ? alias.Client : packet.Source;
+            return isTranslated && packet.Source == connection.Client
+                ? Outer(in packet, in alias.Client, in connection.Backend) : Outer(in packet, in packet.Source, in connection.Backend);
         }
 
+        return packet.Source == connection.Backend
+            ? Outer(in packet, in connection.Virtual, in connection.Client) : Outer(in packet, in packet.Source, in connection.Client);
+    }
+
+    private static ChecksumDelta Outer(in IpPacket packet, in IpAddress sender, in IpAddress receiver)
+    {
         var delta = ChecksumDelta.Of(packet.Destination, in receiver) + ChecksumDelta.Of(packet.Source, in sender);
         Rewriter.Addresses(in packet, in sender, in receiver, delta.Raw);
         return delta;

@@ -54,8 +54,7 @@ internal sealed partial class Tracker
             return true;
         }
 
-        var hash = HashOf(in connection.Client, connection.ClientPort, connection.Protocol);
-        var number = Claim(hash, connection.PendingSince);
+        var number = Claim(HashOf(in connection.Client, connection.ClientPort, connection.Protocol), connection.PendingSince);
         if (number == 0)
         {
             return false;
@@ -65,21 +64,20 @@ internal sealed partial class Tracker
         At(number).Link = 0;
         if (connection.Kind == ConnectionKind.Translated)
         {
-            var aliasHash = HashOf(in alias.Client, alias.ClientPort, alias.Protocol);
-            var other = Claim(aliasHash, connection.PendingSince);
+            var other = Claim(HashOf(in alias.Client, alias.ClientPort, alias.Protocol), connection.PendingSince);
             if (other == 0)
             {
-                Abandon(number, hash);
+                Abandon((uint)number);
                 return false;
             }
 
             At(other) = alias;
             At(other).Link = (uint)number;
             At(number).Link = (uint)other;
-            Publish(other, aliasHash);
+            Publish((uint)other);
         }
 
-        Publish(number, hash);
+        Publish((uint)number);
         return true;
     }
 }

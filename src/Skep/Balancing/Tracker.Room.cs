@@ -60,27 +60,51 @@ internal sealed partial class Tracker
         return claimed;
     }
 
-    /// <summary>Lets everybody find a claimed record, which is written.</summary>
-    internal void Publish(ulong number, ulong hash)
+    /// <summary>Lets everybody find a claimed record, which is written. Always 0.</summary>
+    [GlobalFunction]
+    internal int Publish(uint number)
     {
-        var set = (uint)number / Ways;
+        ref var record = ref _records.Find(number);
+        if (!Unsafe.IsNullRef(ref record))
+        {
+            Publish(number, HashOf(in record.Client, record.ClientPort, record.Protocol));
+        }
+
+        return 0;
+    }
+
+    /// <summary>Gives a claimed record back that is written and was not published. Always 0.</summary>
+    [GlobalFunction]
+    internal int Abandon(uint number)
+    {
+        ref var record = ref _records.Find(number);
+        if (!Unsafe.IsNullRef(ref record))
+        {
+            Free(number, HashOf(in record.Client, record.ClientPort, record.Protocol));
+        }
+
+        return 0;
+    }
+
+    private void Publish(uint number, ulong hash)
+    {
+        var set = number / Ways;
         ref var word = ref _sets.Find(set);
         if (!Unsafe.IsNullRef(ref word))
         {
-            Interlocked.Add(ref word, (TagOf(hash) - Writing) << (int)(8 * ((uint)number - (set * Ways))));
+            Interlocked.Add(ref word, (TagOf(hash) - Writing) << (int)(8 * (number - (set * Ways))));
         }
     }
 
-    /// <summary>Gives a claimed record back that was not published.</summary>
-    internal void Abandon(ulong number, ulong hash)
+    private void Free(uint number, ulong hash)
     {
-        var set = (uint)number / Ways;
+        var set = number / Ways;
         ref var word = ref _sets.Find(set);
-        ref var record = ref _records.Find((uint)number);
+        ref var record = ref _records.Find(number);
         if (!Unsafe.IsNullRef(ref word) && !Unsafe.IsNullRef(ref record))
         {
             record.Ends = 0;
-            Interlocked.Add(ref word, (~Writing + 1) << (int)(8 * ((uint)number - (set * Ways))));
+            Interlocked.Add(ref word, (~Writing + 1) << (int)(8 * (number - (set * Ways))));
             CountBack(set, hash);
         }
     }
@@ -129,7 +153,7 @@ internal sealed partial class Tracker
 
             if (Interlocked.CompareExchange(ref word, (before & ~(0xFFUL << shift)) | (Writing << shift), before) == before)
             {
-                Abandon(number, hash);
+                Free(number, hash);
                 return 1;
             }
         }
@@ -258,8 +282,9 @@ internal sealed partial class Tracker
                 continue;
             }
 
+            // Programs with source translation have no stack left for more than that.
             var claimed = ClaimFree(other);
-            if (claimed == 0)
+            if (claimed == 0 && !_translates)
             {
                 claimed = DriveOut(other, now);
             }
@@ -271,13 +296,13 @@ internal sealed partial class Tracker
             }
 
             // For a moment it is there twice. What is noted in the old place meanwhile is lost, and comes with the next packet.
-            target = record;
+            Copy(in record, ref target);
             if (first == set)
             {
                 CountAway(set);
             }
 
-            Publish(claimed, hash);
+            Publish((uint)claimed, hash);
             var shift = (int)(8 * way);
             var before = word;
             if (((before >> shift) & 0xFF) == TagOf(hash)
@@ -292,6 +317,17 @@ internal sealed partial class Tracker
         }
 
         return 0;
+    }
+
+    // Word by word: a whole record at once would pass through the stack, which is short.
+    private static void Copy(in Connection record, ref Connection target)
+    {
+        ref var source = ref Unsafe.As<Connection, ulong>(ref Unsafe.AsRef(in record));
+        ref var words = ref Unsafe.As<Connection, ulong>(ref target);
+        for (var i = 0; i < 10; i++)
+        {
+            Unsafe.Add(ref words, i) = Unsafe.Add(ref source, i);
+        }
     }
 
     private void CountAway(uint set)

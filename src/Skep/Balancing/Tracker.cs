@@ -46,8 +46,12 @@ internal sealed partial class Tracker(BalancerMaps maps, bool translates)
     internal ref Connection At(ulong number) => ref _records.Find((uint)number);
 
     /// <summary>The connection of a packet: <see cref="FoundForward"/>, <see cref="FoundReply"/> or 0, and its number below.</summary>
-    internal ulong Find(in IpAddress source, in IpAddress destination, uint rawPorts, uint protocol) =>
-        Search(source.RawUpper, source.RawLower, destination.RawUpper, destination.RawLower, rawPorts | ((ulong)protocol << 48));
+    internal ulong Find(in IpAddress source, in IpAddress destination, uint rawPorts, uint protocol)
+    {
+        // One after the other and not one in the other: the stack is short.
+        var found = SearchForward(source.RawUpper, source.RawLower, destination.RawUpper, destination.RawLower, rawPorts | ((ulong)protocol << 48));
+        return found != 0 ? found : FindReply(in source, in destination, rawPorts, protocol);
+    }
 
     /// <summary>The connection of a packet as its backend sends it: <see cref="FoundReply"/> or 0, and its number below.</summary>
     internal ulong FindReply(in IpAddress source, in IpAddress destination, uint rawPorts, uint protocol) =>
@@ -61,35 +65,25 @@ internal sealed partial class Tracker(BalancerMaps maps, bool translates)
     internal ulong HashOf(in IpAddress client, NetworkUInt16 port, IpProtocol protocol) => Hash(client.RawUpper, client.RawLower, port.Raw | ((ulong)(uint)protocol << 48));
 
     [GlobalFunction]
-    private ulong Search(ulong sourceUpper, ulong sourceLower, ulong destinationUpper, ulong destinationLower, ulong ends)
+    private ulong SearchForward(ulong sourceUpper, ulong sourceLower, ulong destinationUpper, ulong destinationLower, ulong ends)
     {
         var hash = Hash(sourceUpper, sourceLower, ends & 0x00FF_0000_0000_FFFF);
         var set = FirstOf(hash);
         ref var word = ref _sets.Find(set);
-        if (!Unsafe.IsNullRef(ref word))
+        if (Unsafe.IsNullRef(ref word))
         {
-            var found = ForwardIn(word, set, hash, sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
-            if (found != 0)
-            {
-                return found;
-            }
-
-            if (word >> 56 != 0)
-            {
-                set = SecondOf(hash);
-                ref var other = ref _sets.Find(set);
-                if (!Unsafe.IsNullRef(ref other))
-                {
-                    found = ForwardIn(other, set, hash, sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
-                    if (found != 0)
-                    {
-                        return found;
-                    }
-                }
-            }
+            return 0;
         }
 
-        return SearchReply(sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
+        var found = ForwardIn(word, set, hash, sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
+        if (found != 0 || word >> 56 == 0)
+        {
+            return found;
+        }
+
+        set = SecondOf(hash);
+        ref var other = ref _sets.Find(set);
+        return Unsafe.IsNullRef(ref other) ? 0 : ForwardIn(other, set, hash, sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
     }
 
     [GlobalFunction]

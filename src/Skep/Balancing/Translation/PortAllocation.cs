@@ -24,10 +24,9 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
     /// </summary>
     /// <param name="number">The connection's record.</param>
     /// <param name="service">Its service.</param>
-    /// <param name="now">Time as <see cref="Connection.PendingSince"/> has it.</param>
     /// <returns>An <see cref="EdgeVerdict"/>.</returns>
     [GlobalFunction]
-    internal uint Take(uint number, uint service, uint now)
+    internal uint Take(uint number, uint service)
     {
         ref var record = ref _connections.At(number);
         if (Unsafe.IsNullRef(ref record))
@@ -87,7 +86,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
                 _connections.Release((uint)found);
             }
 
-            var status = Enter(number, in pool.Address, port, now);
+            var status = Enter(number, in pool.Address, port);
             if (status != EdgeVerdict.PortCollision)
             {
                 return (uint)status;
@@ -98,7 +97,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
     }
 
     // Gives PortCollision when another CPU took the port at the same time.
-    private EdgeVerdict Enter(uint number, in IpAddress address, NetworkUInt16 port, uint now)
+    private EdgeVerdict Enter(uint number, in IpAddress address, NetworkUInt16 port)
     {
         ref var record = ref _connections.At(number);
         if (Unsafe.IsNullRef(ref record))
@@ -107,7 +106,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
         }
 
         var hash = _connections.HashOf(in address, port, record.Protocol);
-        var claimed = _connections.Claim(hash, now);
+        var claimed = _connections.Claim(hash, record.PendingSince);
         ref var alias = ref _connections.At(claimed);
         if (claimed == 0 || Unsafe.IsNullRef(ref alias))
         {
@@ -122,13 +121,13 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
         alias.FullDelta = 0;
         alias.BackendId = record.BackendId;
         alias.LastSeen = _clock.Value;
-        alias.PendingSince = now;
+        alias.PendingSince = record.PendingSince;
         alias.Link = number;
         alias.End = ConnectionEnd.None;
         alias.ClientPhase = ConnectionPhase.Answered;
         alias.Phase = ConnectionPhase.Answered;
         alias.Stage = ConnectionStage.Beginning;
-        _connections.Publish(claimed, hash);
+        _connections.Publish((uint)claimed);
 
         // Whoever publishes last sees the other one: of two at once at least one goes on to the next port.
         if (_connections.CountReplies(in record.Backend, in address, record.BackendPort.Raw | ((uint)port.Raw << 16), (uint)record.Protocol) > 1)
