@@ -1,9 +1,12 @@
 using Skep.Agent.Configuration;
+using Skep.Agent.Observing;
 using Skep.Balancing;
 using Skep.Balancing.Health;
 using Skep.Balancing.Sockets;
+using Skep.Bpf.Compiler;
 using Skep.Bpf.Programming;
 using Skep.Edge;
+using Skep.Edge.Tracing;
 using Skep.Engine;
 using Skep.Filtering;
 using Skep.Flows;
@@ -38,6 +41,7 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
     private readonly VipHeat _heat = new();
     private readonly SampleRate _sampling = new();
     private DirectOptions? _direct;
+    private bool _isTracing;
     private ServiceFlags _features;
     private HashSet<uint> _peers = [];
 
@@ -268,6 +272,65 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
         return _sockets;
     }
 
+    /// <summary>Has programs write down the packets of a connection from now on; null, or why not.</summary>
+    public string? StartTrace(in TraceFilter filter)
+    {
+        if (State is null)
+        {
+            return "Nothing is balanced here.";
+        }
+
+        if (_isTracing)
+        {
+            return "Another trace is running: one at a time.";
+        }
+
+        var maps = _maps!.Trace;
+        datapath.Open(maps.All, _ => MapMigration.Scratch);
+        maps.Filter.Value = filter;
+        _isTracing = true;
+        var refusal = Untraceable();
+        _isTracing = refusal is null;
+        Specialise();
+        return refusal;
+    }
+
+    // What cannot be compiled must not take the place of what runs.
+    private string? Untraceable()
+    {
+        foreach (var options in Plan.Interfaces.Keys.Select(OptionsOf).Distinct())
+        {
+            try
+            {
+                ProgramCompiler.Compile(new EdgeProgram(_maps!, options));
+                if (options.Direct is null)
+                {
+                    ProgramCompiler.Compile(new TcEdgeProgram(_maps!, options));
+                }
+            }
+            catch (CompileException e)
+            {
+                return $"The program of this configuration leaves no room for it: {e.Message}";
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The clock that programs read.</summary>
+    public KernelClock Clock { get; } = new(clock, wall);
+
+    /// <summary>What programs write down.</summary>
+    public TraceMaps Trace => _maps!.Trace;
+
+    /// <summary>Programs write down nothing any more.</summary>
+    public void StopTrace()
+    {
+        _maps!.Trace.Filter.Value = default;
+        _isTracing = false;
+        Specialise();
+    }
+
     /// <summary>Takes over ways to backends that changed; to be called when they may have. The programs they need may be others than before.</summary>
     public void FollowHops()
     {
@@ -306,6 +369,7 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
     private EdgeOptions OptionsOf(string name) => Plan.Interfaces[name] with
     {
         Direct = Plan.DirectInterfaces.Contains(name) ? _direct : null,
+        Trace = _isTracing,
         // Also as long as connections live whose service does so no more.
         TranslateSources = Plan.Interfaces[name].Balance && State!.Balancer.TranslatesSources,
         Features = Plan.Interfaces[name].Balance ? _features : ServiceFlags.None,

@@ -63,6 +63,19 @@ internal sealed class AgentClient : IDisposable
         return SendAsync(new HttpRequestMessage(HttpMethod.Post, path) { Content = content }, type, cancellation);
     }
 
+    /// <summary>Posts, and gives the lines of the answer as they come; <paramref name="started"/> is called when there will be some.</summary>
+    public async IAsyncEnumerable<string> PostForLinesAsync(string path, Action started, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, path);
+        using var response = await SendAsync(request, cancellation, HttpCompletionOption.ResponseHeadersRead);
+        started();
+        using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(cancellation));
+        while (await reader.ReadLineAsync(cancellation) is { } line)
+        {
+            yield return line;
+        }
+    }
+
     public async Task DeleteAsync(string path, CancellationToken cancellation)
     {
         using var request = new HttpRequestMessage(HttpMethod.Delete, path);
@@ -110,12 +123,13 @@ internal sealed class AgentClient : IDisposable
         }
     }
 
-    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation)
+    private async Task<HttpResponseMessage> SendAsync(
+        HttpRequestMessage request, CancellationToken cancellation, HttpCompletionOption completion = HttpCompletionOption.ResponseContentRead)
     {
         HttpResponseMessage response;
         try
         {
-            response = await _http.SendAsync(request, cancellation);
+            response = await _http.SendAsync(request, completion, cancellation);
         }
         catch (HttpRequestException e)
         {

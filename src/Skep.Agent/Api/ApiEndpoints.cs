@@ -36,6 +36,7 @@ internal static class ApiEndpoints
         var changes = api.MapGroup("").AddEndpointFilter(OnlyOverTheSocket);
         changes.MapPost("/blocks", Block).WithMetadata(new RequestSizeLimitAttribute(SmallBody));
         changes.MapDelete("/blocks", Unblock);
+        changes.MapPost("/trace", TraceAsync);
         changes.MapPost("/resources", Apply).WithMetadata(new RequestSizeLimitAttribute(ResourceLoader.MaxFileBytes));
         changes.MapDelete("/resources", (Platform platform) => platform.DeleteApplied()
             ? Results.NoContent()
@@ -76,6 +77,54 @@ internal static class ApiEndpoints
             : connectionId.Length > 40 || connectionId.Length % 2 != 0 || !connectionId.All(char.IsAsciiHexDigit)
                 ? Problem(StatusCodes.Status400BadRequest, "No connection id", "connectionId: up to 20 bytes in hexadecimal, as in &connectionId=000a01c0ffee00")
             : TypedResults.Ok(platform.Explain(from, to, protocol == "udp" ? Packets.IpProtocol.Udp : Packets.IpProtocol.Tcp, Convert.FromHexString(connectionId)));
+    }
+
+    private static async Task<IResult> TraceAsync(
+        HttpContext context, Platform platform, string? client = null, string? service = null, string protocol = "tcp", int count = 20, string @for = "30s")
+    {
+        if (!System.Net.IPEndPoint.TryParse(client ?? "", out var from))
+        {
+            return Problem(StatusCodes.Status400BadRequest, "No client", "client: give an address, with a port or without, as in ?client=203.0.113.7:40000");
+        }
+
+        if (!System.Net.IPEndPoint.TryParse(service ?? "", out var to) || to.Port == 0 || to.AddressFamily != from.AddressFamily)
+        {
+            return Problem(StatusCodes.Status400BadRequest, "No service", "service: give an address of the client's family and a port, as in &service=192.0.2.10:80");
+        }
+
+        if (protocol is not ("tcp" or "udp") || count is < 1 or > 100_000 || !Duration.TryParse(@for, out var duration) || duration <= TimeSpan.Zero || duration > TimeSpan.FromHours(1))
+        {
+            return Problem(StatusCodes.Status400BadRequest, "The trace cannot be bounded", "protocol: tcp or udp; count: 1 to 100000; for: a duration up to 1h, such as 30s");
+        }
+
+        if (platform.BeginTrace(from.Address, from.Port, to, protocol == "udp" ? Packets.IpProtocol.Udp : Packets.IpProtocol.Tcp) is { } refusal)
+        {
+            return Problem(StatusCodes.Status409Conflict, "Not traced", refusal);
+        }
+
+        // From here on the sequence ends the trace, whatever becomes of the reader.
+        await using var packets = platform.ReadTraceAsync(count, duration, context.RequestAborted).GetAsyncEnumerator(context.RequestAborted);
+        var next = packets.MoveNextAsync();
+        try
+        {
+            context.Response.ContentType = "application/x-ndjson";
+            await context.Response.StartAsync(context.RequestAborted);
+            await context.Response.Body.FlushAsync(context.RequestAborted);
+            while (await next)
+            {
+                await System.Text.Json.JsonSerializer.SerializeAsync(context.Response.Body, packets.Current, ApiJson.Default.TraceView, context.RequestAborted);
+                await context.Response.Body.WriteAsync("\n"u8.ToArray(), context.RequestAborted);
+                await context.Response.Body.FlushAsync(context.RequestAborted);
+                next = packets.MoveNextAsync();
+            }
+        }
+        catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
+        {
+            // Nobody reads any more. What waits for a packet ends by the same token, before the sequence is disposed of.
+            await next.AsTask().ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        }
+
+        return Results.Empty;
     }
 
     private static IResult Block(BlockRequest request, Platform platform)

@@ -247,6 +247,19 @@ internal sealed record BackendView(
 /// <param name="Steps">How it comes to that.</param>
 internal sealed record ExplanationView(string? LoadBalancer, string? Backend, bool IsKnown, IReadOnlyList<string> Steps);
 
+/// <summary>A packet of a traced connection, a line of <c>POST /api/v1/trace?client=203.0.113.7&amp;service=192.0.2.10:80&amp;protocol=tcp&amp;count=20&amp;for=30s</c>.</summary>
+/// <param name="Number">Counts packets from 1.</param>
+/// <param name="At">When it left.</param>
+/// <param name="Direction"><c>request</c>, <c>answer</c>.</param>
+/// <param name="Packet">What it was as it came in.</param>
+/// <param name="Verdict">What was decided, as in <c>skep_edge_packets_total</c>.</param>
+/// <param name="LoadBalancer">Name of the load balancer; absent when it was none's.</param>
+/// <param name="Backend">Address and port of the backend; absent when there was none.</param>
+/// <param name="Steps">Its way, a sentence each.</param>
+/// <param name="Lost">Packets of the trace so far that were too many to be written down.</param>
+internal sealed record TraceView(
+    int Number, DateTimeOffset At, string Direction, string Packet, string Verdict, string? LoadBalancer, string? Backend, IReadOnlyList<string> Steps, ulong Lost);
+
 /// <summary>A decision about a backend: <c>GET /api/v1/decisions</c>.</summary>
 /// <param name="Number">Counts decisions from 1: ask for those after it.</param>
 /// <param name="At">When.</param>

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
 using Skep.Edge;
+using Skep.Edge.Tracing;
 using Skep.Filtering;
 using Skep.Packets;
 
@@ -25,13 +26,15 @@ internal sealed unsafe class BalancerStage
     private readonly IcmpErrorStage _errors;
     private readonly SignalStage? _signals;
     private readonly Rewriter _rewriter;
+    private readonly TraceStage? _trace;
     private readonly ClientRules? _clients;
 
     /// <summary>A balancer over <paramref name="maps"/>. Answers of backends are exempt from the rate limit, which is why it is applied in here.</summary>
-    internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, ServiceLimitStage? limits, EdgeOptions options, Rewriter rewriter)
+    internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, ServiceLimitStage? limits, EdgeOptions options, Rewriter rewriter, TraceStage? trace)
     {
         ArgumentNullException.ThrowIfNull(maps);
         _rewriter = rewriter;
+        _trace = trace;
         _services = maps.Services;
         _counters = maps.BackendCounters;
         _clock = maps.Clock;
@@ -157,6 +160,7 @@ internal sealed unsafe class BalancerStage
             return verdict;
         }
 
+        _trace?.Given(connection.BackendId, 1);
         ref var counter = ref _counters.Find(connection.BackendId);
         if (!Unsafe.IsNullRef(ref counter))
         {
@@ -171,6 +175,7 @@ internal sealed unsafe class BalancerStage
 
     private EdgeVerdict Forward(in IpPacket packet, ref Connection connection, TcpFlags flags, ref EdgePacket edge)
     {
+        _trace?.Given(connection.BackendId, 0);
         if (_signals is not null && (flags & (TcpFlags.Syn | TcpFlags.Ack)) == TcpFlags.Syn)
         {
             _signals.SynRepeated(connection.BackendId);

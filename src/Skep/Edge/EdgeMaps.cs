@@ -1,5 +1,6 @@
 using Skep.Balancing;
 using Skep.Bpf.Maps;
+using Skep.Edge.Tracing;
 using Skep.Engine;
 using Skep.Filtering;
 using Skep.Packets;
@@ -47,6 +48,9 @@ public sealed class EdgeMaps
 
     /// <summary>By the number of an interface, 1 when what goes out there can be handed to its other end at once.</summary>
     public ArrayMap<uint> Peers { get; }
+
+    /// <summary>What tracing needs; made when something is traced, and not among <see cref="All"/>.</summary>
+    public TraceMaps Trace { get; } = new();
 
     /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
     public MapMigration MigrationOf(BpfMap map)

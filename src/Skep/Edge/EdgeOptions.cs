@@ -47,6 +47,9 @@ public sealed record EdgeOptions
     /// </summary>
     public bool BypassStack { get; init; }
 
+    /// <summary>Whether the packets of one connection are written down, see <see cref="Tracing.TraceFilter"/>; every packet pays for it.</summary>
+    public bool Trace { get; init; }
+
     /// <summary>What happens to truncated and contradictory packets. <see cref="PacketPolicy.Drop"/> also checks lengths of IP and transport headers.</summary>
     public PacketPolicy Malformed { get; init; } = PacketPolicy.Pass;
 

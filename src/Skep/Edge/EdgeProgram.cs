@@ -28,7 +28,7 @@ public sealed unsafe class EdgeProgram : XdpProgram
         _tunnels = options.Decapsulate ? new DecapsulationStage(maps.Tunnels, options.SendOn) : null;
         _scratch = maps.Balancing.Direct.Delivery;
         _balances = options.Balance;
-        _direct = options.Direct is { } direct ? new DirectStage(maps.Balancing, direct, _stages.RateLimit, _stages.ServiceLimits, isLast: !options.Balance) : null;
+        _direct = options.Direct is { } direct ? new DirectStage(maps.Balancing, direct, _stages.RateLimit, _stages.ServiceLimits, isLast: !options.Balance, _stages.Trace) : null;
     }
 
     /// <inheritdoc/>
@@ -42,6 +42,19 @@ public sealed unsafe class EdgeProgram : XdpProgram
 
     /// <inheritdoc/>
     public override XdpAction Run(ref XdpContext context)
+    {
+        if (_stages.Trace is not { } trace)
+        {
+            return Handle(ref context);
+        }
+
+        trace.Enter(ref context);
+        var action = Handle(ref context);
+        trace.Leave(ref context, (uint)action);
+        return action;
+    }
+
+    private XdpAction Handle(ref XdpContext context)
     {
         var edge = Read(ref context);
         var action = XdpAction.Pass;

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Skep.Balancing;
 using Skep.Bpf.Maps;
+using Skep.Edge.Tracing;
 using Skep.Filtering;
 using Skep.Packets;
 
@@ -15,6 +16,7 @@ internal sealed class EdgeStages
     private readonly BlockListStage? _blockList;
     private readonly RateLimitStage? _rateLimit;
     private readonly BalancerStage? _balancer;
+    private readonly TraceStage? _trace;
     private readonly bool _checksLengths;
     private readonly ulong _dropped;
     private readonly PerCpuArrayMap<EdgeCounter> _counters;
@@ -28,13 +30,17 @@ internal sealed class EdgeStages
         _blockList = options.BlockAddresses ? new BlockListStage(maps.BlockedAddresses, options.BlockPrefixes ? maps.BlockedPrefixes : null) : null;
         _rateLimit = options.RateLimit is { } rate ? new RateLimitStage(maps.Sources, rate) : null;
         ServiceLimits = options.Limits is { } limits ? new ServiceLimitStage(maps.Balancing, limits) : null;
-        _balancer = options.Balance ? new BalancerStage(maps.Balancing, _rateLimit, ServiceLimits, options, rewriter) : null;
+        _trace = options.Trace ? new TraceStage(maps) : null;
+        _balancer = options.Balance ? new BalancerStage(maps.Balancing, _rateLimit, ServiceLimits, options, rewriter, _trace) : null;
         _checksLengths = options.Malformed == PacketPolicy.Drop;
         _dropped = DroppedBy(options);
     }
 
     /// <summary>Limits of services, or null.</summary>
     internal ServiceLimitStage? ServiceLimits { get; }
+
+    /// <summary>Writes down the packets of one connection, or null.</summary>
+    internal TraceStage? Trace => _trace;
 
     /// <summary>Limit of sources, or null.</summary>
     internal RateLimitStage? RateLimit => _rateLimit;
@@ -102,6 +108,7 @@ internal sealed class EdgeStages
     /// <summary>Counts a verdict; true when the packet is to be dropped.</summary>
     internal bool Finish(EdgeVerdict verdict, uint packets, uint bytes)
     {
+        _trace?.Decided(verdict);
         ref var counter = ref _counters.Find((uint)verdict);
         if (!Unsafe.IsNullRef(ref counter))
         {

@@ -51,6 +51,19 @@ public sealed unsafe class TcEdgeProgram : TcProgram
     /// <inheritdoc/>
     public override TcAction Run(ref TcContext context)
     {
+        if (_stages.Trace is not { } trace)
+        {
+            return Handle(ref context);
+        }
+
+        trace.Enter(ref context, _hasEthernetHeader ? 1u : 0);
+        var action = Handle(ref context);
+        trace.Leave(ref context, (uint)action, _hasEthernetHeader ? 1u : 0);
+        return action;
+    }
+
+    private TcAction Handle(ref TcContext context)
+    {
         if ((ulong)(context.DataEnd - context.Data) < context.Length)
         {
             PullHeaders(ref context);

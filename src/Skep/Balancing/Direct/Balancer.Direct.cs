@@ -33,6 +33,9 @@ public sealed partial class Balancer
         return packets;
     }
 
+    /// <summary>Index of the interface by which packets leave for a backend; 0 while its next hop is not known.</summary>
+    public int InterfaceTo(IpAddress backend) => _hops.TryGetValue(backend, out var hop) ? hop.Interface : 0;
+
     /// <summary>Has programs sample connections with direct return by this mask; see <see cref="SampleRate"/>.</summary>
     public void Sample(uint mask) => _maps.Direct.SampleMask.Value = mask;
 

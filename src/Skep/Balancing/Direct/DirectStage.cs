@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Edge;
+using Skep.Edge.Tracing;
 using Skep.Filtering;
 using Skep.Packets;
 
@@ -21,6 +22,7 @@ public sealed unsafe class DirectStage
     private readonly QuicRoute? _quic;
     private readonly SecondHopStage? _secondHop;
     private readonly FlowSampler? _sampler;
+    private readonly TraceStage? _trace;
     private readonly DirectChoice _choice;
     private readonly Encapsulator _encapsulator;
     private readonly EmbeddedFlow _errors;
@@ -37,7 +39,8 @@ public sealed unsafe class DirectStage
     /// <param name="rateLimit">Limit of sources, or null.</param>
     /// <param name="limits">Limits of services, or null.</param>
     /// <param name="isLast">Whether no balancing by rewriting follows, which would judge fragments that are not ours.</param>
-    public DirectStage(BalancerMaps maps, DirectOptions options, RateLimitStage? rateLimit, ServiceLimitStage? limits, bool isLast)
+    /// <param name="trace">Writes down the packets of one connection, or null.</param>
+    internal DirectStage(BalancerMaps maps, DirectOptions options, RateLimitStage? rateLimit, ServiceLimitStage? limits, bool isLast, TraceStage? trace)
     {
         ArgumentNullException.ThrowIfNull(maps);
         ArgumentNullException.ThrowIfNull(options);
@@ -58,6 +61,7 @@ public sealed unsafe class DirectStage
         _secondHop = (options.Features & VipFlags.SecondChance) != 0 ? new SecondHopStage(maps, _encapsulator, _tooBig) : null;
         _fragments = new DirectFragments(maps, _flows, isLast);
         _rateLimit = rateLimit;
+        _trace = trace;
         _tunnels = maps.Direct.Tunnels;
         _counters = maps.BackendCounters;
     }
@@ -284,6 +288,7 @@ public sealed unsafe class DirectStage
                 ? EdgeVerdict.TooBig : EdgeVerdict.Undeliverable;
         }
 
+        _trace?.Given(delivery.Backend, (uint)(marks & DeliveryMarks.New) / (uint)DeliveryMarks.New);
         if (_sampler is not null)
         {
             Sample(_sampler, network, end, in inner, in delivery, marks);
