@@ -100,7 +100,7 @@ internal sealed class MapPins : IDisposable
             _open.AddRange(bound);
         }
 
-        return [.. _changes.Skip(changes).Select(c => c.Transfer.Notice)];
+        return [.. _changes.Skip(changes).Select(c => c.Transfer.Notice).Where(n => n.Length > 0)];
     }
 
     /// <summary>Carries over what programs added to maps since these were copied.</summary>

@@ -14,7 +14,7 @@ internal sealed class MapTransfer
 
     private MapTransfer(MapBefore before, BpfMap map, MapMigration rule, MapCopy? copy) => (_before, _map, _rule, _copy) = (before, map, rule, copy);
 
-    /// <summary>What happened, for people.</summary>
+    /// <summary>What happened, for people; empty when nothing did that matters to them.</summary>
     public string Notice { get; private set; } = "";
 
     /// <summary>Carries over what the rule says.</summary>
@@ -32,7 +32,7 @@ internal sealed class MapTransfer
         try
         {
             var result = transfer.Run();
-            transfer.Notice = $"map '{map.Name}' {transfer.Sizes}{Text(changes)}: {Text(result)}";
+            transfer.Notice = rule.BeginsEmpty ? "" : $"map '{map.Name}' {transfer.Sizes}{Text(changes)}: {Text(result)}";
         }
         catch (LayoutException e) when (mayForget)
         {
