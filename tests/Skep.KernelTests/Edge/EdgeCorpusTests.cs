@@ -14,7 +14,8 @@ public class EdgeCorpusTests
     [KernelFact]
     public void Every_packet_gets_its_verdict_and_leaves_as_the_twin_lets_it()
     {
-        for (var level = 1; level <= 4; level++)
+        // The table of connections compares and exchanges, which earlier levels cannot say; kernels have it from 5.12 on.
+        for (var level = 3; level <= 4; level++)
         {
             Run(KernelTarget.Running with { IsaLevel = level });
         }
