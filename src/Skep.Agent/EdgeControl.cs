@@ -169,9 +169,9 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
 
     /// <summary>
     /// Remembers where XDP was refused, so that traffic control takes its place; true when that is news. It is tried again when the interface changes: trying
-    /// disturbs some drivers.
+    /// disturbs some drivers. Where the program from before goes on at XDP, it was the new one that was refused, and not XDP.
     /// </summary>
-    public bool NoteRefusals(IReadOnlyDictionary<Hook, string> refusals, IReadOnlyList<HostInterface> devices)
+    public bool NoteRefusals(IReadOnlyDictionary<Hook, HookRefusal> refusals, IReadOnlyList<HostInterface> devices)
     {
         foreach (var gone in _refusals.Keys.Except(devices).ToArray())
         {
@@ -181,9 +181,9 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
         var isNews = false;
         foreach (var device in devices)
         {
-            if (refusals.TryGetValue(new Hook(HookKind.Xdp, device.Name, device.Index), out var why))
+            if (refusals.TryGetValue(new Hook(HookKind.Xdp, device.Name, device.Index), out var refusal) && !refusal.KeepsFormer)
             {
-                isNews |= _refusals.TryAdd(device, why);
+                isNews |= _refusals.TryAdd(device, refusal.Message);
             }
         }
 

@@ -4,6 +4,11 @@ using Skep.Engine;
 
 namespace Skep.Agent;
 
+/// <summary>Why a program is not at a hook.</summary>
+/// <param name="Message">The kernel's or the compiler's reason.</param>
+/// <param name="KeepsFormer">Whether the program from before still runs there.</param>
+internal sealed record HookRefusal(string Message, bool KeepsFormer);
+
 /// <summary>
 /// Makes the programs at the hooks those that are wanted. A hook that refuses is reported and tried again later; the others work on.
 /// Not for concurrent use.
@@ -13,10 +18,10 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
     private static readonly TimeSpan s_retry = TimeSpan.FromSeconds(30);
 
     private readonly Dictionary<Hook, BpfProgram> _current = [];
-    private readonly Dictionary<Hook, (BpfProgram Program, string Message, long At)> _refused = [];
+    private readonly Dictionary<Hook, (BpfProgram Program, HookRefusal Refusal, long At)> _refused = [];
 
     /// <summary>Why hooks have no program, or not the one that is wanted.</summary>
-    public IReadOnlyDictionary<Hook, string> Refusals { get; private set; } = new Dictionary<Hook, string>();
+    public IReadOnlyDictionary<Hook, HookRefusal> Refusals { get; private set; } = new Dictionary<Hook, HookRefusal>();
 
     /// <summary>
     /// Attaches, replaces and detaches until <paramref name="wanted"/> is what there is. Hooks in <paramref name="held"/> are left alone.
@@ -56,7 +61,7 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
             LogDetached(logger, attached);
         }
 
-        Refusals = _refused.ToDictionary(r => r.Key, r => r.Value.Message);
+        Refusals = _refused.ToDictionary(r => r.Key, r => r.Value.Refusal);
         return missing.Length > 0;
     }
 
@@ -74,12 +79,12 @@ internal sealed partial class HookReconciler(IDatapath datapath, TimeProvider ti
         }
         catch (Exception e) when (e is Bpf.BpfException or Bpf.Compiler.CompileException or NotSupportedException)
         {
-            if (!_refused.TryGetValue(hook, out var before) || before.Message != e.Message)
+            if (!_refused.TryGetValue(hook, out var before) || before.Refusal.Message != e.Message)
             {
                 LogRefused(logger, program.Name, hook, e.Message);
             }
 
-            _refused[hook] = (program, e.Message, time.GetTimestamp());
+            _refused[hook] = (program, new(e.Message, datapath.Attached.Any(a => a.Hook == hook)), time.GetTimestamp());
         }
     }
 

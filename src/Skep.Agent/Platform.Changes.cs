@@ -108,7 +108,7 @@ internal sealed partial class Platform
                 return (null, $"{problem.Message}.");
             }
 
-            if (_hooks.Refusals.FirstOrDefault(r => r.Key.IsEdge && _enforcedOn.TryGetValue(r.Key.InterfaceIndex, out var name) && where.Contains(name)) is { Value: { } message } refused)
+            if (_hooks.Refusals.FirstOrDefault(r => r.Key.IsEdge && _enforcedOn.TryGetValue(r.Key.InterfaceIndex, out var name) && where.Contains(name)) is { Value.Message: { } message } refused)
             {
                 TakeBack(prefix, before);
                 return (null, $"{Shown(prefix)} is not blocked: no program can be attached to {refused.Key.Target}: {message}");

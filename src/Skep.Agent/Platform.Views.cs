@@ -235,7 +235,7 @@ internal sealed partial class Platform
             notices.Add(Held);
         }
 
-        notices.AddRange(_hooks.Refusals.Where(r => r.Key.Kind is HookKind.RawTracepoint or HookKind.Cgroup).Select(r => $"{r.Key}: {r.Value}"));
+        notices.AddRange(_hooks.Refusals.Where(r => r.Key.Kind is HookKind.RawTracepoint or HookKind.Cgroup).Select(r => $"{r.Key}: {r.Value.Message}"));
         return notices;
     }
 
@@ -249,7 +249,7 @@ internal sealed partial class Platform
                 i.Name, i.Index,
                 [.. attached[i.Index].Select(a => a.Mode.Length > 0 ? $"{a.Hook.Word} ({a.Mode})" : a.Hook.Word).Order(StringComparer.Ordinal)],
                 _enforcedOn.TryGetValue(i.Index, out var name) ? _edge.ChoiceFor(i, name).Why : null,
-                refused[i.Index].Select(r => $"{r.Key.Word}: {r.Value}").FirstOrDefault())),
+                refused[i.Index].Select(r => $"{r.Key.Word}: {r.Value.Message}").FirstOrDefault())),
         ];
     }
 

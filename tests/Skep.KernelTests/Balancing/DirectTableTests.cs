@@ -61,7 +61,7 @@ public sealed class DirectTableTests
             table.Prepare(state);
             // What is written down on the way of a packet is in the share of the CPU that had it, and means nothing afterwards; and each engine has a clock of its own.
             var direct = maps.Balancing.Direct;
-            return ([new EdgeProgram(maps, table.OptionsOf(state, shape))], [.. maps.All.Except([direct.Delivery, direct.Samples, direct.Sampled, maps.Balancing.Histograms])]);
+            return ([new EdgeProgram(maps, table.OptionsOf(state, shape))], [.. maps.All.Except([direct.Samples, direct.Sampled, maps.Balancing.Histograms])]);
         });
         var packets = table.Cases.Select(c => new NamedPacket(c.Name, c.Frame)).ToArray();
         var mutator = new PacketMutator(packets, seed: 4);

@@ -111,10 +111,6 @@ public sealed class HealthMonitor : IDisposable
         {
             // Nobody wants to know any more.
         }
-        finally
-        {
-            watch.Stop.Dispose();
-        }
     }
 
     private double Spread()
@@ -129,6 +125,7 @@ public sealed class HealthMonitor : IDisposable
     {
         private volatile HealthState _state = HealthState.Unknown;
 
+        // Never disposed of: it has nothing to give back, and what it cancels may end within the call that cancels.
         public CancellationTokenSource Stop { get; } = new();
 
         public HealthState State
