@@ -19,7 +19,8 @@ using (var counting = new Counting(rate: null))
     rows.Add(new("edge program", "machine code", "bytes", setting.Ours.JitedBytes, setting.Clang.JitedBytes, Baseline));
     var v4 = PacketBuilder.Ethernet().IPv4(Setting.Client4, Setting.VirtualV4);
     var v6 = PacketBuilder.Ethernet().IPv6(Setting.Client6, Setting.VirtualV6);
-    Measure(setting, counting, "pass, no service", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.11.1").Tcp(40000, 443, TcpFlags.Ack));
+    Measure(setting, counting, "pass, to nobody here", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.12.1").Tcp(40000, 443, TcpFlags.Ack));
+    Measure(setting, counting, "pass, to a backend itself", PacketBuilder.Ethernet().IPv4(Setting.Client4, "198.18.11.1").Tcp(40000, 443, TcpFlags.Ack));
     Measure(setting, counting, "block, exact address", PacketBuilder.Ethernet().IPv4(Setting.Blocked, Setting.VirtualV4).Tcp(40000, 80, TcpFlags.Syn));
     Measure(setting, counting, "block, prefix", PacketBuilder.Ethernet().IPv4(Setting.BlockedNet, Setting.VirtualV4).Tcp(40000, 80, TcpFlags.Syn));
     Measure(setting, counting, "balance, IPv4 TCP", v4.Tcp(40000, 80, TcpFlags.Ack));

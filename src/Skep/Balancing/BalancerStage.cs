@@ -16,6 +16,7 @@ internal sealed unsafe class BalancerStage
     private const TcpFlags Ending = TcpFlags.Fin | TcpFlags.Rst;
 
     private readonly HashMap<ServiceKey, ServiceEntry> _services;
+    private readonly KnownAddresses _known;
     private readonly Tracker _connections;
     private readonly PerCpuArrayMap<BackendCounter> _counters;
     private readonly Global<uint> _clock;
@@ -36,6 +37,7 @@ internal sealed unsafe class BalancerStage
         _rewriter = rewriter;
         _trace = trace;
         _services = maps.Services;
+        _known = new KnownAddresses(maps.Known);
         _counters = maps.BackendCounters;
         _clock = maps.Clock;
         _rateLimit = rateLimit;
@@ -126,15 +128,20 @@ internal sealed unsafe class BalancerStage
 
     private EdgeVerdict Begin(in IpPacket packet, in ConnectionKey key, ulong former, TcpFlags flags, ref EdgePacket edge)
     {
-        ServiceKey service;
-        service.Address = key.Destination;
-        service.RawPort = key.DestinationPort.Raw;
-        service.Protocol = key.Protocol;
-        ref var entry = ref _services.Find(in service);
-        if (_clients is not null && _clients.HasRanges && Unsafe.IsNullRef(ref entry))
+        // Most packets that are of no connection are for nobody here, which a bit tells in less time than a lookup.
+        ref var entry = ref Unsafe.NullRef<ServiceEntry>();
+        if (_known.MayHave(in key.Destination))
         {
-            service.RawPort = _clients.RangeOf(in key);
+            ServiceKey service;
+            service.Address = key.Destination;
+            service.RawPort = key.DestinationPort.Raw;
+            service.Protocol = key.Protocol;
             entry = ref _services.Find(in service);
+            if (_clients is not null && _clients.HasRanges && Unsafe.IsNullRef(ref entry))
+            {
+                service.RawPort = _clients.RangeOf(in key);
+                entry = ref _services.Find(in service);
+            }
         }
 
         if (Unsafe.IsNullRef(ref entry))
