@@ -15,6 +15,9 @@ internal sealed partial class ProgramWalk
             case 0:
                 CallHelper(i.Immediate);
                 return _slot + 1;
+            case PseudoCall when _global.TryGetValue(_slot + 1 + i.Immediate, out var function):
+                CallGlobal(function);
+                return _slot + 1;
             case PseudoCall:
                 return Enter(_slot + 1 + i.Immediate);
             default:
@@ -24,6 +27,43 @@ internal sealed partial class ProgramWalk
                 Set(Register.R0, Value.Opaque);
                 return _slot + 1;
         }
+    }
+
+    /// <summary>A function that the kernel verifies by itself: it is walked once, for whatever it may be given, and here it gives any number.</summary>
+    private void CallGlobal(FunctionEntry function)
+    {
+        var parameters = function.Parameters ?? [];
+        for (var p = 0; p < parameters.Count; p++)
+        {
+            // What it writes there is not followed.
+            if (Used(Register.R1 + p).Kind == ValueKind.Stack)
+            {
+                _state.ForgetStacks();
+            }
+        }
+
+        ForgetArguments();
+        Set(Register.R0, Value.Of(Number.Unknown));
+        if (!_begun.Add(function.Slot))
+        {
+            return;
+        }
+
+        var begin = new CheckState();
+        begin.Frames.Add(new CheckFrame(EndOfFunction));
+        begin.Top.Registers[Register.R10] = new Value(ValueKind.Stack);
+        for (var p = 0; p < parameters.Count; p++)
+        {
+            begin.Top.Registers[Register.R1 + p] = parameters[p] switch
+            {
+                { Kind: FunctionParameterKind.Number } => Value.Of(Number.Unknown),
+                { Kind: FunctionParameterKind.Context } => new Value(ValueKind.Context),
+                { Size: > 0 } memory => new Value(ValueKind.Memory) { Size = memory.Size, MayBeNull = true, Id = NewId() },
+                _ => Value.Opaque,
+            };
+        }
+
+        _pending.Push((begin, function.Slot, null));
     }
 
     private int Enter(int target)
@@ -50,6 +90,11 @@ internal sealed partial class ProgramWalk
             ForgetArguments();
             _state.Top.Registers[Register.R0] = leaving.Registers[Register.R0];
             return leaving.ReturnTo;
+        }
+
+        if (_state.Top.ReturnTo == EndOfFunction)
+        {
+            return -1;
         }
 
         if (_state.References.Count > 0)

@@ -17,10 +17,13 @@ internal sealed partial class ProgramWalk
     private const int MostAncestors = 64; // jump targets on the way, for a loop to be seen
     private const int StackSize = 512;
     private const int MostFrames = 8;
+    private const int EndOfProgram = -1, EndOfFunction = -2; // where outermost frames return to
 
     private readonly ProgramSpec _spec;
     private readonly IReadOnlyList<Instruction> _code;
     private readonly Dictionary<int, MapReference> _maps;
+    private readonly Dictionary<int, FunctionEntry> _global;
+    private readonly HashSet<int> _begun = [];
     private readonly bool[] _isTarget;
     private readonly Dictionary<(int Slot, bool IsDoubtful), List<PathNode>> _seen = [];
     private readonly Stack<(CheckState State, int Slot, PathNode? Node)> _pending = [];
@@ -35,6 +38,7 @@ internal sealed partial class ProgramWalk
         _spec = spec;
         _code = spec.Instructions;
         _maps = spec.MapReferences.ToDictionary(reference => reference.Slot);
+        _global = spec.Functions.Where(f => f.IsGlobal && f.Slot != 0).ToDictionary(f => f.Slot);
         _isTarget = new bool[_code.Count + 1];
         for (var slot = 0; slot < _code.Count; slot++)
         {
@@ -65,7 +69,7 @@ internal sealed partial class ProgramWalk
     /// <exception cref="Violation">A path breaks a rule.</exception>
     public bool Run()
     {
-        _state.Frames.Add(new CheckFrame(-1));
+        _state.Frames.Add(new CheckFrame(EndOfProgram));
         _state.Top.Registers[Register.R1] = new Value(ValueKind.Context);
         _state.Top.Registers[Register.R10] = new Value(ValueKind.Stack);
         _pending.Push((_state, 0, null));
