@@ -29,6 +29,35 @@ public class ProgramCheckTests
         Assert.True(count > 60, $"only {count} programs");
     }
 
+    // The kernel verifies such a function by itself, for any arguments: so is it here, once however often it is called.
+    [Fact]
+    public void A_global_function_is_walked_once_for_whatever_it_may_be_given()
+    {
+        const string Calls = "r1 = 5\ncall half\nr6 = r0\nr1 = r6\ncall half\nr0 += r6\nr1 = r0\ncall half\nexit\nhalf:\n";
+        var once = Global(Calls + "r0 = r1\nif r1 > 7 goto out\nr2 = r10\nr2 += -8\nr2 += r1\n*(u8 *)(r2 + 0) = 1\nout:\nexit", FunctionParameter.Number("value", 8, false));
+        Assert.True(once.Failure is null, once.Failure?.ToString());
+        // Nine instructions, the function's seven, and its exit once more for the other way there.
+        Assert.Equal(9 + 7 + 1, once.Walked);
+
+        // 5 is in bounds, but any number is not; and what is given may be null.
+        Assert.NotNull(Global(Calls + "r2 = r10\nr2 += -8\nr2 += r1\n*(u8 *)(r2 + 0) = 1\nr0 = 0\nexit", FunctionParameter.Number("value", 8, false)).Failure);
+        const string OfMemory = "*(u64 *)(r10 - 8) = 1\nr1 = r10\nr1 += -8\ncall half\nexit\nhalf:\n";
+        Assert.NotNull(Global(OfMemory + "r0 = *(u64 *)(r1 + 0)\nexit", FunctionParameter.Memory("value", "pair", 8)).Failure);
+        Assert.Null(Global(OfMemory + "r0 = 0\nif r1 == 0 goto out\nr0 = *(u64 *)(r1 + 0)\nout:\nexit", FunctionParameter.Memory("value", "pair", 8)).Failure);
+    }
+
+    private static ProgramCheck Global(string text, FunctionParameter parameter)
+    {
+        var spec = AsmReader.Read(text, "probe.s").Build("probe", ProgramType.Xdp, static _ => null);
+        return ProgramCheck.Run(new ProgramSpec
+        {
+            Name = spec.Name,
+            Type = spec.Type,
+            Instructions = spec.Instructions,
+            Functions = [.. spec.Functions.Select(f => f.Slot == 0 ? f : f with { Parameters = [parameter], Result = FunctionParameter.Number("", 8, false), IsGlobal = true })],
+        });
+    }
+
     private static ProgramCheck Check(string text, ProgramType type = ProgramType.Xdp) =>
         ProgramCheck.Run(AsmReader.Read(text, "probe.s").Build("probe", type, name => name == "values" ? new HashMap<ulong, ulong>(4, "values") : null));
 
