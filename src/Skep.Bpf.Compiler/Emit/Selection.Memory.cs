@@ -70,45 +70,4 @@ internal sealed partial class Selection
         Materialize(node.Operands[1], register);
         Emit(new MachineInstruction(MachineKind.Atomic) { Code = code, Dst = address, Src = register, Slot = slot, Offset = displacement, Immediate = operation });
     }
-
-    /// <summary>The 32-bit values that are compared as such, and what they are joined from. Below level 3 there are no such comparisons.</summary>
-    private void FindHalves()
-    {
-        if (_target.IsaLevel < 3)
-        {
-            return;
-        }
-
-        var work = new Stack<Node>();
-        foreach (var node in _function.Blocks.SelectMany(static b => b.Nodes))
-        {
-            if (node.Op is Op.Branch or Op.Compare && ComparesHalves(node.Condition, node.Operands[0], node.Operands[1]))
-            {
-                work.Push(node.Operands[0]);
-                work.Push(node.Operands[1]);
-            }
-        }
-
-        while (work.TryPop(out var node))
-        {
-            if (_halves.Add(node) && node.Op == Op.Phi)
-            {
-                foreach (var operand in node.Operands)
-                {
-                    work.Push(operand);
-                }
-            }
-        }
-    }
-
-    /// <summary>
-    /// Whether the verifier knows nothing of the upper half of a 32-bit value, although it is zero: after a shift by what it takes for more than 31, and after what it
-    /// does not compute (<c>is_safe_to_compute_dst_reg_range</c> and BPF_END in kernel/bpf/verifier.c).
-    /// </summary>
-    private static bool IsVagueAbove(Node value) => value.Type == IrType.I32 && value.Op switch
-    {
-        Op.ShiftLeft or Op.ShiftRightUnsigned or Op.ShiftRightSigned => KnownBits.VerifiedBits(value.Operands[1]) > 31,
-        Op.DivideSigned or Op.RemainderSigned or Op.DivideUnsigned or Op.RemainderUnsigned or Op.Negate or Op.ByteSwap => true,
-        _ => false,
-    };
 }

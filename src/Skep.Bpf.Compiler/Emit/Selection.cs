@@ -20,7 +20,6 @@ internal sealed partial class Selection
     private readonly Dictionary<Block, MachineBlock> _blocks = [];
     private readonly Dictionary<Node, int> _uses;
     private readonly HashSet<Node> _folded = [];
-    private readonly HashSet<Node> _halves = [];
     private readonly Ranges? _ranges;
     private MachineBlock _current = null!;
     private SourcePosition _position;
@@ -86,13 +85,7 @@ internal sealed partial class Selection
                 if (node.Op != Op.Phi && !_folded.Contains(node))
                 {
                     Select(node);
-                    if (_halves.Contains(node) && IsVagueAbove(node))
-                    {
-                        // A comparison of halves bounds the whole number only when the verifier knows that the upper half is zero.
-                        var known = _machine.NewRegister();
-                        MoveHalf(known, _registers[node]);
-                        _registers[node] = known;
-                    }
+                    ClearAbove(node);
                 }
             }
         }
@@ -374,9 +367,6 @@ internal sealed partial class Selection
         return ((byte)((narrow ? OpCodes.ClassJmp32 : OpCodes.ClassJmp) | JumpCode(condition)), Use(a), register, immediate);
     }
 
-    private static bool ComparesHalves(Condition condition, Node a, Node b) =>
-        a.Type == IrType.I32 && (condition.IsSigned() || (b.IsConstant && (uint)b.Immediate > int.MaxValue));
-
     /// <summary>A right operand: an immediate where it fits, else a register.</summary>
     private (int Register, long Immediate) Operand(Node node, IrType type) =>
         node.IsConstant && Simplifier.FitsImmediate(type, node.Immediate)
@@ -475,9 +465,6 @@ internal sealed partial class Selection
 
     private void Move(int dst, int src) =>
         Emit(new MachineInstruction(MachineKind.Move) { Code = OpCodes.ClassAlu64 | OpCodes.Mov | OpCodes.SourceRegister, Dst = dst, Src = src });
-
-    private void MoveHalf(int dst, int src) =>
-        Emit(new MachineInstruction(MachineKind.Move) { Code = OpCodes.ClassAlu | OpCodes.Mov | OpCodes.SourceRegister, Dst = dst, Src = src });
 
     private void Emit(MachineInstruction instruction)
     {

@@ -28,6 +28,20 @@ internal sealed partial class BalancerHosts(int backends = 2, bool direct = true
 {
     public const string Vip = "198.18.100.1";
     public const int Port = 8000;
+
+    /// <summary>What makes a backend take outer headers off.</summary>
+    public static string Endpoint(int x, string hook = "auto") => $"""
+        apiVersion: skep.dev/v1
+        kind: TunnelEndpoint
+        metadata:
+          name: backend
+        spec:
+          interfaces: [eth0]
+          hook: {hook}
+          tunnelAddresses: [198.18.8{x}.2]
+          addresses: [{Vip}]
+          balancers: [198.18.8{x}.1]
+        """;
     private const string Client = "198.18.80.2";
     private static readonly TimeSpan s_limit = TimeSpan.FromSeconds(60);
 

@@ -132,7 +132,7 @@ public sealed class ConnectionSurvivalTests
 
         if (isDirect)
         {
-            await Task.WhenAll(Enumerable.Range(1, 3).Select(x => hosts.StartAgentAsync($"b{x}", Endpoint(x), "--observe", "lo")));
+            await Task.WhenAll(Enumerable.Range(1, 3).Select(x => hosts.StartAgentAsync($"b{x}", BalancerHosts.Endpoint(x), "--observe", "lo")));
         }
     }
 
@@ -150,18 +150,6 @@ public sealed class ConnectionSurvivalTests
         kind: TableSizes
         metadata: {name: tables}
         spec: { {{sizes}} }
-        """;
-
-    private static string Endpoint(int x) => $"""
-        apiVersion: skep.dev/v1
-        kind: TunnelEndpoint
-        metadata:
-          name: backend
-        spec:
-          interfaces: [eth0]
-          tunnelAddresses: [198.18.8{x}.2]
-          addresses: [{BalancerHosts.Vip}]
-          balancers: [198.18.8{x}.1]
         """;
 
     /// <summary>What the balancer is asked for.</summary>

@@ -21,7 +21,7 @@ public sealed class DirectReturnTests
         foreach (var x in new[] { 1, 2 })
         {
             hosts.Serve($"b{x}");
-            await hosts.StartAgentAsync($"b{x}", Endpoint(x, endpointHook));
+            await hosts.StartAgentAsync($"b{x}", BalancerHosts.Endpoint(x, endpointHook));
             Assert.Contains(endpointHook == "auto" ? "tcx-edge" : "xdp", (await hosts.SkepAsync($"b{x}", "status")).Output, StringComparison.Ordinal);
         }
 
@@ -74,18 +74,5 @@ public sealed class DirectReturnTests
             - port: {BalancerHosts.Port}
           backends:
         {string.Join('\n', backends.Select(x => $"    - {{address: 198.18.8{x}.2, weight: {(x == drained ? 0 : 1)}}}"))}
-        """;
-
-    private static string Endpoint(int x, string hook) => $"""
-        apiVersion: skep.dev/v1
-        kind: TunnelEndpoint
-        metadata:
-          name: backend
-        spec:
-          interfaces: [eth0]
-          hook: {hook}
-          tunnelAddresses: [198.18.8{x}.2]
-          addresses: [{BalancerHosts.Vip}]
-          balancers: [198.18.8{x}.1]
         """;
 }

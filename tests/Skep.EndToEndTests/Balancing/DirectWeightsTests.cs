@@ -17,7 +17,7 @@ public sealed class DirectWeightsTests
         foreach (var x in new[] { 1, 2, 3 })
         {
             hosts.Serve($"b{x}", delay: () => x == 2 ? slow : TimeSpan.FromMilliseconds(2));
-            await hosts.StartAgentAsync($"b{x}", Endpoint(x));
+            await hosts.StartAgentAsync($"b{x}", BalancerHosts.Endpoint(x));
         }
 
         var balancer = await hosts.StartAgentAsync(hosts.Balancer, Service);
@@ -72,17 +72,5 @@ public sealed class DirectWeightsTests
             - address: 198.18.81.2
             - address: 198.18.82.2
             - address: 198.18.83.2
-        """;
-
-    private static string Endpoint(int x) => $"""
-        apiVersion: skep.dev/v1
-        kind: TunnelEndpoint
-        metadata:
-          name: backend
-        spec:
-          interfaces: [eth0]
-          tunnelAddresses: [198.18.8{x}.2]
-          addresses: [{BalancerHosts.Vip}]
-          balancers: [198.18.8{x}.1]
         """;
 }

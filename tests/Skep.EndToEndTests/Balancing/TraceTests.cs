@@ -18,7 +18,7 @@ public sealed class TraceTests
         hosts.Serve("b1");
         if (forwarding != "nat")
         {
-            await hosts.StartAgentAsync("b1", Endpoint);
+            await hosts.StartAgentAsync("b1", BalancerHosts.Endpoint(1));
         }
 
         var balancer = await hosts.StartAgentAsync(hosts.Balancer, Service(forwarding));
@@ -91,17 +91,5 @@ public sealed class TraceTests
             - port: {BalancerHosts.Port}
           backends:
             - address: 198.18.81.2
-        """;
-
-    private static string Endpoint => $"""
-        apiVersion: skep.dev/v1
-        kind: TunnelEndpoint
-        metadata:
-          name: backend
-        spec:
-          interfaces: [eth0]
-          tunnelAddresses: [198.18.81.2]
-          addresses: [{BalancerHosts.Vip}]
-          balancers: [198.18.81.1]
         """;
 }

@@ -20,7 +20,7 @@ public sealed class TunnelCheckTests
             hosts.Serve($"b{x}");
         }
 
-        await hosts.StartAgentAsync("b1", Endpoint(1));
+        await hosts.StartAgentAsync("b1", BalancerHosts.Endpoint(1));
         var balancer = await hosts.StartAgentAsync(hosts.Balancer, Service(forwarding));
         await Eventually.HoldsAsync(async () => await StateAsync(hosts, 1) is ("up", { } why) && why.EndsWith("through the tunnel", StringComparison.Ordinal), s_limit, () => balancer.Output);
         await Eventually.HoldsAsync(async () => (await StateAsync(hosts, 2)).State == "dead", s_limit, () => balancer.Output);
@@ -30,7 +30,7 @@ public sealed class TunnelCheckTests
         Assert.Equal("b1", await hosts.AskAsync(1));
 
         // Set up, it gets its share.
-        await hosts.StartAgentAsync("b2", Endpoint(2));
+        await hosts.StartAgentAsync("b2", BalancerHosts.Endpoint(2));
         await Eventually.HoldsAsync(async () => (await StateAsync(hosts, 2)).State == "up", s_limit, () => balancer.Output);
 
         // Nothing of it outlives the agent.
@@ -62,17 +62,5 @@ public sealed class TunnelCheckTests
           backends:
             - address: 198.18.81.2
             - address: 198.18.82.2
-        """;
-
-    private static string Endpoint(int x) => $"""
-        apiVersion: skep.dev/v1
-        kind: TunnelEndpoint
-        metadata:
-          name: backend
-        spec:
-          interfaces: [eth0]
-          tunnelAddresses: [198.18.8{x}.2]
-          addresses: [{BalancerHosts.Vip}]
-          balancers: [198.18.8{x}.1]
         """;
 }
