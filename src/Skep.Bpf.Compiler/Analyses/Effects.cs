@@ -13,7 +13,7 @@ internal static class Effects
         var aliasing = new Aliasing(function);
         var parameters = function.Parameters.ToDictionary(static p => p, static _ => new Use());
         bool clobbers = false, writesContext = false, writesMemory = false;
-        var results = new HashSet<Provenance>();
+        Provenance? result = null;
         foreach (var node in function.Blocks.SelectMany(static b => b.Nodes))
         {
             for (var i = 0; i < node.Operands.Count; i++)
@@ -40,16 +40,21 @@ internal static class Effects
                 case Op.Return when node.Operands.Count > 0:
                     if (!node.Operands[0].IsConstant)
                     {
-                        results.Add(aliasing.Of(node.Operands[0]));
+                        var own = aliasing.Of(node.Operands[0]);
+                        result = result is null || result == own ? own : Provenance.None;
                     }
 
                     break;
             }
         }
 
-        return new FunctionEffects(
-            [.. function.Parameters.Select(p => parameters[p].ToArgument())], clobbers, writesContext, writesMemory,
-            results.Count == 1 ? results.Single() : Provenance.None);
+        var arguments = new HelperArgument[function.Parameters.Count];
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            arguments[i] = parameters[function.Parameters[i]].ToArgument();
+        }
+
+        return new FunctionEffects(arguments, clobbers, writesContext, writesMemory, result ?? Provenance.None);
     }
 
     private static void Note(Use use, Node node, int operand)

@@ -22,11 +22,21 @@ internal static class LongLoops
         }
 
         var ranges = new Ranges(function);
-        var rounds = loops.Select(l => Rounds(l, ranges)).ToArray();
+        var rounds = new long[loops.Count];
+        for (var i = 0; i < rounds.Length; i++)
+        {
+            rounds[i] = Rounds(loops[i], ranges);
+        }
+
         foreach (var loop in loops)
         {
             var leaving = loop.Body.Select(static b => b.Terminator).Where(t => Leaves(loop, t) && !IsCounted(loop, t)).ToList();
-            var inAll = loops.Select((l, i) => l.Body.Contains(loop.Header) ? rounds[i] : 1).Aggregate(1L, static (a, b) => Math.Min(a * b, MostPending + 1));
+            var inAll = 1L;
+            for (var i = 0; i < rounds.Length; i++)
+            {
+                inAll = loops[i].Body.Contains(loop.Header) ? Math.Min(inAll * rounds[i], MostPending + 1) : inAll;
+            }
+
             if (inAll * leaving.Count > MostPending)
             {
                 leaving.ForEach(t => exits.TryAdd(t, loop.Body.Contains(t.Targets[0]) ? 1 : 0));
@@ -45,7 +55,8 @@ internal static class LongLoops
     /// <summary>How often the header may run; more than is taken when nothing says so.</summary>
     private static long Rounds(Loop loop, Ranges ranges)
     {
-        var least = MostPending + 1;
+        const ulong Most = MostPending + 1;
+        var least = Most;
         foreach (var block in loop.Body)
         {
             // Where the kernel counts, the verifier is done after a few rounds.
@@ -57,12 +68,12 @@ internal static class LongLoops
             if (Leaves(loop, block.Terminator) && Counter(loop, block.Terminator.Operands[0]) is var (from, start, step))
             {
                 var (first, limit) = (ranges.Of(start, from), ranges.Of(block.Terminator.Operands[1], block));
-                var distance = step > 0 ? (Int128)limit.High - first.Low : (Int128)first.High - limit.Low;
-                least = (long)Int128.Clamp((distance / Math.Abs(step)) + 2, 1, least);
+                var (low, high) = step > 0 ? (first.Low, limit.High) : (limit.Low, first.High);
+                least = high < low ? 1 : Math.Min(least, Math.Min(((ulong)high - (ulong)low) / (ulong)Math.Abs(step), Most) + 2);
             }
         }
 
-        return least;
+        return (long)least;
     }
 
     private static bool IsIterator(Node node) =>

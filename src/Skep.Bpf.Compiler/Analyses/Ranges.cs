@@ -200,9 +200,10 @@ internal sealed class Ranges
 
     private static Range Sum(IrType type, Range a, Range b, Range otherwise)
     {
-        var (low, high) = ((Int128)a.Low + b.Low, (Int128)a.High + b.High);
+        var (low, high) = (a.Low + b.Low, a.High + b.High);
+        var overflows = ((a.Low ^ low) & (b.Low ^ low)) < 0 || ((a.High ^ high) & (b.High ^ high)) < 0;
         var limits = Range.Full(type);
-        return low >= limits.Low && high <= limits.High ? new Range((long)low, (long)high) : otherwise;
+        return !overflows && low >= limits.Low && high <= limits.High ? new Range(low, high) : otherwise;
     }
 
     private Range Scaled(Range a, Node node, Range full)
@@ -214,7 +215,8 @@ internal sealed class Ranges
             return full;
         }
 
-        return (Int128)a.High * by <= Range.Full(node.Type).High ? new Range(a.Low * by, a.High * by) : full;
+        // Neither is negative.
+        return a.High <= Range.Full(node.Type).High / by ? new Range(a.Low * by, a.High * by) : full;
     }
 
     /// <summary>A phi is as wide as what arrives; one that counts is bounded by its start on one side and by the loop's test on the other.</summary>
@@ -229,8 +231,9 @@ internal sealed class Ranges
         try
         {
             Range? whole = null;
-            foreach (var (operand, from) in phi.Operands.Zip(phi.Targets))
+            for (var i = 0; i < phi.Operands.Count; i++)
             {
+                var (operand, from) = (phi.Operands[i], phi.Targets[i]);
                 if (operand == phi)
                 {
                     continue;

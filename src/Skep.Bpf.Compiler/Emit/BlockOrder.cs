@@ -101,10 +101,18 @@ internal sealed class BlockOrder
         }
     }
 
-    private static bool AreEqual(Row<MachineInstruction> a, Row<MachineInstruction> b) =>
-        a.Count == b.Count && a.Zip(b).All(static p => p.First.Kind is MachineKind.Move or MachineKind.Exit && p.First.Kind == p.Second.Kind
-            && p.First.Code == p.Second.Code && p.First.Dst == p.Second.Dst && p.First.Src == p.Second.Src
-            && p.First.Immediate == p.Second.Immediate && p.First.Offset == p.Second.Offset);
+    private static bool AreEqual(Row<MachineInstruction> a, Row<MachineInstruction> b)
+    {
+        var equal = a.Count == b.Count;
+        for (var i = 0; i < a.Count && equal; i++)
+        {
+            var (x, y) = (a[i], b[i]);
+            equal = x.Kind is MachineKind.Move or MachineKind.Exit && x.Kind == y.Kind && x.Code == y.Code && x.Dst == y.Dst && x.Src == y.Src
+                && x.Immediate == y.Immediate && x.Offset == y.Offset;
+        }
+
+        return equal;
+    }
 
     /// <summary>How often each block runs when the function is entered once, guessed from the chances of its branches.</summary>
     private void Weigh()

@@ -1,19 +1,69 @@
 namespace Skep.Bpf.Compiler.Emit;
 
-/// <summary>Pairs of registers, in any order: a triangle of bits, or a hash set where that would be large.</summary>
+/// <summary>Pairs of registers, in any order: a triangle of bits where that is small, else a table of the pairs.</summary>
 internal sealed class EdgeSet(int registers)
 {
-    private const int MostInTriangle = 16384;
+    private const int MostInTriangle = 2048;
 
     private readonly BitSet? _triangle = registers <= MostInTriangle ? new BitSet(registers * (registers + 1) / 2) : null;
-    private readonly HashSet<long> _pairs = [];
+
+    // By open addressing, 0 for none: no register makes a pair with itself. Never more than half full.
+    private ulong[] _pairs = registers <= MostInTriangle ? [] : new ulong[1024];
+    private int _count;
 
     /// <summary>True when it was not there.</summary>
-    public bool Add(int a, int b) => _triangle?.Add(Place(a, b)) ?? _pairs.Add(Pair(a, b));
+    public bool Add(int a, int b)
+    {
+        if (_triangle is not null)
+        {
+            return _triangle.Add(Place(a, b));
+        }
 
-    public bool Contains(int a, int b) => _triangle?.Contains(Place(a, b)) ?? _pairs.Contains(Pair(a, b));
+        var pair = Pair(a, b);
+        ref var cell = ref Find(pair);
+        if (cell == pair)
+        {
+            return false;
+        }
+
+        cell = pair;
+        if (++_count > _pairs.Length / 2)
+        {
+            Grow();
+        }
+
+        return true;
+    }
+
+    public bool Contains(int a, int b) => _triangle?.Contains(Place(a, b)) ?? Find(Pair(a, b)) != 0;
 
     private static int Place(int a, int b) => a > b ? (a * (a + 1) / 2) + b : (b * (b + 1) / 2) + a;
 
-    private static long Pair(int a, int b) => a < b ? ((long)a << 32) | (uint)b : ((long)b << 32) | (uint)a;
+    private static ulong Pair(int a, int b) => a < b ? ((ulong)a << 32) | (uint)b : ((ulong)b << 32) | (uint)a;
+
+    /// <summary>Where the pair is, or the empty cell where it would be.</summary>
+    private ref ulong Find(ulong pair)
+    {
+        // Fibonacci hashing: the upper bits depend on all.
+        var place = (int)(pair * 0x9E37_79B9_7F4A_7C15 >> 32) & (_pairs.Length - 1);
+        while (_pairs[place] != 0 && _pairs[place] != pair)
+        {
+            place = (place + 1) & (_pairs.Length - 1);
+        }
+
+        return ref _pairs[place];
+    }
+
+    private void Grow()
+    {
+        var old = _pairs;
+        _pairs = new ulong[old.Length * 2];
+        foreach (var pair in old)
+        {
+            if (pair != 0)
+            {
+                Find(pair) = pair;
+            }
+        }
+    }
 }

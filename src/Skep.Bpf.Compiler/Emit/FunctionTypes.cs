@@ -8,14 +8,26 @@ namespace Skep.Bpf.Compiler.Emit;
 /// <summary>What the kernel is told of a function's type.</summary>
 internal static class FunctionTypes
 {
-    public static FunctionEntry Describe(Function function, int slot) => function.Signature is { } signature
-        ? new FunctionEntry(slot, function.Name)
+    public static FunctionEntry Describe(Function function, int slot)
+    {
+        if (function.Signature is not { } signature)
         {
-            Parameters = [.. signature.Parameters.Select(static p => Parameter(p.Name, p.Type))],
+            return new FunctionEntry(slot, function.Name);
+        }
+
+        var parameters = new FunctionParameter[signature.Parameters.Count];
+        for (var i = 0; i < parameters.Length; i++)
+        {
+            parameters[i] = Parameter(signature.Parameters[i].Name, signature.Parameters[i].Type);
+        }
+
+        return new FunctionEntry(slot, function.Name)
+        {
+            Parameters = parameters,
             Result = signature.Result == typeof(void) ? FunctionParameter.Number("", 4, true) : Parameter("", signature.Result),
             IsGlobal = signature.Use == FunctionUse.Global,
-        }
-        : new FunctionEntry(slot, function.Name);
+        };
+    }
 
     private static FunctionParameter Parameter(string name, Type type)
     {

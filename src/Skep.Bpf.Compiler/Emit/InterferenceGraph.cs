@@ -9,17 +9,18 @@ internal sealed class InterferenceGraph
     private readonly MachineFunction _function;
     private readonly HashSet<int> _spillTemporaries;
     private readonly EdgeSet _edges;
-    private readonly Row<int>[] _neighbors;
+    private readonly AdjacencyLists _neighbors;
     private readonly int[] _degree;
     private readonly double[] _cost;
+    private readonly int[] _life;
     private readonly int[] _alias;
     private readonly int[] _color;
     private readonly Row<int>?[] _moves;
     private readonly Row<MachineInstruction> _allMoves = [];
     private readonly OrderedSet _worklistMoves = new();
     private readonly OrderedSet _activeMoves = new();
-    private readonly BitSet _simplify;
-    private readonly BitSet _freeze;
+    private readonly LayeredSet _simplify;
+    private readonly LayeredSet _freeze;
     private readonly OrderedSet _spill = new();
     private readonly BitSet _coalesced;
     private readonly BitSet _onStack;
@@ -33,17 +34,17 @@ internal sealed class InterferenceGraph
         _spillTemporaries = spillTemporaries;
         var count = function.RegisterCount;
         _edges = new EdgeSet(count);
-        (_simplify, _freeze, _coalesced, _onStack) = (new BitSet(count), new BitSet(count), new BitSet(count), new BitSet(count));
-        _neighbors = new Row<int>[count];
+        (_simplify, _freeze, _coalesced, _onStack) = (new LayeredSet(count), new LayeredSet(count), new BitSet(count), new BitSet(count));
+        _neighbors = new AdjacencyLists(count);
         _moves = new Row<int>?[count];
         _degree = new int[count];
         _cost = new double[count];
+        _life = new int[count];
         _alias = new int[count];
         _color = new int[count];
         _exists = new bool[count];
         for (var i = 0; i < count; i++)
         {
-            _neighbors[i] = [];
             _color[i] = i < MachineFunction.FirstVirtual ? i : -1;
             _degree[i] = i < MachineFunction.FirstVirtual ? int.MaxValue / 2 : 0;
         }
@@ -55,7 +56,7 @@ internal sealed class InterferenceGraph
     public List<int> Color(int colors)
     {
         _colors = colors;
-        for (var v = MachineFunction.FirstVirtual; v < _neighbors.Length; v++)
+        for (var v = MachineFunction.FirstVirtual; v < _degree.Length; v++)
         {
             if (_exists[v])
             {
@@ -122,10 +123,20 @@ internal sealed class InterferenceGraph
     private void Build()
     {
         var liveness = new Liveness(_function);
+        var live = new LayeredSet(_degree.Length);
+
+        // Where the life that is followed backwards ends in the block.
+        var end = new int[_degree.Length];
         Row<int> uses = [], definitions = [];
         foreach (var block in _function.Blocks)
         {
-            var live = new BitSet(liveness.Out(block));
+            live.Clear();
+            liveness.AddOut(block, live);
+            foreach (var register in live)
+            {
+                end[register] = block.Code.Count;
+            }
+
             var weight = Math.Pow(10, Math.Min(block.LoopDepth, 6));
             for (var i = block.Code.Count - 1; i >= 0; i--)
             {
@@ -134,9 +145,11 @@ internal sealed class InterferenceGraph
                 definitions.Clear();
                 instruction.CollectUses(uses);
                 instruction.CollectDefinitions(definitions);
+                var copied = MachineInstruction.None;
                 if (instruction.IsCopy && instruction.Src != 10)
                 {
-                    live.Remove(instruction.Src);
+                    // Both may have one register, though both live on.
+                    copied = live.Remove(instruction.Src) ? instruction.Src : MachineInstruction.None;
                     (_moves[instruction.Dst] ??= []).Add(_allMoves.Count);
                     (_moves[instruction.Src] ??= []).Add(_allMoves.Count);
                     _worklistMoves.Add(_allMoves.Count);
@@ -145,7 +158,10 @@ internal sealed class InterferenceGraph
 
                 foreach (var definition in definitions)
                 {
-                    live.Add(definition);
+                    if (live.Add(definition))
+                    {
+                        end[definition] = i;
+                    }
                 }
 
                 foreach (var definition in definitions)
@@ -167,15 +183,28 @@ internal sealed class InterferenceGraph
 
                 foreach (var definition in definitions)
                 {
-                    live.Remove(definition);
+                    if (live.Remove(definition))
+                    {
+                        _life[definition] += end[definition] - i;
+                    }
+
                     Note(definition, weight);
                 }
 
                 foreach (var use in uses)
                 {
-                    live.Add(use);
+                    if (live.Add(use) && use != copied)
+                    {
+                        end[use] = i;
+                    }
+
                     Note(use, weight);
                 }
+            }
+
+            foreach (var register in live)
+            {
+                _life[register] += end[register];
             }
         }
 
@@ -195,13 +224,13 @@ internal sealed class InterferenceGraph
 
         if (a >= MachineFunction.FirstVirtual)
         {
-            _neighbors[a].Add(b);
+            _neighbors.Add(a, b);
             _degree[a]++;
         }
 
         if (b >= MachineFunction.FirstVirtual)
         {
-            _neighbors[b].Add(a);
+            _neighbors.Add(b, a);
             _degree[b]++;
         }
     }
@@ -288,7 +317,7 @@ internal sealed class InterferenceGraph
             AddWork(u);
             AddWork(v);
         }
-        else if (u < MachineFunction.FirstVirtual ? _neighbors[v].TrueForAll(t => !IsInGraph(t) || IsSafe(t, u)) : IsConservative(u, v))
+        else if (u < MachineFunction.FirstVirtual ? IsSafe(u, v) : IsConservative(u, v))
         {
             Combine(u, v);
             AddWork(u);
@@ -307,7 +336,19 @@ internal sealed class InterferenceGraph
         }
     }
 
-    private bool IsSafe(int t, int u) => t < MachineFunction.FirstVirtual || _degree[t] < _colors || _edges.Contains(t, u);
+    /// <summary>Whether the neighbours of <paramref name="v"/> are as easy to colour when it is the real register <paramref name="u"/>.</summary>
+    private bool IsSafe(int u, int v)
+    {
+        foreach (var neighbor in _neighbors[v])
+        {
+            if (IsInGraph(neighbor) && neighbor >= MachineFunction.FirstVirtual && _degree[neighbor] >= _colors && !_edges.Contains(neighbor, u))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
 
     private bool IsConservative(int u, int v) => CountSignificant(u, v, 0, false) is var ofFirst and >= 0 && CountSignificant(v, u, ofFirst, true) >= 0;
 
@@ -349,6 +390,7 @@ internal sealed class InterferenceGraph
         _alias[v] = u;
         (_moves[u] ??= []).AddRange(Moves(v));
         _cost[u] += _cost[v];
+        _life[u] += _life[v];
         EnableMoves(v);
         foreach (var neighbor in _neighbors[v])
         {
@@ -397,11 +439,12 @@ internal sealed class InterferenceGraph
 
     private void SelectSpill()
     {
-        // Cheapest use per neighbour it frees; what a spill made is never spilled again while anything else is left.
+        // Cheapest use per neighbour it frees, rather where its life is long: to spill a short one leaves as many values alive at that place. What a spill made
+        // is never spilled again while anything else is left.
         var (v, least) = (-1, double.PositiveInfinity);
         foreach (var candidate in _spill)
         {
-            var cost = (_spillTemporaries.Contains(candidate) ? 1e12 : 0) + (_cost[candidate] / Math.Max(1, _degree[candidate]));
+            var cost = (_spillTemporaries.Contains(candidate) ? 1e12 : 0) + (_cost[candidate] / (Math.Max(1, _degree[candidate]) * Math.Sqrt(_life[candidate] + 1)));
             if (v < 0 || cost < least)
             {
                 (v, least) = (candidate, cost);

@@ -43,9 +43,12 @@ internal sealed class RegisterAllocator
     {
         var set = spilled.ToHashSet();
         var recipes = FindRecipes(set);
-        foreach (var register in spilled.Where(r => !recipes.ContainsKey(r)))
+        foreach (var register in spilled)
         {
-            _slots.TryAdd(register, new Node(Op.Alloca, IrType.Pointer) { Size = 8, Payload = "spill" });
+            if (!recipes.ContainsKey(register))
+            {
+                _slots.TryAdd(register, new Node(Op.Alloca, IrType.Pointer) { Size = 8, Payload = "spill" });
+            }
         }
 
         var uses = new Row<int>();
@@ -197,66 +200,4 @@ internal sealed class RegisterAllocator
     {
         Code = recipe.Code, Dst = dst, Immediate = recipe.Immediate, Slot = recipe.Slot, Map = recipe.Map, IsMapValue = recipe.IsMapValue, Function = recipe.Function, Position = position,
     };
-}
-
-/// <summary>Sets of registers that are live at block boundaries.</summary>
-internal sealed class Liveness
-{
-    private readonly BitSet[] _out;
-    private readonly BitSet[] _into;
-
-    public Liveness(MachineFunction function)
-    {
-        // By the number of the block, which is its place in the function.
-        var count = function.Blocks.Count;
-        var (uses, kills) = (new BitSet[count], new BitSet[count]);
-        (_into, _out) = (new BitSet[count], new BitSet[count]);
-        Row<int> used = [], defined = [];
-        foreach (var block in function.Blocks)
-        {
-            var use = new BitSet(function.RegisterCount);
-            var kill = new BitSet(function.RegisterCount);
-            for (var i = block.Code.Count - 1; i >= 0; i--)
-            {
-                used.Clear();
-                defined.Clear();
-                block.Code[i].CollectUses(used);
-                block.Code[i].CollectDefinitions(defined);
-                foreach (var d in defined)
-                {
-                    kill.Add(d);
-                    use.Remove(d);
-                }
-
-                foreach (var u in used)
-                {
-                    use.Add(u);
-                }
-            }
-
-            uses[block.Id] = use;
-            kills[block.Id] = kill;
-            _into[block.Id] = new BitSet(function.RegisterCount);
-            _out[block.Id] = new BitSet(function.RegisterCount);
-        }
-
-        for (var changed = true; changed;)
-        {
-            changed = false;
-            for (var b = function.Blocks.Count - 1; b >= 0; b--)
-            {
-                foreach (var successor in function.Blocks[b].Successors)
-                {
-                    _out[b].UnionWith(_into[successor.Id]);
-                }
-
-                changed |= _into[b].Assign(uses[b], _out[b], kills[b]);
-            }
-        }
-    }
-
-    public BitSet Out(MachineBlock block) => _out[block.Id];
-
-    /// <summary>Whether the value a register has at the start of the block is needed there or later.</summary>
-    public bool IsLiveInto(MachineBlock block, int register) => _into[block.Id].Contains(register);
 }

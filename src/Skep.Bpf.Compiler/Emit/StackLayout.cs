@@ -86,9 +86,12 @@ internal static class StackLayout
         {
             foreach (var instruction in block.Code)
             {
-                foreach (var slot in SlotsOf(instruction))
+                if (HasSlots(instruction))
                 {
-                    own[block.Id].Add(index[slot]);
+                    foreach (var slot in SlotsOf(instruction))
+                    {
+                        own[block.Id].Add(index[slot]);
+                    }
                 }
             }
         }
@@ -101,7 +104,15 @@ internal static class StackLayout
                 foreach (var successor in block.Successors)
                 {
                     changed |= before[successor.Id].UnionWith(before[block.Id]) | before[successor.Id].UnionWith(own[block.Id]);
-                    changed |= after[block.Id].UnionWith(after[successor.Id]) | after[block.Id].UnionWith(own[successor.Id]);
+                }
+            }
+
+            // Backwards, so that one round brings it all the way where there is no loop.
+            for (var b = function.Blocks.Count - 1; b >= 0; b--)
+            {
+                foreach (var successor in function.Blocks[b].Successors)
+                {
+                    changed |= after[b].UnionWith(after[successor.Id]) | after[b].UnionWith(own[successor.Id]);
                 }
             }
         }
@@ -128,6 +139,11 @@ internal static class StackLayout
             var earlier = new BitSet(before[block.Id]);
             for (var i = 0; i < block.Code.Count; i++)
             {
+                if (later[i] is null)
+                {
+                    continue;
+                }
+
                 foreach (var slot in SlotsOf(block.Code[i]))
                 {
                     earlier.Add(index[slot]);

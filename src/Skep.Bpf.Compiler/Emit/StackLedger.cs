@@ -30,7 +30,12 @@ internal static class StackLedger
     private static void Walk(CallGraph graph, Dictionary<Function, int> frames, Function function, List<Function> chain)
     {
         chain.Add(function);
-        var total = chain.Sum(f => Rounded(frames[f]));
+        var total = 0;
+        foreach (var called in chain)
+        {
+            total += Rounded(frames[called]);
+        }
+
         if (total > StackLimit || chain.Count > DepthLimit)
         {
             var ledger = string.Join(" -> ", chain.Select(f => $"{f.Name} {frames[f]}"));

@@ -64,11 +64,19 @@ internal static class FunctionCall
 
     private static Function? Find(Translator translator, MethodBase method, Entry[] arguments, Layout layout)
     {
-        var known = arguments.Select((a, i) => layout.Passed.Any(p => p.Index == i) ? null : a.Node).ToArray();
+        var known = Array.ConvertAll(arguments, static Node? (a) => a.Node);
+        var parameters = new List<(string, Type)>();
+        foreach (var (index, type) in layout.Passed)
+        {
+            known[index] = null;
+            parameters.Add((layout.Names[index], type));
+        }
+
+        parameters.AddRange(layout.ResultParameter);
         var use = IsGlobal(method) ? FunctionUse.Global : FunctionUse.Static;
         return translator.Functions.Get(
             new FunctionKey(method, use, known),
-            new FunctionSignature(method, layout.Result, [.. layout.Passed.Select(p => (layout.Names[p.Index], p.Type)), .. layout.ResultParameter], use),
+            new FunctionSignature(method, layout.Result, parameters, use),
             function => Translate(translator, function, method, arguments, layout));
     }
 
@@ -114,12 +122,13 @@ internal static class FunctionCall
     /// </summary>
     private static void AssumeNothing(Builder builder, Function function, Layout layout, Entry[] entries)
     {
-        foreach (var (parameter, passed) in function.Parameters.Zip(layout.Passed))
+        for (var i = 0; i < layout.Passed.Count; i++)
         {
+            var (parameter, index) = (function.Parameters[i], layout.Passed[i].Index);
             if (parameter.Type == IrType.I32)
             {
                 parameter.Type = IrType.I64;
-                entries[passed.Index] = new Entry(builder.Truncate(parameter));
+                entries[index] = new Entry(builder.Truncate(parameter));
             }
             else if (parameter.Type == IrType.Pointer && parameter.Provenance != Provenance.Context)
             {

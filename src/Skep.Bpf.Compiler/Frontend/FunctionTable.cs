@@ -59,8 +59,16 @@ internal sealed class FunctionKey(MethodBase method, FunctionUse use, Node?[] kn
 
     private Node?[] Known { get; } = known;
 
-    public bool Equals(FunctionKey? other) =>
-        other is not null && Method == other.Method && Use == other.Use && Known.Length == other.Known.Length && Known.Zip(other.Known).All(static p => Same(p.First, p.Second));
+    public bool Equals(FunctionKey? other)
+    {
+        var equal = other is not null && Method == other.Method && Use == other.Use && Known.Length == other.Known.Length;
+        for (var i = 0; i < Known.Length && equal; i++)
+        {
+            equal = Same(Known[i], other!.Known[i]);
+        }
+
+        return equal;
+    }
 
     public override bool Equals(object? obj) => Equals(obj as FunctionKey);
 

@@ -29,12 +29,19 @@ internal static class SourceMap
             return result;
         }
 
+        // A method is in one file as a rule, whose name is put together from its parts each time it is asked for.
+        var (document, file) = (default(DocumentHandle), "");
         foreach (var point in information.GetSequencePoints())
         {
             if (!point.IsHidden)
             {
-                var document = reader.GetDocument(point.Document.IsNil ? information.Document : point.Document);
-                result.Add((point.Offset, new SourcePosition(reader.GetString(document.Name), point.StartLine, point.StartColumn)));
+                var own = point.Document.IsNil ? information.Document : point.Document;
+                if (own != document)
+                {
+                    (document, file) = (own, reader.GetString(reader.GetDocument(own).Name));
+                }
+
+                result.Add((point.Offset, new SourcePosition(file, point.StartLine, point.StartColumn)));
             }
         }
 

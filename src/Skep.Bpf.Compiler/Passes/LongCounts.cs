@@ -32,14 +32,20 @@ internal sealed class LongCounts(CompileTarget target) : IPass
         var found = new List<Counted>();
         foreach (var loop in loops)
         {
-            if (Find(loop) is { } counted && counted.Rounds * ShortestWay(loop, counted.Latch) > MostWalked && !loops.Exists(other => other != loop && other.Body.Contains(loop.Header))
+            if (Find(loop) is { } counted && counted.Rounds * ShortestWay(function, loop, counted.Latch) > MostWalked && !loops.Exists(other => other != loop && other.Body.Contains(loop.Header))
                 && !loop.Body.Any(static b => b.Terminator.Op == Op.MayLoop))
             {
                 found.Add(counted);
             }
         }
 
-        if (found.Count == 0 || found.Sum(static c => c.Rounds) > MostRounds)
+        var rounds = 0L;
+        foreach (var counted in found)
+        {
+            rounds += counted.Rounds;
+        }
+
+        if (rounds is 0 or > MostRounds)
         {
             return false;
         }
@@ -77,26 +83,35 @@ internal sealed class LongCounts(CompileTarget target) : IPass
         return new Counted(loop, entry, latch, exit, phi, start, end, (end - start + step - 1) / step);
     }
 
-    private static long ShortestWay(Loop loop, Block latch)
+    private static int ShortestWay(Function function, Loop loop, Block latch)
     {
-        var ways = new Dictionary<Block, long> { [loop.Header] = loop.Header.Nodes.Count };
+        // Those that are not reached yet are far away.
+        var ways = new int[function.Blocks.Count];
+        Array.Fill(ways, int.MaxValue);
+        ways[loop.Header.Index] = loop.Header.Nodes.Count;
         for (var changed = true; changed;)
         {
             changed = false;
-            foreach (var (block, length) in ways.ToArray())
+            foreach (var block in function.Blocks)
             {
-                foreach (var next in block.Successors.Where(b => loop.Body.Contains(b) && b != loop.Header))
+                if (ways[block.Index] == int.MaxValue)
                 {
-                    if (!ways.TryGetValue(next, out var known) || length + next.Nodes.Count < known)
+                    continue;
+                }
+
+                foreach (var next in block.Successors)
+                {
+                    var length = ways[block.Index] + next.Nodes.Count;
+                    if (loop.Body.Contains(next) && length < ways[next.Index])
                     {
-                        ways[next] = length + next.Nodes.Count;
+                        ways[next.Index] = length;
                         changed = true;
                     }
                 }
             }
         }
 
-        return ways.GetValueOrDefault(latch);
+        return ways[latch.Index];
     }
 
     private static void Rewrite(Function function, Counted counted)

@@ -93,20 +93,25 @@ internal sealed class MemoryForwarding : IPass
     private static Known? Meet(Block block, Known first, List<Known>?[] atEnd)
     {
         var before = block.Predecessors;
-        var others = new Known[before.Count];
-        var same = true;
-        for (var i = 0; i < others.Length; i++)
+        Known[]? others = null;
+        for (var i = 0; i < before.Count; i++)
         {
             if (Find(atEnd[before[i].Index]!, first.Base, first.Offset, first.Access.Size) is not { } found)
             {
                 return null;
             }
 
-            others[i] = found;
-            same &= found == first;
+            if (others is null && found != first)
+            {
+                // The same on all before.
+                others = new Known[before.Count];
+                others.AsSpan(0, i).Fill(first);
+            }
+
+            others?[i] = found;
         }
 
-        return same ? first : new Known(first.Access, block, others);
+        return others is null ? first : new Known(first.Access, block, others);
     }
 
     private static Known? Find(List<Known> known, Node place, long offset, int size)
@@ -129,7 +134,7 @@ internal sealed class MemoryForwarding : IPass
             case Op.Load:
                 if (Find(known, Aliasing.BaseOf(node.Operands[0]), node.Immediate + Aliasing.OffsetOf(node.Operands[0]), node.Size) is { } earlier)
                 {
-                    if (earlier.Fits(node))
+                    if (earlier.Fits(node.Type))
                     {
                         node.Replacement = earlier.Value();
                         return true;
@@ -191,6 +196,10 @@ internal sealed class MemoryForwarding : IPass
     {
         private Node? _value;
 
+        // A bit for each type of a read.
+        private int _asked;
+        private int _fitting;
+
         /// <summary>The access, or one of them: it says which place is meant.</summary>
         public Node Access { get; } = access;
 
@@ -199,20 +208,17 @@ internal sealed class MemoryForwarding : IPass
 
         public long Offset { get; } = access.Immediate + Aliasing.OffsetOf(access.Operands[0]);
 
-        /// <summary>Whether a read may be replaced by the content.</summary>
-        public bool Fits(Node load)
+        /// <summary>Whether a read may be replaced by the content; asked once for each type, since paths that part and meet again share what they know.</summary>
+        public bool Fits(IrType type)
         {
-            if (paths is not null)
+            var bit = 1 << (int)type;
+            if ((_asked & bit) == 0)
             {
-                // A pointer stays the one that was read on this very path: the verifier must not see two merged.
-                return load.Type != IrType.Pointer && paths.All(p => p.Fits(load) && p.Type == load.Type);
+                _asked |= bit;
+                _fitting |= MayReplace(type) ? bit : 0;
             }
 
-            var value = Content;
-            return (value.Type == load.Type || (value.Type != IrType.I32 && load.Type != IrType.I32))
-
-                // A narrow store keeps only the low bits, which the value must not exceed; the verifier has to see that, for a mask may be gone because of the load.
-                && (Access.Op != Op.Store || Access.Size >= 4 || (KnownBits.VerifiedBits(value) >> (Access.Size * 8)) == 0);
+            return (_fitting & bit) != 0;
         }
 
         /// <summary>The content; where paths meet, a phi is made once.</summary>
@@ -225,8 +231,8 @@ internal sealed class MemoryForwarding : IPass
 
             if (_value is null)
             {
-                var values = paths.Select(static p => p.Value()).ToArray();
-                _value = values.All(v => v == values[0]) ? values[0] : Phi(values);
+                var values = Array.ConvertAll(paths, static p => p.Value());
+                _value = Array.TrueForAll(values, v => v == values[0]) ? values[0] : Phi(values);
             }
 
             return _value.Resolve();
@@ -235,6 +241,27 @@ internal sealed class MemoryForwarding : IPass
         private IrType Type => paths is null ? Content.Type : paths[0].Type;
 
         private Node Content => (Access.Op == Op.Load ? Access : Access.Operands[1]).Resolve();
+
+        private bool MayReplace(IrType type)
+        {
+            if (paths is not null)
+            {
+                // A pointer stays the one that was read on this very path: the verifier must not see two merged.
+                var fits = type != IrType.Pointer;
+                for (var i = 0; i < paths.Length && fits; i++)
+                {
+                    fits = paths[i].Type == type && paths[i].Fits(type);
+                }
+
+                return fits;
+            }
+
+            var value = Content;
+            return (value.Type == type || (value.Type != IrType.I32 && type != IrType.I32))
+
+                // A narrow store keeps only the low bits, which the value must not exceed; the verifier has to see that, for a mask may be gone because of the load.
+                && (Access.Op != Op.Store || Access.Size >= 4 || (KnownBits.VerifiedBits(value) >> (Access.Size * 8)) == 0);
+        }
 
         private Node Phi(Node[] values)
         {
