@@ -1,27 +1,32 @@
 namespace Skep.Bpf.Compiler.Emit;
 
-/// <summary>For each of a fixed count of numbers a list of others, in the order in which they were added: chains of cells in shared arrays.</summary>
+/// <summary>For each of the numbers below a count a list of others, in the order in which they were added: chains of cells in shared arrays.</summary>
 internal sealed class AdjacencyLists
 {
     private const int None = -1;
-    private readonly int[] _first;
-    private readonly int[] _last;
-    private (int Item, int Next)[] _cells;
+    private int[] _first = [];
+    private int[] _last = [];
+    private (int Item, int Next)[] _cells = [];
     private int _count;
 
-    public AdjacencyLists(int count)
+    /// <summary>Empties the lists, of which there are so many from now on; the memory is used again.</summary>
+    public void Reset(int lists)
     {
-        (_first, _last) = (new int[count], new int[count]);
+        if (_first.Length < lists)
+        {
+            (_first, _last) = (new int[lists], new int[lists]);
+        }
+
         Array.Fill(_first, None);
         Array.Fill(_last, None);
-        _cells = new (int, int)[count * 4];
+        _count = 0;
     }
 
     public void Add(int to, int item)
     {
         if (_count == _cells.Length)
         {
-            Array.Resize(ref _cells, Math.Max(64, _count * 2));
+            Array.Resize(ref _cells, Math.Max(_first.Length * 8, _count * 2));
         }
 
         _cells[_count] = (item, None);
@@ -36,8 +41,6 @@ internal sealed class AdjacencyLists
 
         _last[to] = _count++;
     }
-
-    public bool IsEmpty(int of) => _first[of] == None;
 
     /// <summary>The list of one number, to be gone through; what is added to it meanwhile is gone through too.</summary>
     public List this[int of] => new(this, _first[of]);

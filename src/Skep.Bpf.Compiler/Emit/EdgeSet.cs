@@ -1,20 +1,41 @@
 namespace Skep.Bpf.Compiler.Emit;
 
 /// <summary>Pairs of registers, in any order: a triangle of bits where that is small, else a table of the pairs.</summary>
-internal sealed class EdgeSet(int registers)
+internal sealed class EdgeSet
 {
-    private const int MostInTriangle = 2048;
+    private const int MostInTriangle = 2048, FewestPairs = 1024;
 
-    private readonly BitSet? _triangle = registers <= MostInTriangle ? new BitSet(registers * (registers + 1) / 2) : null;
+    private BitSet _triangle = new(0);
+    private bool _isTriangle;
 
     // By open addressing, 0 for none: no register makes a pair with itself. Never more than half full.
-    private ulong[] _pairs = registers <= MostInTriangle ? [] : new ulong[1024];
+    private ulong[] _pairs = [];
     private int _count;
+
+    /// <summary>Empties the set, for pairs of so many registers from now on; the memory is used again.</summary>
+    public void Reset(int registers)
+    {
+        _isTriangle = registers <= MostInTriangle;
+        var bits = registers * (registers + 1) / 2;
+        if (_isTriangle && bits > _triangle.Capacity)
+        {
+            // Those that spilling makes have room too.
+            _triangle = new BitSet(bits + (bits / 2));
+        }
+        else if (!_isTriangle && _pairs.Length == 0)
+        {
+            _pairs = new ulong[FewestPairs];
+        }
+
+        _triangle.Clear();
+        Array.Clear(_pairs);
+        _count = 0;
+    }
 
     /// <summary>True when it was not there.</summary>
     public bool Add(int a, int b)
     {
-        if (_triangle is not null)
+        if (_isTriangle)
         {
             return _triangle.Add(Place(a, b));
         }
@@ -35,7 +56,7 @@ internal sealed class EdgeSet(int registers)
         return true;
     }
 
-    public bool Contains(int a, int b) => _triangle?.Contains(Place(a, b)) ?? Find(Pair(a, b)) != 0;
+    public bool Contains(int a, int b) => _isTriangle ? _triangle.Contains(Place(a, b)) : Find(Pair(a, b)) != 0;
 
     private static int Place(int a, int b) => a > b ? (a * (a + 1) / 2) + b : (b * (b + 1) / 2) + a;
 

@@ -28,14 +28,19 @@ internal sealed class InterferenceGraph
     private readonly bool[] _exists;
     private int _colors;
 
-    public InterferenceGraph(MachineFunction function, HashSet<int> spillTemporaries)
+    /// <param name="function">The function as it is in this round.</param>
+    /// <param name="spillTemporaries">Registers that are not to be spilled again.</param>
+    /// <param name="edges">Memory of the round before.</param>
+    /// <param name="neighbors">Memory of the round before.</param>
+    public InterferenceGraph(MachineFunction function, HashSet<int> spillTemporaries, EdgeSet edges, AdjacencyLists neighbors)
     {
         _function = function;
         _spillTemporaries = spillTemporaries;
+        (_edges, _neighbors) = (edges, neighbors);
         var count = function.RegisterCount;
-        _edges = new EdgeSet(count);
+        _edges.Reset(count);
+        _neighbors.Reset(count);
         (_simplify, _freeze, _coalesced, _onStack) = (new LayeredSet(count), new LayeredSet(count), new BitSet(count), new BitSet(count));
-        _neighbors = new AdjacencyLists(count);
         _moves = new Row<int>?[count];
         _degree = new int[count];
         _cost = new double[count];

@@ -23,9 +23,10 @@ internal sealed class RegisterAllocator
     public static void Run(MachineFunction function, SourcePosition position)
     {
         var allocator = new RegisterAllocator(function);
+        var (edges, neighbors) = (new EdgeSet(), new AdjacencyLists());
         for (var round = 0; round < MaxRounds; round++)
         {
-            var graph = new InterferenceGraph(function, allocator._spillTemporaries);
+            var graph = new InterferenceGraph(function, allocator._spillTemporaries, edges, neighbors);
             var spilled = graph.Color(Colors);
             if (spilled.Count == 0)
             {
