@@ -94,6 +94,17 @@ internal static class KnownBits
     public static bool IsNonNegative(Node node) =>
         (PossibleBits(node) & (node.Type == IrType.I32 ? 1UL << 31 : 1UL << 63)) == 0;
 
+    /// <summary>
+    /// Whether the verifier knows nothing of the upper half of a 32-bit value, although it is zero: after a shift by a number that is no constant (before kernel 6.10 by
+    /// one that may be more than 31), and after what it does not compute (<c>is_safe_to_compute_dst_reg_range</c> and BPF_END in kernel/bpf/verifier.c).
+    /// </summary>
+    public static bool IsVagueAbove(Node value) => value.Type == IrType.I32 && value.Op switch
+    {
+        Op.ShiftLeft or Op.ShiftRightUnsigned or Op.ShiftRightSigned => !value.Operands[1].IsConstant,
+        Op.DivideSigned or Op.RemainderSigned or Op.DivideUnsigned or Op.RemainderUnsigned or Op.Negate or Op.ByteSwap => true,
+        _ => false,
+    };
+
     private static int BitLength(Node node, int depth, bool strict)
     {
         var bits = PossibleBits(node, depth + 1, strict);

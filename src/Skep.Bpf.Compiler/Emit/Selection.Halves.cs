@@ -1,6 +1,7 @@
 using Skep.Bpf.Asm;
 using Skep.Bpf.Compiler.Analyses;
 using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Compiler.Passes;
 
 namespace Skep.Bpf.Compiler.Emit;
 
@@ -9,51 +10,59 @@ internal sealed partial class Selection
 {
     private readonly HashSet<Node> _halves = [];
 
-    /// <summary>The 32-bit values that are compared as such, and what they are joined from. Below level 3 there are no such comparisons.</summary>
+    /// <summary>
+    /// The 32-bit values of which the verifier must know that the upper half is zero. Those that are compared as such, which there are from level 3 on; those whose
+    /// upper bits, as far as the verifier knows, would come down in a bound or an offset; and what all of these are joined from.
+    /// </summary>
     private void FindHalves()
     {
-        if (_target.IsaLevel < 3)
+        var asked = new Stack<Node>();
+        var nodes = _function.Blocks.SelectMany(static b => b.Nodes);
+        foreach (var node in nodes.Where(n => _target.IsaLevel >= 3 && n.Op is Op.Branch or Op.Compare && ComparesHalves(n.Condition, n.Operands[0], n.Operands[1])))
         {
-            return;
+            asked.Push(node.Operands[0]);
+            asked.Push(node.Operands[1]);
         }
 
-        var work = new Stack<Node>();
-        foreach (var node in _function.Blocks.SelectMany(static b => b.Nodes))
+        if (nodes.Any(KnownBits.IsVagueAbove) && nodes.Any(KeepsUpperBits))
         {
-            if (node.Op is Op.Branch or Op.Compare && ComparesHalves(node.Condition, node.Operands[0], node.Operands[1]))
+            var bounding = IdleMasks.Bounding(_function);
+            foreach (var node in nodes.Where(n => bounding.Contains(n) && KeepsUpperBits(n)))
             {
-                work.Push(node.Operands[0]);
-                work.Push(node.Operands[1]);
+                asked.Push(node.Operands[0]);
+                asked.Push(node.Operands[1]);
             }
         }
 
-        while (work.TryPop(out var node))
+        while (asked.TryPop(out var node))
         {
-            if (_halves.Add(node) && node.Op == Op.Phi)
+            var passesOn = node.Op is Op.Phi or Op.ZeroExtend || (node.Type == IrType.I64 && node.Op is Op.Add or Op.And or Op.Or or Op.Xor or Op.ShiftLeft);
+            if (_halves.Add(node) && passesOn)
             {
                 foreach (var operand in node.Operands)
                 {
-                    work.Push(operand);
+                    asked.Push(operand);
                 }
             }
         }
     }
 
     /// <summary>
-    /// Whether the verifier knows nothing of the upper half of a 32-bit value, although it is zero: after a shift by what it takes for more than 31, and after what it
-    /// does not compute (<c>is_safe_to_compute_dst_reg_range</c> and BPF_END in kernel/bpf/verifier.c).
+    /// Whether bits of the upper half are left, or come down: a shift of 64 bits, and below level 3 arithmetic of 32 that is made of that of 64 and after which the upper
+    /// half is not cleared, see <see cref="OldInstructions"/>.
     /// </summary>
-    private static bool IsVagueAbove(Node value) => value.Type == IrType.I32 && value.Op switch
+    private bool KeepsUpperBits(Node node) => node.Op switch
     {
-        Op.ShiftLeft or Op.ShiftRightUnsigned or Op.ShiftRightSigned => KnownBits.VerifiedBits(value.Operands[1]) > 31,
-        Op.DivideSigned or Op.RemainderSigned or Op.DivideUnsigned or Op.RemainderUnsigned or Op.Negate or Op.ByteSwap => true,
-        _ => false,
+        Op.ShiftRightUnsigned => node.Type == IrType.I64 || _target.IsaLevel < 3,
+        Op.Or or Op.Xor => node.Type == IrType.I32 && _target.IsaLevel < 3,
+        Op.And => node.Type == IrType.I32 && _target.IsaLevel < 3 && (!node.Operands[1].IsConstant || node.Operands[1].Immediate > int.MaxValue),
+        _ => StaysInHalf(node),
     };
 
-    /// <summary>Tells the verifier of a value that is compared as a half that its upper half is zero, where it does not know.</summary>
+    /// <summary>Tells the verifier of a value that is compared as a half, or used as a whole, that its upper half is zero, where it does not know.</summary>
     private void ClearAbove(Node node)
     {
-        if (_halves.Contains(node) && IsVagueAbove(node))
+        if (_halves.Contains(node) && KnownBits.IsVagueAbove(node))
         {
             var known = _machine.NewRegister();
             MoveHalf(known, _registers[node]);

@@ -33,10 +33,14 @@ internal sealed class Builder
             return node.Type == IrType.Void ? node : Node.Const(node.Type, 0);
         }
 
+        // They may be yet: whether sums are taken together and halves for wholes is decided when all is translated.
         if (node.Op is Op.Add or Op.Subtract)
         {
-            // It may be yet: whether sums are taken together is decided when all is translated.
             node.Operands[0].IsCompared = true;
+        }
+        else if (node is { Op: Op.ZeroExtend, Operands: [{ Op: Op.Truncate } half] })
+        {
+            half.Operands[0].IsComparedByHalf = true;
         }
 
         return Simplifier.Simplify(node) is { } better

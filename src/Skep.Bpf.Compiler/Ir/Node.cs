@@ -46,6 +46,9 @@ internal sealed class Node(Op op, IrType type)
     /// <summary>Set while a pass runs: a branch or a comparison asks about the value.</summary>
     public bool IsCompared { get; set; }
 
+    /// <summary>Set while a pass runs: a branch or a comparison asks about the lower 32 bits of the 64 of the value.</summary>
+    public bool IsComparedByHalf { get; set; }
+
     public bool IsLeaf => Op <= Op.Alloca;
 
     public bool IsTerminator => Op >= Op.Jump;

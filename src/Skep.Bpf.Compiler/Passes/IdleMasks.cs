@@ -42,7 +42,7 @@ internal sealed class IdleMasks : IPass
         && (KnownBits.PossibleBits(node.Operands[0]) & ~(ulong)node.Operands[1].Immediate) == 0;
 
     /// <summary>What the verifier must know the bounds of, and all that it is computed from.</summary>
-    private static HashSet<Node> Bounding(Function function)
+    internal static HashSet<Node> Bounding(Function function)
     {
         var bounding = new HashSet<Node>();
         var work = new Stack<Node>();

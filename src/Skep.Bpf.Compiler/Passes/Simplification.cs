@@ -34,6 +34,8 @@ internal sealed class Simplification : IPass
                         i++;
                     }
 
+                    better.IsCompared |= node.IsCompared;
+                    better.IsComparedByHalf |= node.IsComparedByHalf;
                     node.Replacement = better;
                     again = true;
                 }
@@ -54,6 +56,7 @@ internal sealed class Simplification : IPass
         foreach (var node in function.Blocks.SelectMany(static b => b.Nodes))
         {
             node.IsCompared = false;
+            node.IsComparedByHalf = false;
         }
 
         foreach (var node in function.Blocks.SelectMany(static b => b.Nodes).Where(static n => n.Op is Op.Branch or Op.Compare))
@@ -63,7 +66,9 @@ internal sealed class Simplification : IPass
                 var compared = operand.Resolve();
                 while (compared.Op is Op.ZeroExtend or Op.SignExtend or Op.Truncate)
                 {
+                    var isHalf = compared.Op == Op.Truncate;
                     compared = compared.Operands[0].Resolve();
+                    compared.IsComparedByHalf |= isHalf;
                 }
 
                 compared.IsCompared = true;

@@ -76,13 +76,14 @@ internal static class Simplifier
     }
 
     /// <summary>
-    /// Nothing is cut off, and the verifier loses nothing: a mask may be gone because the verifier knew the lower half of a value whose upper half only we know.
+    /// Nothing is cut off, and the verifier loses nothing: a mask may be gone because the verifier knew the lower half of a value whose upper half only we know,
+    /// and where the lower half is compared it learns nothing of a whole that it takes for more.
     /// </summary>
     private static bool IsFreeTruncation(Node truncation)
     {
         var whole = truncation.Operands[0];
         return KnownBits.PossibleBits(whole) <= uint.MaxValue
-            && (KnownBits.VerifiedBits(whole) <= uint.MaxValue || KnownBits.VerifiedBits(truncation) == uint.MaxValue);
+            && (KnownBits.VerifiedBits(whole) <= uint.MaxValue || (KnownBits.VerifiedBits(truncation) == uint.MaxValue && !whole.IsComparedByHalf));
     }
 
     private static Node? Binary(Node node)

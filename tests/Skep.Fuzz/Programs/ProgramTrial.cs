@@ -84,6 +84,7 @@ internal static class ProgramTrial
         }
         catch (Exception e) when (e is not OutOfMemoryException && !(e is BpfException { ErrorNumber: Errno.Permission } and not VerifierException))
         {
+            target.Dump?.Invoke("what the verifier says", (e as VerifierException)?.Log ?? "");
             return Failure(e.ToString(), spec);
         }
         finally

@@ -59,6 +59,71 @@ public unsafe class HiddenBoundTests
     [KernelFact]
     public void A_test_of_what_an_index_was_computed_from_bounds_it() => WordsProgram.Check(() => new Sources(), 300);
 
+    [KernelFact]
+    public void Half_of_a_number_is_compared_and_is_the_index() => WordsProgram.Check(() => new Halves(), 300);
+
+    [KernelFact]
+    public void What_is_left_of_a_number_of_which_the_kernel_knows_only_the_lower_half_is_an_index() => WordsProgram.Check(() => new UpperBits(), 300);
+
+    private sealed class Halves : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            Span<int> buffer = stackalloc int[8];
+            buffer.Fill((int)w[9]);
+
+            // All are below 2^32, which the verifier does not know of the 64 bits.
+            w[10] = (ulong)At(buffer, (int)((ushort)w[0] / ((w[1] & 0xff) + 1)));
+            w[11] = (ulong)At(buffer, (int)(w[2] % 3));
+            w[12] = (ulong)At(buffer, (int)((ushort)w[3] / ((w[4] & 0xff) + 1) / ((w[5] & 7) + 1)));
+            var (rest, swapped) = (w[6] % 11, w[7] % 13);
+            for (var i = 0; i < 3; i++)
+            {
+                rest = (w[8] & 1) == 0 ? rest : swapped;
+                w[13 + i] = (ulong)At(buffer, (int)rest);
+            }
+
+            return w[10] != w[11];
+        }
+
+        private static int At(ReadOnlySpan<int> buffer, int y)
+        {
+            var sum = (uint)y < (uint)buffer.Length ? buffer[y] : 5;
+            if (y is >= 0 and < 8)
+            {
+                sum += buffer[y] + (y > 0 ? buffer[y - 1] : 0);
+            }
+
+            return sum + buffer[(y & int.MaxValue) % 8];
+        }
+    }
+
+    private sealed class UpperBits : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            Span<byte> bytes = stackalloc byte[16];
+            for (var i = 0; i < bytes.Length; i++)
+            {
+                bytes[i] = (byte)(w[9] >> i);
+            }
+
+            // In 32 bits, and with the conversion first in 64.
+            w[10] = bytes[(int)((uint)w[0] >> (int)w[1] >> 28)];
+            w[11] = bytes[(int)((uint)w[0] << (int)w[1] >> 28)];
+            w[12] = bytes[(int)((uint)w[2] / ((uint)w[3] & 3 | 1) >> 28)];
+            w[13] = bytes[(int)(BinaryPrimitives.ReverseEndianness((uint)w[4]) >> 28)];
+            w[14] = bytes[(int)((uint)w[5] % ((uint)w[6] | 1) >> 28)];
+            w[15] = bytes[(int)((ulong)((uint)w[0] >> (int)w[1]) >> 28)];
+            w[16] = bytes[(int)((ulong)((uint)w[0] << (int)w[1]) >> 28)];
+            w[17] = bytes[(int)((ulong)((uint)w[2] / ((uint)w[3] & 3 | 1)) >> 28)];
+            w[18] = bytes[(int)((ulong)BinaryPrimitives.ReverseEndianness((uint)w[4]) >> 28)];
+            w[19] = bytes[(int)((ulong)((uint)w[5] % ((uint)w[6] | 1)) >> 28)];
+            w[20] = bytes[(int)((ulong)((w[7] & 1) == 0 ? (uint)w[8] : (uint)w[5] % ((uint)w[6] | 1)) >> 28)];
+            return w[10] != w[11];
+        }
+    }
+
     private sealed class Sources : WordsProgram
     {
         protected override bool Compute(ulong* w)
