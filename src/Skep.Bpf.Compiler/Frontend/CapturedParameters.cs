@@ -1,7 +1,7 @@
-using System.Collections.Concurrent;
 using System.Reflection;
 using System.Reflection.Emit;
 using System.Runtime.CompilerServices;
+using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
@@ -13,7 +13,7 @@ internal static class CapturedParameters
 {
     private const BindingFlags All = BindingFlags.Instance | BindingFlags.Static | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
 
-    private static readonly ConcurrentDictionary<Type, HashSet<int>> s_written = new();
+    private static readonly MemberCache<Type, HashSet<int>> s_written = new(WrittenFields);
 
     /// <summary>Whether the field is such a parameter and only its constructor writes it.</summary>
     public static bool IsReadOnly(FieldInfo field)
@@ -24,7 +24,7 @@ internal static class CapturedParameters
         }
 
         var owner = field.DeclaringType!;
-        return !s_written.GetOrAdd(owner.IsGenericType ? owner.GetGenericTypeDefinition() : owner, WrittenFields).Contains(field.MetadataToken);
+        return !s_written.Of(owner.IsGenericType ? owner.GetGenericTypeDefinition() : owner).Contains(field.MetadataToken);
     }
 
     /// <summary>Tokens of the fields that any method but a constructor stores to or takes the address of; nested types may, too.</summary>

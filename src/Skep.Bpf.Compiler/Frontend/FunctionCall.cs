@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Reflection;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
@@ -13,7 +12,7 @@ namespace Skep.Bpf.Compiler.Frontend;
 internal static class FunctionCall
 {
     private const int MostArguments = 5;
-    private static readonly ConcurrentDictionary<Type, bool> s_contexts = new();
+    private static readonly MemberCache<Type, bool> s_contexts = new(static t => t.IsDefined(typeof(KernelContextAttribute), false));
 
     /// <summary>Whether the programmer wants a function. What the framework marks so is meant for the JIT.</summary>
     public static bool IsWanted(MethodBase method) =>
@@ -144,7 +143,7 @@ internal static class FunctionCall
     private static bool IsGlobal(MethodBase method) => KnownMethod.Of(method).Has<GlobalFunctionAttribute>();
 
     /// <summary>Whether the type is what the kernel passes to a kind of program.</summary>
-    public static bool IsContextType(Type type) => s_contexts.GetOrAdd(type, static t => t.IsDefined(typeof(KernelContextAttribute), false));
+    public static bool IsContextType(Type type) => s_contexts.Of(type);
 
     private static bool IsContext(Type type) => type.IsByRef && IsContextType(type.GetElementType()!);
 

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using System.Reflection;
 using System.Runtime.CompilerServices;
@@ -14,12 +13,11 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// </summary>
 internal sealed class KernelLayouts(BtfFile? btf)
 {
-    private static readonly ConcurrentDictionary<Type, bool> s_views = new();
+    private static readonly MemberCache<Type, bool> s_views = new(static t => t.GetCustomAttribute<KernelStructAttribute>(false) is { IsValue: false });
     private readonly Dictionary<Type, uint?> _structs = [];
     private readonly Dictionary<string, (Type View, uint? Id)> _byName = [];
 
-    public static bool IsView(Type? type) => type is { IsValueType: true, IsEnum: false }
-        && s_views.GetOrAdd(type, static t => t.GetCustomAttribute<KernelStructAttribute>(false) is { IsValue: false });
+    public static bool IsView(Type? type) => type is { IsValueType: true, IsEnum: false } && s_views.Of(type);
 
     public static string Describe(Type view)
     {

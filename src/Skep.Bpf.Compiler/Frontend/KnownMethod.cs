@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Programming;
@@ -8,7 +7,7 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// <summary>What reflection says of a method, asked once: it is slow to answer, and a method is inlined many times. Shared by all compilations.</summary>
 internal sealed class KnownMethod
 {
-    private static readonly ConcurrentDictionary<MethodBase, KnownMethod> s_methods = new();
+    private static readonly MemberCache<MethodBase, KnownMethod> s_methods = new(static m => new KnownMethod(m));
 
     private readonly MethodBase _method;
     private readonly Lazy<MethodCode?> _code;
@@ -36,7 +35,7 @@ internal sealed class KnownMethod
     /// <summary>What it consists of; null when there is no C# body.</summary>
     public MethodCode? Code => _code.Value;
 
-    public static KnownMethod Of(MethodBase method) => s_methods.GetOrAdd(method, static m => new KnownMethod(m));
+    public static KnownMethod Of(MethodBase method) => s_methods.Of(method);
 
     public bool Has<T>() => Array.Exists(Attributes, static a => a is T);
 }

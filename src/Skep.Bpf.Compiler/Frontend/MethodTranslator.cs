@@ -1,8 +1,8 @@
-using System.Collections.Concurrent;
 using System.Reflection;
 using System.Reflection.Metadata;
 using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Bpf.Compiler.Ir;
+using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
@@ -13,7 +13,9 @@ namespace Skep.Bpf.Compiler.Frontend;
 /// </summary>
 internal sealed partial class MethodTranslator
 {
-    private static readonly ConcurrentDictionary<Type, bool> s_mutableCopies = new();
+    private static readonly MemberCache<Type, bool> s_mutableCopies = new(static t =>
+        t.IsValueType && !t.IsDefined(typeof(System.Runtime.CompilerServices.IsReadOnlyAttribute), false) && !HoldsReferences(t));
+
     private readonly Translator _translator;
     private readonly Builder _builder;
     private readonly MethodBase _method;
@@ -150,8 +152,7 @@ internal sealed partial class MethodTranslator
     }
 
     /// <summary>Whether a frozen struct passed by value may be changed by the method, which has a copy of its own.</summary>
-    private static bool IsMutableCopy(Type type) => s_mutableCopies.GetOrAdd(type, static t =>
-        t.IsValueType && !t.IsDefined(typeof(System.Runtime.CompilerServices.IsReadOnlyAttribute), false) && !HoldsReferences(t));
+    private static bool IsMutableCopy(Type type) => s_mutableCopies.Of(type);
 
     private static bool HoldsReferences(Type type) =>
         type.IsValueType

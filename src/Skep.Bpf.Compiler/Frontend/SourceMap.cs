@@ -3,20 +3,21 @@ using System.Reflection;
 using System.Reflection.Metadata;
 using System.Reflection.Metadata.Ecma335;
 using System.Reflection.PortableExecutable;
+using System.Runtime.CompilerServices;
 
 namespace Skep.Bpf.Compiler.Frontend;
 
 /// <summary>C# positions of IL offsets, from embedded or neighbouring portable PDBs.</summary>
 internal static class SourceMap
 {
-    private static readonly ConcurrentDictionary<Assembly, MetadataReader?> s_readers = new();
+    private static readonly ConditionalWeakTable<Assembly, StrongBox<MetadataReader?>> s_readers = [];
     private static readonly ConcurrentDictionary<string, string[]> s_files = new();
 
     /// <summary>Positions by IL offset in order; empty without debug information.</summary>
     public static List<(int Offset, SourcePosition Position)> Read(MethodBase method)
     {
         var result = new List<(int, SourcePosition)>();
-        var reader = s_readers.GetOrAdd(method.Module.Assembly, Open);
+        var reader = s_readers.GetValue(method.Module.Assembly, static a => new StrongBox<MetadataReader?>(Open(a))).Value;
         if (reader is null)
         {
             return result;
@@ -67,7 +68,7 @@ internal static class SourceMap
             return null;
         }
 
-        // The readers live as long as the process: they are shared by all compilations.
+        // The readers live as long as the assemblies: they are shared by all compilations.
         var image = new PEReader(File.OpenRead(assembly.Location));
         foreach (var entry in image.ReadDebugDirectory())
         {

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -17,8 +16,11 @@ internal readonly record struct Leaf(int Offset, int Size, IrType Type);
 /// </summary>
 internal sealed class TypeLayout
 {
-    private static readonly ConcurrentDictionary<Type, TypeLayout> s_layouts = new();
-    private static readonly ConcurrentDictionary<Type, bool> s_holdsObjects = new();
+    private static readonly MemberCache<Type, TypeLayout> s_layouts = new(Compute);
+    private static readonly MemberCache<Type, bool> s_holdsObjects = new(static t =>
+        !t.IsPointer && !t.IsByRef && !t.IsFunctionPointer && !t.IsPrimitive && !t.IsEnum
+        && (!t.IsValueType || t.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).Any(static f => HoldsObjects(f.FieldType))));
+
     private readonly Dictionary<int, int> _offsets = [];
 
     private TypeLayout(int size, int alignment)
@@ -40,7 +42,7 @@ internal sealed class TypeLayout
     /// <summary>Bytes that belong to no piece, as chunks of 1, 2, 4 or 8.</summary>
     public Leaf[] Padding { get; private set; } = [];
 
-    public static TypeLayout Of(Type type) => s_layouts.GetOrAdd(type, Compute);
+    public static TypeLayout Of(Type type) => s_layouts.Of(type);
 
     public static int SizeOf(Type type) => Of(type).Size;
 
@@ -55,9 +57,7 @@ internal sealed class TypeLayout
         (!type.IsValueType && ScalarOf(type) is null) || type == typeof(float) || type == typeof(double) || type == typeof(decimal) || type == typeof(Half);
 
     /// <summary>Whether values of the type are objects or have objects in them: they exist at translation only.</summary>
-    public static bool HoldsObjects(Type type) => s_holdsObjects.GetOrAdd(type, static t =>
-        !t.IsPointer && !t.IsByRef && !t.IsFunctionPointer && !t.IsPrimitive && !t.IsEnum
-        && (!t.IsValueType || t.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).Any(static f => HoldsObjects(f.FieldType))));
+    public static bool HoldsObjects(Type type) => s_holdsObjects.Of(type);
 
     /// <summary>The IR type of a scalar type, or null for structs.</summary>
     public static IrType? ScalarOf(Type type)

@@ -1,9 +1,9 @@
-using System.Collections.Concurrent;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Skep.Bpf.Programming;
 
 namespace Skep.Bpf.Twin.Replay;
 
@@ -13,8 +13,11 @@ namespace Skep.Bpf.Twin.Replay;
 /// </summary>
 internal static class StructDump
 {
-    private static readonly ConcurrentDictionary<Type, Func<ReadOnlySpan<byte>, object>> s_readers = new();
-    private static readonly ConcurrentDictionary<Type, Func<object, JsonNode?>> s_dumpers = new();
+    private static readonly MemberCache<Type, Func<ReadOnlySpan<byte>, object>> s_readers = new(static t =>
+        typeof(StructDump).GetMethod(nameof(Box), BindingFlags.NonPublic | BindingFlags.Static)!
+            .MakeGenericMethod(t).CreateDelegate<Func<ReadOnlySpan<byte>, object>>());
+
+    private static readonly MemberCache<Type, Func<object, JsonNode?>> s_dumpers = new(Build);
 
     /// <summary>The struct of type <paramref name="type"/> in <paramref name="bytes"/> as JSON.</summary>
     public static JsonNode? ToJson(Type type, ReadOnlySpan<byte> bytes) => Dumper(type)(Reader(type)(bytes));
@@ -22,9 +25,7 @@ internal static class StructDump
     /// <summary>Bytes of a struct in memory.</summary>
     public static int SizeOf(Type type) => (int)typeof(Unsafe).GetMethod(nameof(Unsafe.SizeOf))!.MakeGenericMethod(type).Invoke(null, null)!;
 
-    private static Func<ReadOnlySpan<byte>, object> Reader(Type type) => s_readers.GetOrAdd(type, static t =>
-        typeof(StructDump).GetMethod(nameof(Box), BindingFlags.NonPublic | BindingFlags.Static)!
-            .MakeGenericMethod(t).CreateDelegate<Func<ReadOnlySpan<byte>, object>>());
+    private static Func<ReadOnlySpan<byte>, object> Reader(Type type) => s_readers.Of(type);
 
     private static object Box<T>(ReadOnlySpan<byte> bytes)
         where T : unmanaged => MemoryMarshal.Read<T>(bytes);
@@ -32,7 +33,7 @@ internal static class StructDump
     private static byte[] Unbox<T>(object value)
         where T : unmanaged => MemoryMarshal.AsBytes(new ReadOnlySpan<T>(ref Unsafe.Unbox<T>(value))).ToArray();
 
-    private static Func<object, JsonNode?> Dumper(Type type) => s_dumpers.GetOrAdd(type, Build);
+    private static Func<object, JsonNode?> Dumper(Type type) => s_dumpers.Of(type);
 
     private static Func<object, JsonNode?> Build(Type type)
     {

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Reflection;
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
@@ -11,7 +10,7 @@ namespace Skep.Bpf.Programming;
 /// </summary>
 public static class ProgramGraph
 {
-    private static readonly ConcurrentDictionary<Type, bool> s_holdsReferences = new();
+    private static readonly MemberCache<Type, bool> s_holdsReferences = new(static t => InstanceFields(t).Any(f => HoldsReferences(f.FieldType)));
 
     /// <summary>
     /// The maps of <paramref name="program"/> in the order of its fields, base classes first, each once: those in its own fields and in the fields of the
@@ -52,7 +51,7 @@ public static class ProgramGraph
             return true;
         }
 
-        return s_holdsReferences.GetOrAdd(type, static t => InstanceFields(t).Any(f => HoldsReferences(f.FieldType)));
+        return s_holdsReferences.Of(type);
     }
 
     private static FieldInfo[] InstanceFields(Type type) => [.. type
