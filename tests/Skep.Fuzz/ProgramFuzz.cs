@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Skep.Bpf.Compiler.Diagnostics;
 using Skep.Fuzz.Programs;
 
 namespace Skep.Fuzz;
@@ -16,6 +17,7 @@ internal static class ProgramFuzz
     {
         var progress = new Progress("programs", options.Count, "programs");
         var outcomes = new long[Enum.GetValues<TrialOutcome>().Length];
+        var refused = new SortedDictionary<string, long>(StringComparer.Ordinal);
         var seed = (int)options.Seed;
         var began = Stopwatch.GetTimestamp();
         long done = 0;
@@ -35,15 +37,21 @@ internal static class ProgramFuzz
                     continue;
                 }
 
-                var (outcome, problem) = ProgramTrial.Run(type, target, inKernel: true, isChecked: seed % CheckedOf == 0);
+                var (outcome, problem, rule) = ProgramTrial.Run(type, target, inKernel: true, isChecked: seed % CheckedOf == 0);
                 if (outcome == TrialOutcome.Failed && outcomes[(int)TrialOutcome.Failed] < MostFindings)
                 {
                     Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"programs: {type.Name} of seed {seed}: {problem}"));
                 }
 
-                if (outcome is TrialOutcome.Unproven or TrialOutcome.TooComplex)
+                // What only needs a later instruction set is no news.
+                if (outcome == TrialOutcome.TooComplex || (rule is not null and not Rule.InstructionSet))
                 {
                     Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"programs: {type.Name} of seed {seed} is {outcome}: {problem}"));
+                }
+
+                if (rule is not null)
+                {
+                    refused[rule] = refused.GetValueOrDefault(rule) + 1;
                 }
 
                 outcomes[(int)outcome]++;
@@ -54,8 +62,8 @@ internal static class ProgramFuzz
 
         progress.Finish(done, string.Create(
             CultureInfo.InvariantCulture,
-            $"seeds {options.Seed} to {seed - 1}; {outcomes[(int)TrialOutcome.Equal]} the same in CLR, interpreter and kernel; {outcomes[(int)TrialOutcome.TooNew]} need a later instruction set, "
-            + $"{outcomes[(int)TrialOutcome.Unproven]} refused for an index, {outcomes[(int)TrialOutcome.TooComplex]} too much for the verifier; {outcomes[(int)TrialOutcome.Failed]} differ or are rejected"));
+            $"seeds {options.Seed} to {seed - 1}; {outcomes[(int)TrialOutcome.Equal]} the same in CLR, interpreter and kernel; {outcomes[(int)TrialOutcome.Refused]} refused by the compiler"
+            + $"{string.Concat(refused.Select(static r => $", {r.Key} {r.Value}"))}; {outcomes[(int)TrialOutcome.TooComplex]} too much for the verifier; {outcomes[(int)TrialOutcome.Failed]} differ or are rejected"));
         return outcomes[(int)TrialOutcome.Failed] == 0;
     }
 }

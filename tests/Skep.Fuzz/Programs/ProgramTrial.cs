@@ -15,11 +15,8 @@ internal enum TrialOutcome
     /// <summary>All engines did the same.</summary>
     Equal,
 
-    /// <summary>Needs atomic operations that the instruction set lacks.</summary>
-    TooNew,
-
-    /// <summary>Refused for an index that is in range for a reason that no comparison of itself tells.</summary>
-    Unproven,
+    /// <summary>Refused by the compiler for a reason that is documented: an index, the stack, an operation that the instruction set lacks.</summary>
+    Refused,
 
     /// <summary>Too much for the verifier, which may give up on a nest of loops.</summary>
     TooComplex,
@@ -27,6 +24,12 @@ internal enum TrialOutcome
     /// <summary>A difference, a rejection, or a fault of the compiler.</summary>
     Failed,
 }
+
+/// <summary>How a random program fared, and why not as most.</summary>
+/// <param name="Outcome">What became of it.</param>
+/// <param name="Problem">What is wrong; empty when nothing is.</param>
+/// <param name="Rule">Number of the rule by which the compiler refuses it; null unless it does.</param>
+internal sealed record TrialVerdict(TrialOutcome Outcome, string Problem = "", string? Rule = null);
 
 /// <summary>
 /// One random program in the CLR, in the bytecode interpreter and in the kernel. It is one object, compiled once, whose maps each engine has in its turn: what an
@@ -49,8 +52,7 @@ internal static class ProgramTrial
     /// <param name="target">What it is compiled for.</param>
     /// <param name="inKernel">False to leave the kernel out.</param>
     /// <param name="isChecked">Whether our own check is asked, too, once the kernel has accepted the program.</param>
-    /// <returns>The outcome, and why it is not that of most.</returns>
-    public static (TrialOutcome Outcome, string Problem) Run(Type type, CompileTarget target, bool inKernel, bool isChecked = true)
+    public static TrialVerdict Run(Type type, CompileTarget target, bool inKernel, bool isChecked = true)
     {
         ProgramSpec? spec = null;
         try
@@ -68,19 +70,15 @@ internal static class ProgramTrial
                 return Failure($"CLR and interpreter: {interpreted}", spec);
             }
 
-            return inKernel && expected.DifferenceTo(InKernel(program, spec, isChecked)) is { } difference ? Failure($"CLR and kernel: {difference}", spec) : (TrialOutcome.Equal, "");
+            return inKernel && expected.DifferenceTo(InKernel(program, spec, isChecked)) is { } difference ? Failure($"CLR and kernel: {difference}", spec) : new TrialVerdict(TrialOutcome.Equal);
         }
-        catch (CompileException e) when (e.Id == Rule.OutOfRange)
+        catch (CompileException e) when (RuleTable.All.Any(r => r.Id == e.Id) && (e.Id != Rule.InstructionSet || target.IsaLevel < 3))
         {
-            return (TrialOutcome.Unproven, e.Message);
-        }
-        catch (CompileException e) when (target.IsaLevel < 3 && e.Id == Rule.InstructionSet)
-        {
-            return (TrialOutcome.TooNew, "");
+            return new TrialVerdict(TrialOutcome.Refused, e.Message, e.Id);
         }
         catch (BpfException e) when (e.ErrorNumber is Errno.TooBig or Errno.NoSpace or Errno.NoMemory || e is VerifierException { RuleId: TooComplex } || IsNestOfLoops(e, target))
         {
-            return (TrialOutcome.TooComplex, e.Message.Split('\n')[0]);
+            return new TrialVerdict(TrialOutcome.TooComplex, e.Message.Split('\n')[0]);
         }
         catch (Exception e) when (e is not OutOfMemoryException && !(e is BpfException { ErrorNumber: Errno.Permission } and not VerifierException))
         {
@@ -142,6 +140,6 @@ internal static class ProgramTrial
     private static bool IsNestOfLoops(BpfException e, CompileTarget target) =>
         target.Kernel >= new Version(6, 9) && e.Message.Contains("infinite loop detected", StringComparison.Ordinal);
 
-    private static (TrialOutcome Outcome, string Problem) Failure(string problem, ProgramSpec? spec) =>
-        (TrialOutcome.Failed, spec is null ? problem : $"{problem}\n{Disassembler.Disassemble(spec)}");
+    private static TrialVerdict Failure(string problem, ProgramSpec? spec) =>
+        new(TrialOutcome.Failed, spec is null ? problem : $"{problem}\n{Disassembler.Disassemble(spec)}");
 }
