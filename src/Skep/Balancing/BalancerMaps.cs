@@ -115,7 +115,7 @@ public sealed class BalancerMaps
             : map == Ring ? MapMigration.Rebuilt with { By = new RingMigration(), FormerNames = [Slots.IsWide ? NarrowRing : WideRing] }
             // Connections and flows name backends by their numbers.
             : map == Backends || map == Clock ? MapMigration.Kept
-            : map == Connections ? MapMigration.Live with { By = new ConnectionMigration(this), FormerNames = ["edge_new_conns", "edge_addresses", "edge_addr_ids"] }
+            : map == Connections ? MapMigration.Live with { By = new ConnectionMigration(this) }
             // Written with the connections.
             : map == ConnectionSets ? MapMigration.Scratch
             : map == Fragments ? MapMigration.Cache

@@ -5,7 +5,7 @@ using Skep.Packets;
 namespace Skep.Balancing;
 
 /// <summary>
-/// Carries connections over into a table of another size, where each has another place, or from the hash table of earlier versions. Only established ones must find room;
+/// Carries connections over into a table of another size, where each has another place. Only established ones must find room;
 /// halves of others that are left over are of no use to anybody. What ended in the old table while programs were exchanged ends in the new one: a connection that is taken for
 /// open would hold its client's port for hours.
 /// </summary>
@@ -20,9 +20,7 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
             maps.ConnectionSets.Entries.Clear();
         }
 
-        return before.Shape.Kind == MapKind.Array && before.HasSameLayout ? Migrate(RecordsOf(before))
-            : FormerConnection.IsTable(before.Shape) ? Migrate(FormerConnection.ReadAll(before.Storage))
-            : null;
+        return before.Shape.Kind == MapKind.Array && before.HasSameLayout ? Migrate(RecordsOf(before)) : null;
     }
 
     /// <summary>Enters the connections among <paramref name="old"/>, the records of another table.</summary>
