@@ -31,6 +31,13 @@ public static class MapDump
         }
 
         var entries = ReadAll(map, limit, out var truncated);
+        if (map.ElementsOfValue > 1)
+        {
+            entries = [.. entries.SelectMany(e => Elements(map, e.Value))];
+            truncated = entries.Count > limit;
+            entries = [.. entries.Take(limit)];
+        }
+
         dump["entries"] = new JsonArray([.. entries.Select(e => (JsonNode)Entry(map, e))]);
         if (truncated)
         {
@@ -48,6 +55,7 @@ public static class MapDump
         var valueSize = ValueSize(map);
         // Never so few that a crowded bucket of a hash table, which the kernel gives whole, would not fit.
         var batch = Math.Clamp((1 << 20) / (valueSize + map.KeySize), 64, 1024);
+        batch = map.ElementsOfValue > 1 ? 1 : batch;
         var keys = new byte[batch * map.KeySize];
         var values = new byte[batch * valueSize];
         var cursor = 0ul;
@@ -88,6 +96,10 @@ public static class MapDump
 
         return entries;
     }
+
+    // Those that are not zero, each by its number.
+    private static IEnumerable<(byte[] Key, byte[] Value)> Elements(BpfMap map, byte[] value) =>
+        value.Chunk(map.ValueSize / (int)map.ElementsOfValue).Select((bytes, number) => (BitConverter.GetBytes(number), bytes)).Where(e => e.bytes.AsSpan().ContainsAnyExcept((byte)0));
 
     private static int ValueSize(BpfMap map) => IsPerCpu(map) ? Stride(map) * map.Storage.ValuesPerEntry : map.ValueSize;
 

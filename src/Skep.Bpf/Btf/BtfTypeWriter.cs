@@ -29,6 +29,9 @@ internal sealed class BtfTypeWriter
         return id;
     }
 
+    /// <summary>Adds an array of a type; gives its number.</summary>
+    internal uint AddArray(Type element, uint count) => _builder.AddArray(Add(element), Index, count);
+
     internal byte[] Build() => _builder.Build();
 
     private uint Write(Type type)

@@ -52,6 +52,9 @@ public abstract class BpfMap : IDisposable
     /// <summary>Type of the values or records.</summary>
     public abstract Type ValueType { get; }
 
+    /// <summary>How many of <see cref="ValueType"/> a value holds.</summary>
+    internal virtual uint ElementsOfValue => 1;
+
     /// <summary>For maps of maps: what the inner maps are like.</summary>
     internal virtual BpfMap? InnerTemplate => null;
 

@@ -18,7 +18,7 @@ internal static class MapBtf
 
         var types = new BtfTypeWriter();
         var keyId = types.Add(key);
-        var valueId = types.Add(map.ValueType);
+        var valueId = map.ElementsOfValue == 1 ? types.Add(map.ValueType) : types.AddArray(map.ValueType, map.ElementsOfValue);
         return (types.Build(), keyId, valueId);
     }
 

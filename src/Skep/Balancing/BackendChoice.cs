@@ -208,7 +208,7 @@ internal sealed class BackendChoice(BalancerMaps maps, Tracker connections, Sign
         record.Client = key.Source;
         record.Virtual = key.Destination;
         record.Backend = backend.Address;
-        record.Ends = key.RawPorts | ((ulong)port.Raw << 32) | ((ulong)key.Protocol << 48);
+        record.Ends = port.Raw | ((ulong)key.RawPorts << 16) | ((ulong)key.Protocol << 48);
         record.AddressDelta = addressDelta.Raw;
         record.FullDelta = (addressDelta + ChecksumDelta.Of(key.DestinationPort, port)).Raw;
         record.BackendId = id;
@@ -236,7 +236,7 @@ internal sealed class BackendChoice(BalancerMaps maps, Tracker connections, Sign
             return false;
         }
 
-        ref var existing = ref _connections.At(found);
+        ref var existing = ref _connections.At(Tracker.NumberOf(found));
         if (Unsafe.IsNullRef(ref existing))
         {
             return false;
@@ -244,7 +244,7 @@ internal sealed class BackendChoice(BalancerMaps maps, Tracker connections, Sign
 
         if (existing.IsClosed)
         {
-            _connections.Release((uint)found);
+            _connections.Release(Tracker.NumberOf(found));
             return false;
         }
 

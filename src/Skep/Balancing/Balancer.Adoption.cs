@@ -48,7 +48,8 @@ public sealed partial class Balancer
         _known.Rebuild(AddressesInForce());
     }
 
-    private IEnumerable<IpAddress> AddressesInForce() => _served.SelectMany(s => s.Value.Members.Select(m => m.Address).Prepend(s.Key.Address));
+    private IEnumerable<KnownAddress> AddressesInForce() =>
+        _served.SelectMany(s => s.Value.Members.Select(m => new KnownAddress(m.Address, IsService: false)).Prepend(new(s.Key.Address, IsService: true)));
 
     /// <summary>Number of a backend in the maps; false when there is no such service or backend.</summary>
     public bool TryGetId(ServiceKey key, IpAddress address, ushort port, out uint id)

@@ -234,10 +234,10 @@ public sealed partial class Balancer
         }
         var before = problems.Count;
         var (members, removed) = TakeBackends(service, served, Report);
-        _known.Add(in key.Address);
+        _known.Add(new(key.Address, IsService: true));
         if (service.Forwarding == ForwardingMode.Nat)
         {
-            members.ForEach(m => _known.Add(m.Model.Address));
+            members.ForEach(m => _known.Add(new(m.Model.Address, IsService: false)));
         }
 
         ZeroCounters();

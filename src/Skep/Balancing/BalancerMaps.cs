@@ -26,13 +26,13 @@ public sealed class BalancerMaps
         Histograms = new((measure ? maxBackends + 1 : 1) * BackendHistograms.PerBackend, "edge_histograms", MapFlags.Mmapable);
         Open = new(measure ? maxBackends + 1 : 1, "edge_open", MapFlags.Mmapable);
         var sets = SetsFor(maxConnections);
-        ConnectionSets = new(sets, "edge_sets", MapFlags.Mmapable);
+        ConnectionSets = new(sets, "edge_sets");
         Connections = new(sets * Tracker.Ways, "edge_conns", MapFlags.Mmapable);
         Fragments = new(4096, "edge_fragments");
         SourcePools = new(maxServices * SourcePool.MostAddresses, "edge_source_pools", MapFlags.Mmapable);
         Limits = new(maxServices, "edge_limits", MapFlags.Mmapable);
         // Eight bits for each address at most, and no more than fit a processor's second cache.
-        Known = new(Math.Clamp(BitOperations.RoundUpToPowerOf2((maxServices + maxBackends) / 8), 16, 1 << 14), "edge_known", MapFlags.Mmapable);
+        Known = new(Math.Clamp(BitOperations.RoundUpToPowerOf2((maxServices + maxBackends) / 8), 16, 1 << 14), "edge_known");
         Clock = new("edge_clock");
         Direct = new DirectMaps(maxServices, maxBackends, maxFlows, measure);
     }
@@ -80,7 +80,7 @@ public sealed class BalancerMaps
     /// Which records are taken, and what to look for in them, a word for every seven. It changes its size with theirs; when it is their layout that changes, this map needs
     /// another name, because words of before would say that new records are taken.
     /// </summary>
-    public ArrayMap<ulong> ConnectionSets { get; }
+    public GlobalArray<ulong> ConnectionSets { get; }
 
     /// <summary>The way of fragmented packets.</summary>
     public LruHashMap<FragmentKey, FragmentRoute> Fragments { get; }
@@ -94,8 +94,8 @@ public sealed class BalancerMaps
     /// </summary>
     public Global<uint> Clock { get; }
 
-    /// <summary>A bit for every address of a service, and of a backend that answers through here: see <see cref="KnownAddresses"/>.</summary>
-    public ArrayMap<ulong> Known { get; }
+    /// <summary>A bit for every address of a service, and another for one of a backend that answers through here: see <see cref="KnownAddresses"/>.</summary>
+    public GlobalArray<KnownBits> Known { get; }
 
     /// <summary>Limits of services by their id.</summary>
     public ArrayMap<ServiceLimit> Limits { get; }
@@ -116,8 +116,8 @@ public sealed class BalancerMaps
             // Connections and flows name backends by their numbers.
             : map == Backends || map == Clock ? MapMigration.Kept
             : map == Connections ? MapMigration.Live with { By = new ConnectionMigration(this) }
-            // Written with the connections.
-            : map == ConnectionSets ? MapMigration.Scratch
+            // Written with the connections, and by the user half from what there is.
+            : map == ConnectionSets || map == Known ? MapMigration.Scratch
             : map == Fragments ? MapMigration.Cache
             : Direct.All.Contains(map) ? Direct.MigrationOf(map)
             // By numbers of services and backends, of which those that are in use are all looked at above.

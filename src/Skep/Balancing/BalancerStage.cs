@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
+using Skep.Bpf.Programming;
 using Skep.Edge;
 using Skep.Edge.Tracing;
 using Skep.Filtering;
@@ -94,28 +95,51 @@ internal sealed unsafe class BalancerStage
 
     private EdgeVerdict Balance(in IpPacket packet, uint rawPorts, TcpFlags flags, ref EdgePacket edge)
     {
-        var found = _connections.Find(in packet.Source, in packet.Destination, rawPorts, (uint)packet.Protocol);
-        ref var known = ref Unsafe.NullRef<Connection>();
-        if (found != 0)
+        // Most packets are for nobody here, or from nobody, which a bit tells in less time than a search.
+        var former = 0UL;
+        var mayBegin = _known.MayBeService(in packet.Destination);
+        if (mayBegin)
         {
-            known = ref _connections.At(found);
-            if (Tracker.FoundReply(found) && !Unsafe.IsNullRef(ref known))
+            former = _connections.FindForward(in packet.Source, in packet.Destination, rawPorts, (uint)packet.Protocol);
+            if (former != 0)
             {
-                return Reply(in packet, ref known, flags, ref edge);
+                if (IsOverRate(in packet, in edge))
+                {
+                    return EdgeVerdict.RateLimited;
+                }
+
+                // A client begins a new connection when it uses the port of a closed one again, or still asks a backend that is gone.
+                ref var known = ref _connections.At(Tracker.NumberOf(former));
+                if (!Unsafe.IsNullRef(ref known)
+                    && ((flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn || (!known.IsClosed && _choice.IsInUse(in known))))
+                {
+                    return _limits is not null && !_limits.AdmitsPacketsTo(known.BackendId, edge.Packets)
+                        ? EdgeVerdict.ServiceLimited : Forward(in packet, ref known, flags, ref edge);
+                }
             }
         }
 
-        if (IsOverRate(in packet, in edge))
+        if (former == 0)
         {
-            return EdgeVerdict.RateLimited;
-        }
+            if (_known.MayBeBackend(in packet.Source))
+            {
+                var found = _connections.FindReply(in packet.Source, in packet.Destination, rawPorts, (uint)packet.Protocol);
+                ref var known = ref _connections.At(Tracker.NumberOf(found));
+                if (found != 0 && !Unsafe.IsNullRef(ref known))
+                {
+                    return Reply(in packet, ref known, flags, ref edge);
+                }
+            }
 
-        // A client begins a new connection when it uses the port of a closed one again, or still asks a backend that is gone.
-        if (!Unsafe.IsNullRef(ref known)
-            && ((flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn || (!known.IsClosed && _choice.IsInUse(in known))))
-        {
-            return _limits is not null && !_limits.AdmitsPacketsTo(known.BackendId, edge.Packets)
-                ? EdgeVerdict.ServiceLimited : Forward(in packet, ref known, flags, ref edge);
+            if (IsOverRate(in packet, in edge))
+            {
+                return EdgeVerdict.RateLimited;
+            }
+
+            if (!mayBegin)
+            {
+                return EdgeVerdict.Passed;
+            }
         }
 
         ConnectionKey key;
@@ -123,48 +147,27 @@ internal sealed unsafe class BalancerStage
         key.Destination = packet.Destination;
         key.RawPorts = rawPorts;
         key.Protocol = (uint)packet.Protocol;
-        return Begin(in packet, in key, found, flags, ref edge);
+        return Begin(in packet, in key, former, flags, ref edge);
     }
 
     private EdgeVerdict Begin(in IpPacket packet, in ConnectionKey key, ulong former, TcpFlags flags, ref EdgePacket edge)
     {
-        // Most packets that are of no connection are for nobody here, which a bit tells in less time than a lookup.
-        ref var entry = ref Unsafe.NullRef<ServiceEntry>();
-        if (_known.MayHave(in key.Destination))
+        var opened = Open(in key, former, (uint)flags, edge.Packets);
+        var verdict = (EdgeVerdict)(uint)(opened >> 32);
+        if (verdict != EdgeVerdict.Forwarded)
         {
-            ServiceKey service;
-            service.Address = key.Destination;
-            service.RawPort = key.DestinationPort.Raw;
-            service.Protocol = key.Protocol;
-            entry = ref _services.Find(in service);
-            if (_clients is not null && _clients.HasRanges && Unsafe.IsNullRef(ref entry))
+            if (verdict == EdgeVerdict.Passed)
             {
-                service.RawPort = _clients.RangeOf(in key);
-                entry = ref _services.Find(in service);
+                _fragments.RememberPassed(in packet);
             }
-        }
 
-        if (Unsafe.IsNullRef(ref entry))
-        {
-            _fragments.RememberPassed(in packet);
-            return EdgeVerdict.Passed;
-        }
-
-        if (_limits is not null && (!_limits.AdmitsPackets(entry.Id, edge.Packets) || !_limits.AdmitsConnection(entry.Id)))
-        {
-            return EdgeVerdict.ServiceLimited;
-        }
-
-        if (former != 0)
-        {
-            _connections.Release((uint)former);
-        }
-
-        var verdict = _choice.Open(in key, in entry, flags, out var number);
-        ref var connection = ref _connections.At(number);
-        if (verdict != EdgeVerdict.Forwarded || Unsafe.IsNullRef(ref connection))
-        {
             return verdict;
+        }
+
+        ref var connection = ref _connections.At(opened);
+        if (Unsafe.IsNullRef(ref connection))
+        {
+            return EdgeVerdict.TableFull;
         }
 
         _trace?.Given(connection.BackendId, 1);
@@ -178,6 +181,47 @@ internal sealed unsafe class BalancerStage
 
         Rewrite(in packet, in connection, isReply: false, ref edge);
         return EdgeVerdict.Forwarded;
+    }
+
+    /// <summary>
+    /// Opens a connection: a function of its own, walked once by the verifier. Gives the number of its record, with <see cref="EdgeVerdict.Forwarded"/> from bit 32 on, or another
+    /// verdict there: <see cref="EdgeVerdict.Passed"/> when there is no such service.
+    /// </summary>
+    /// <param name="key">The packet.</param>
+    /// <param name="former">What a search found of the client, and is to go; or 0.</param>
+    /// <param name="flags">Flags of the packet.</param>
+    /// <param name="packets">How many packets it is on the wire.</param>
+    [GlobalFunction]
+    private ulong Open(in ConnectionKey key, ulong former, uint flags, uint packets)
+    {
+        ServiceKey service;
+        service.Address = key.Destination;
+        service.RawPort = key.DestinationPort.Raw;
+        service.Protocol = key.Protocol;
+        ref var entry = ref _services.Find(in service);
+        if (_clients is not null && _clients.HasRanges && Unsafe.IsNullRef(ref entry))
+        {
+            service.RawPort = _clients.RangeOf(in key);
+            entry = ref _services.Find(in service);
+        }
+
+        if (Unsafe.IsNullRef(ref entry))
+        {
+            return (ulong)EdgeVerdict.Passed << 32;
+        }
+
+        if (_limits is not null && (!_limits.AdmitsPackets(entry.Id, packets) || !_limits.AdmitsConnection(entry.Id)))
+        {
+            return (ulong)EdgeVerdict.ServiceLimited << 32;
+        }
+
+        if (former != 0)
+        {
+            _connections.Release(Tracker.NumberOf(former));
+        }
+
+        var verdict = _choice.Open(in key, in entry, (TcpFlags)flags, out var number);
+        return (uint)number | ((ulong)verdict << 32);
     }
 
     private EdgeVerdict Forward(in IpPacket packet, ref Connection connection, TcpFlags flags, ref EdgePacket edge)

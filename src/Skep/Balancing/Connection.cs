@@ -96,7 +96,8 @@ public struct Connection
     public IpAddress Backend;
 
     /// <summary>
-    /// Written once: from the lowest bit up the ports of <see cref="Client"/>, <see cref="Virtual"/> and <see cref="Backend"/> in network order, protocol number, <see cref="ConnectionKind"/>.
+    /// Written once: from the lowest bit up the ports of <see cref="Backend"/>, <see cref="Client"/> and <see cref="Virtual"/> in network order, protocol number, <see cref="ConnectionKind"/>.
+    /// So the two ports of a packet, which lie side by side, do here too, whoever sent it.
     /// </summary>
     public ulong Ends;
 
@@ -134,13 +135,16 @@ public struct Connection
     public ConnectionStage Stage;
 
     /// <summary>Port of <see cref="Client"/>.</summary>
-    public readonly NetworkUInt16 ClientPort => NetworkUInt16.FromRaw((ushort)Ends);
+    public readonly NetworkUInt16 ClientPort => NetworkUInt16.FromRaw((ushort)(Ends >> 16));
 
     /// <summary>Port of <see cref="Virtual"/>.</summary>
-    public readonly NetworkUInt16 VirtualPort => NetworkUInt16.FromRaw((ushort)(Ends >> 16));
+    public readonly NetworkUInt16 VirtualPort => NetworkUInt16.FromRaw((ushort)(Ends >> 32));
 
     /// <summary>Port of <see cref="Backend"/>.</summary>
-    public readonly NetworkUInt16 BackendPort => NetworkUInt16.FromRaw((ushort)(Ends >> 32));
+    public readonly NetworkUInt16 BackendPort => NetworkUInt16.FromRaw((ushort)Ends);
+
+    /// <summary>Ports of the client's packets: its own in the lower, the virtual one in the upper half, both in network order.</summary>
+    public readonly uint RawPorts => (uint)(Ends >> 16);
 
     /// <summary>Protocol.</summary>
     public readonly IpProtocol Protocol => (IpProtocol)(byte)(Ends >> 48);

@@ -60,13 +60,13 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
     // Brings what programs did to it in the old table to the one that is there; false when it is not there, or only a connection before it that used the same port.
     private static bool IsThere(Tracker tracker, in Connection old)
     {
-        var found = tracker.Find(in old.Client, in old.Virtual, (uint)old.Ends, (uint)old.Protocol);
+        var found = tracker.Find(in old.Client, in old.Virtual, old.RawPorts, (uint)old.Protocol);
         if (!Tracker.FoundForward(found))
         {
             return false;
         }
 
-        ref var now = ref tracker.At((uint)found);
+        ref var now = ref tracker.At(Tracker.NumberOf(found));
         if (now.Ends == old.Ends && now.Backend == old.Backend)
         {
             now.End |= old.End;
@@ -80,7 +80,7 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
             return true;
         }
 
-        tracker.Release((uint)found);
+        tracker.Release(Tracker.NumberOf(found));
         return false;
     }
 

@@ -116,7 +116,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
     private ulong Search(in ConnectionKey key, out uint number)
     {
         var found = _tracker.Find(in key.Source, in key.Destination, key.RawPorts, key.Protocol);
-        number = (uint)found;
+        number = Tracker.NumberOf(found);
         return found;
     }
 

@@ -56,7 +56,7 @@ internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? si
         var source = IpAddress.FromRawIPv4(inner->Source.Raw);
         var destination = IpAddress.FromRawIPv4(inner->Destination.Raw);
         var found = _connections.Find(in destination, in source, Reversed(*(uint*)ports), (uint)inner->Protocol);
-        ref var connection = ref _connections.At(found);
+        ref var connection = ref _connections.At(Tracker.NumberOf(found));
         ref var alias = ref _connections.At(Unsafe.IsNullRef(ref connection) ? 0 : connection.Link);
         if (found == 0 || Unsafe.IsNullRef(ref connection) || Unsafe.IsNullRef(ref alias))
         {
@@ -129,7 +129,7 @@ internal sealed unsafe class IcmpErrorStage(Tracker connections, SignalStage? si
         var source = inner->Source;
         var destination = inner->Destination;
         var found = _connections.Find(in destination, in source, Reversed(*(uint*)ports), (uint)inner->NextHeader);
-        ref var connection = ref _connections.At(found);
+        ref var connection = ref _connections.At(Tracker.NumberOf(found));
         ref var alias = ref _connections.At(Unsafe.IsNullRef(ref connection) ? 0 : connection.Link);
         if (found == 0 || Unsafe.IsNullRef(ref connection) || Unsafe.IsNullRef(ref alias))
         {

@@ -13,32 +13,31 @@ internal sealed class KnownAddressTable(BalancerMaps maps)
     private const int WordsPerBit = 16;
 
     private readonly Tracker _connections = new(maps, translates: true);
-    private readonly uint _mask = maps.Known.MaxEntries - 1;
     private int _set;
     private int _most;
 
-    /// <summary>An address of a service, or of a backend that answers through here.</summary>
-    public void Add(in IpAddress address)
+    /// <summary>Sets the bit of an address.</summary>
+    public void Add(KnownAddress known)
     {
-        var hash = KnownAddresses.HashOf(in address);
-        ref var word = ref maps.Known.Entries[(int)((hash >> 6) & _mask)];
-        var bit = 1UL << (int)(hash & 63);
-        _set += (word & bit) == 0 ? 1 : 0;
-        word |= bit;
+        var number = NumberOf(known.Address);
+        ref var bits = ref BitsOf(ref maps.Known.Entries[number / 32], known.IsService);
+        var bit = 1u << (number % 32);
+        _set += (bits & bit) == 0 ? 1 : 0;
+        bits |= bit;
     }
 
     /// <summary>Whether the bit of an address is set.</summary>
-    public bool MayHave(in IpAddress address)
+    public bool MayHave(KnownAddress known)
     {
-        var hash = KnownAddresses.HashOf(in address);
-        return ((maps.Known.Entries[(int)((hash >> 6) & _mask)] >> (int)(hash & 63)) & 1) != 0;
+        var number = NumberOf(known.Address);
+        return ((BitsOf(ref maps.Known.Entries[number / 32], known.IsService) >> (number % 32)) & 1) != 0;
     }
 
     /// <summary>
     /// Sets all bits anew, from <paramref name="current"/> and the connections there are, when that is due. A bit that stays is set at every moment; one that goes belongs to no
     /// connection, and none can begin.
     /// </summary>
-    public void Tidy(Func<IEnumerable<IpAddress>> current)
+    public void Tidy(Func<IEnumerable<KnownAddress>> current)
     {
         if (_set > _most)
         {
@@ -47,27 +46,27 @@ internal sealed class KnownAddressTable(BalancerMaps maps)
     }
 
     /// <summary>Sets all bits anew, from <paramref name="current"/> and the connections there are.</summary>
-    public void Rebuild(IEnumerable<IpAddress> current)
+    public void Rebuild(IEnumerable<KnownAddress> current)
     {
-        var wanted = new ulong[maps.Known.MaxEntries];
-        void Want(in IpAddress address)
+        var wanted = new KnownBits[maps.Known.Count];
+        void Want(in IpAddress address, bool isService)
         {
-            var hash = KnownAddresses.HashOf(in address);
-            wanted[(hash >> 6) & _mask] |= 1UL << (int)(hash & 63);
+            var number = NumberOf(in address);
+            BitsOf(ref wanted[number / 32], isService) |= 1u << (number % 32);
         }
 
-        foreach (var address in current)
+        foreach (var (address, isService) in current)
         {
-            Want(in address);
+            Want(in address, isService);
         }
 
         foreach (var number in _connections.Numbers())
         {
             ref readonly var connection = ref _connections.At(number);
-            Want(in connection.Backend);
+            Want(in connection.Backend, isService: false);
             if (connection.Kind != ConnectionKind.Alias)
             {
-                Want(in connection.Virtual);
+                Want(in connection.Virtual, isService: true);
             }
         }
 
@@ -76,9 +75,16 @@ internal sealed class KnownAddressTable(BalancerMaps maps)
         for (var i = 0; i < wanted.Length; i++)
         {
             entries[i] = wanted[i];
-            _set += BitOperations.PopCount(wanted[i]);
+            _set += BitOperations.PopCount(wanted[i].Services) + BitOperations.PopCount(wanted[i].Backends);
         }
 
-        _most = Math.Max(_set * 2, (int)maps.Known.MaxEntries * 64 / WordsPerBit);
+        _most = Math.Max(_set * 2, (int)maps.Known.Count * 64 / WordsPerBit);
     }
+
+    private static ref uint BitsOf(ref KnownBits bits, bool isService) => ref isService ? ref bits.Services : ref bits.Backends;
+
+    private int NumberOf(in IpAddress address) => (int)KnownAddresses.NumberOf(in address, maps.Known.Count);
 }
+
+/// <summary>An address of a service, or of a backend that answers through here.</summary>
+internal readonly record struct KnownAddress(IpAddress Address, bool IsService);

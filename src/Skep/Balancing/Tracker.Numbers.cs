@@ -49,7 +49,7 @@ internal sealed partial class Tracker
     /// <param name="alias">With source translation, its alias; else whatever.</param>
     internal bool TryEnter(in Connection connection, in Connection alias)
     {
-        if (FoundForward(Find(in connection.Client, in connection.Virtual, (uint)connection.Ends, (uint)connection.Protocol)))
+        if (FoundForward(Find(in connection.Client, in connection.Virtual, connection.RawPorts, (uint)connection.Protocol)))
         {
             return true;
         }

@@ -19,8 +19,8 @@ internal sealed partial class Tracker
     [GlobalFunction]
     internal ulong Claim(ulong hash, uint now)
     {
-        var first = FirstOf(hash);
-        var second = SecondOf(hash);
+        var first = (uint)FirstOf(hash);
+        var second = (uint)SecondOf(hash);
         var claimed = ClaimFree(first);
         if (claimed != 0)
         {
@@ -281,8 +281,8 @@ internal sealed partial class Tracker
             }
 
             var hash = HashOf(in record.Client, record.ClientPort, record.Protocol);
-            var first = FirstOf(hash);
-            var other = first == set ? SecondOf(hash) : first;
+            var first = (uint)FirstOf(hash);
+            var other = first == set ? (uint)SecondOf(hash) : first;
             if (other == set)
             {
                 continue;
@@ -358,7 +358,7 @@ internal sealed partial class Tracker
     // A record with that hash leaves the set.
     private void CountBack(uint set, ulong hash)
     {
-        var first = FirstOf(hash);
+        var first = (uint)FirstOf(hash);
         ref var word = ref _sets.Find(first);
         if (first != set && !Unsafe.IsNullRef(ref word) && word >> 56 is > 0 and < MostAway)
         {

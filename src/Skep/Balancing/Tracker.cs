@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
@@ -17,21 +18,21 @@ namespace Skep.Balancing;
 internal sealed partial class Tracker(BalancerMaps maps, bool translates)
 {
     private readonly ArrayMap<Connection> _records = maps.Connections;
-    private readonly ArrayMap<ulong> _sets = maps.ConnectionSets;
+    private readonly GlobalArray<ulong> _sets = maps.ConnectionSets;
     private readonly Global<ulong> _seed = maps.Direct.Seed;
-    private readonly uint _count = maps.ConnectionSets.MaxEntries;
+    private readonly uint _count = maps.ConnectionSets.Count;
     private readonly bool _translates = translates;
 
     /// <summary>Records of a set.</summary>
     internal const uint Ways = 7;
 
-    // Beside the number of what was found: the packet is the client's; it is the backend's.
-    private const ulong IsForward = 1UL << 32, IsReply = 1UL << 33;
+    // A search gives the number of the record times four, and whose packet it was: the client's or the backend's.
+    private const ulong IsForward = 1, IsReply = 2;
 
     private const ulong Ones = 0x0001010101010101, Highs = 0x0080808080808080;
 
-    // Of a client's packet and of a backend's: ports, protocol and the kind that it must not be.
-    private const ulong ForwardEnds = 0x80FF_0000_FFFF_FFFF, ReplyEnds = 0x40FF_FFFF_0000_FFFF;
+    // Of a client's packet and of a backend's: ports, protocol and the kind that it must not be. Of both: what the client's address is hashed with.
+    private const ulong ForwardEnds = 0x80FF_FFFF_FFFF_0000, ReplyEnds = 0x40FF_0000_FFFF_FFFF, HashedEnds = ForwardEnds & ReplyEnds;
 
     /// <summary>Whether there are connections whose client's address is replaced.</summary>
     internal bool Translates => _translates;
@@ -42,128 +43,97 @@ internal sealed partial class Tracker(BalancerMaps maps, bool translates)
     /// <summary>Whether a search found the connection of a backend's packet.</summary>
     internal static bool FoundReply(ulong found) => (found & IsReply) != 0;
 
+    /// <summary>Number of the record that a search found.</summary>
+    internal static uint NumberOf(ulong found) => (uint)(found >> 2);
+
     /// <summary>The record of that number, a null reference when there cannot be one.</summary>
     internal ref Connection At(ulong number) => ref _records.Find((uint)number);
 
-    /// <summary>The connection of a packet: <see cref="FoundForward"/>, <see cref="FoundReply"/> or 0, and its number below.</summary>
+    /// <summary>The connection of a packet: <see cref="FoundForward"/>, <see cref="FoundReply"/> or 0, with <see cref="NumberOf"/>.</summary>
     internal ulong Find(in IpAddress source, in IpAddress destination, uint rawPorts, uint protocol)
     {
         // One after the other and not one in the other: the stack is short.
-        var found = SearchForward(source.RawUpper, source.RawLower, destination.RawUpper, destination.RawLower, rawPorts | ((ulong)protocol << 48));
+        var found = FindForward(in source, in destination, rawPorts, protocol);
         return found != 0 ? found : FindReply(in source, in destination, rawPorts, protocol);
     }
 
-    /// <summary>The connection of a packet as its backend sends it: <see cref="FoundReply"/> or 0, and its number below.</summary>
+    /// <summary>The connection of a packet as its client sends it: <see cref="FoundForward"/> or 0, with <see cref="NumberOf"/>.</summary>
+    internal ulong FindForward(in IpAddress source, in IpAddress destination, uint rawPorts, uint protocol) =>
+        SearchForward(source.RawUpper, source.RawLower, destination.RawUpper, destination.RawLower, ((ulong)rawPorts << 16) | ((ulong)protocol << 48));
+
+    /// <summary>The connection of a packet as its backend sends it: <see cref="FoundReply"/> or 0, with <see cref="NumberOf"/>.</summary>
     internal ulong FindReply(in IpAddress source, in IpAddress destination, uint rawPorts, uint protocol) =>
-        SearchReply(source.RawUpper, source.RawLower, destination.RawUpper, destination.RawLower, rawPorts | ((ulong)protocol << 48));
+        SearchReply(destination.RawUpper, destination.RawLower, source.RawUpper, source.RawLower, rawPorts | ((ulong)protocol << 48));
 
     /// <summary>Records that answers of a backend may belong to, whole or left over: more than one for a moment, when two CPUs enter the same ends at once.</summary>
     internal uint CountReplies(in IpAddress source, in IpAddress destination, uint rawPorts, uint protocol) =>
-        CountReplies(source.RawUpper, source.RawLower, destination.RawUpper, destination.RawLower, rawPorts | ((ulong)protocol << 48));
+        CountReplies(destination.RawUpper, destination.RawLower, source.RawUpper, source.RawLower, rawPorts | ((ulong)protocol << 48));
 
-    /// <summary>Where a client's records are: the set in the lower half, the other set in the upper half, both as fractions; the tag in the lowest bits.</summary>
-    internal ulong HashOf(in IpAddress client, NetworkUInt16 port, IpProtocol protocol) => Hash(client.RawUpper, client.RawLower, port.Raw | ((ulong)(uint)protocol << 48));
-
-    [GlobalFunction]
-    private ulong SearchForward(ulong sourceUpper, ulong sourceLower, ulong destinationUpper, ulong destinationLower, ulong ends)
-    {
-        var hash = Hash(sourceUpper, sourceLower, ends & 0x00FF_0000_0000_FFFF);
-        var set = FirstOf(hash);
-        ref var word = ref _sets.Find(set);
-        if (Unsafe.IsNullRef(ref word))
-        {
-            return 0;
-        }
-
-        var found = ForwardIn(word, set, hash, sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
-        if (found != 0 || word >> 56 == 0)
-        {
-            return found;
-        }
-
-        set = SecondOf(hash);
-        ref var other = ref _sets.Find(set);
-        return Unsafe.IsNullRef(ref other) ? 0 : ForwardIn(other, set, hash, sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
-    }
+    /// <summary>Where a client's records are: the set in the lower half, the other set in the upper half, both as fractions; the tag between the bits that matter most for these.</summary>
+    internal ulong HashOf(in IpAddress client, NetworkUInt16 port, IpProtocol protocol) =>
+        Hash(client.RawUpper, client.RawLower, ((ulong)port.Raw << 16) | ((ulong)(uint)protocol << 48));
 
     [GlobalFunction]
-    private ulong SearchReply(ulong sourceUpper, ulong sourceLower, ulong destinationUpper, ulong destinationLower, ulong ends)
+    private ulong SearchForward(ulong clientUpper, ulong clientLower, ulong virtualUpper, ulong virtualLower, ulong ends) =>
+        Search(clientUpper, clientLower, virtualUpper, virtualLower, ends, isReply: false);
+
+    [GlobalFunction]
+    private ulong SearchReply(ulong clientUpper, ulong clientLower, ulong backendUpper, ulong backendLower, ulong ends) =>
+        Search(clientUpper, clientLower, backendUpper, backendLower, ends, isReply: true);
+
+    private ulong Search(ulong clientUpper, ulong clientLower, ulong otherUpper, ulong otherLower, ulong ends, bool isReply)
     {
-        ends = Reversed(ends);
-        var hash = Hash(destinationUpper, destinationLower, ends & 0x00FF_0000_0000_FFFF);
+        var hash = Hash(clientUpper, clientLower, ends);
         var set = FirstOf(hash);
-        ref var word = ref _sets.Find(set);
-        if (Unsafe.IsNullRef(ref word))
+        for (var turn = 0; turn < 2; turn++)
         {
-            return 0;
-        }
-
-        var found = ReplyIn(word, set, hash, sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
-        if (found != 0 || word >> 56 == 0)
-        {
-            return found;
-        }
-
-        set = SecondOf(hash);
-        ref var other = ref _sets.Find(set);
-        return Unsafe.IsNullRef(ref other) ? 0 : ReplyIn(other, set, hash, sourceUpper, sourceLower, destinationUpper, destinationLower, ends);
-    }
-
-    private ulong ForwardIn(ulong word, uint set, ulong hash, ulong clientUpper, ulong clientLower, ulong virtualUpper, ulong virtualLower, ulong ends)
-    {
-        var candidates = CandidatesIn(word, hash);
-        for (var i = 0; i < Ways && candidates != 0; i++)
-        {
-            var number = (set * Ways) + WayOf(candidates);
-            candidates &= candidates - 1;
-            ref var record = ref _records.Find(number);
-            if (!Unsafe.IsNullRef(ref record)
-                && ((record.Ends ^ ends) & ForwardEnds) == 0
-                && record.Client.RawLower == clientLower && record.Virtual.RawLower == virtualLower
-                && record.Client.RawUpper == clientUpper && record.Virtual.RawUpper == virtualUpper
-                && (!_translates || record.Kind == ConnectionKind.Plain || IsMutual(number, record.Link)))
+            ref var word = ref _sets.Find((uint)set);
+            if (Unsafe.IsNullRef(ref word))
             {
-                return number | IsForward;
+                return 0;
             }
-        }
 
-        return 0;
-    }
-
-    private ulong ReplyIn(ulong word, uint set, ulong hash, ulong backendUpper, ulong backendLower, ulong clientUpper, ulong clientLower, ulong ends)
-    {
-        var candidates = CandidatesIn(word, hash);
-        for (var i = 0; i < Ways && candidates != 0; i++)
-        {
-            var number = (set * Ways) + WayOf(candidates);
-            candidates &= candidates - 1;
-            ref var record = ref _records.Find(number);
-            if (!Unsafe.IsNullRef(ref record) && IsReplyOf(in record, backendUpper, backendLower, clientUpper, clientLower, ends))
+            var candidates = CandidatesIn(word, hash);
+            for (var i = 0; i < Ways && candidates != 0; i++)
             {
-                if (!_translates || record.Kind == ConnectionKind.Plain)
+                var number = (set * Ways) + WayOf(candidates);
+                ref var record = ref _records.Find((uint)number);
+                if (!Unsafe.IsNullRef(ref record) && IsOf(in record, clientUpper, clientLower, otherUpper, otherLower, ends, isReply))
                 {
-                    return number | IsReply;
+                    if (!_translates || record.Kind == ConnectionKind.Plain)
+                    {
+                        return (number << 2) | (isReply ? IsReply : IsForward);
+                    }
+
+                    // An alias stands for the connection that it is of.
+                    if (IsMutual((uint)number, record.Link))
+                    {
+                        return isReply ? ((ulong)record.Link << 2) | IsReply : (number << 2) | IsForward;
+                    }
                 }
 
-                if (IsMutual(number, record.Link))
-                {
-                    return record.Link | IsReply;
-                }
+                candidates &= candidates - 1;
             }
+
+            if (word >> 56 == 0)
+            {
+                return 0;
+            }
+
+            set = SecondOf(hash);
         }
 
         return 0;
     }
 
     [GlobalFunction]
-    private uint CountReplies(ulong sourceUpper, ulong sourceLower, ulong destinationUpper, ulong destinationLower, ulong ends)
+    private uint CountReplies(ulong clientUpper, ulong clientLower, ulong backendUpper, ulong backendLower, ulong ends)
     {
-        ends = Reversed(ends);
-        var hash = Hash(destinationUpper, destinationLower, ends & 0x00FF_0000_0000_FFFF);
+        var hash = Hash(clientUpper, clientLower, ends);
         var count = 0u;
         for (var turn = 0; turn < 2; turn++)
         {
-            var set = turn == 0 ? FirstOf(hash) : SecondOf(hash);
+            var set = (uint)(turn == 0 ? FirstOf(hash) : SecondOf(hash));
             ref var word = ref _sets.Find(set);
             if (Unsafe.IsNullRef(ref word))
             {
@@ -173,7 +143,8 @@ internal sealed partial class Tracker(BalancerMaps maps, bool translates)
             for (var way = 0u; way < Ways; way++)
             {
                 ref var record = ref _records.Find((set * Ways) + way);
-                if (!Unsafe.IsNullRef(ref record) && ((word >> (int)(8 * way)) & 0xFF) == TagOf(hash) && IsReplyOf(in record, sourceUpper, sourceLower, destinationUpper, destinationLower, ends))
+                if (!Unsafe.IsNullRef(ref record) && ((word >> (int)(8 * way)) & 0xFF) == TagOf(hash)
+                    && IsOf(in record, clientUpper, clientLower, backendUpper, backendLower, ends, isReply: true))
                 {
                     count++;
                 }
@@ -188,10 +159,14 @@ internal sealed partial class Tracker(BalancerMaps maps, bool translates)
         return count;
     }
 
-    private static bool IsReplyOf(in Connection record, ulong backendUpper, ulong backendLower, ulong clientUpper, ulong clientLower, ulong ends) =>
-        ((record.Ends ^ ends) & ReplyEnds) == 0
-        && record.Client.RawLower == clientLower && record.Backend.RawLower == backendLower
-        && record.Client.RawUpper == clientUpper && record.Backend.RawUpper == backendUpper;
+    // What differs most often first.
+    private static bool IsOf(in Connection record, ulong clientUpper, ulong clientLower, ulong otherUpper, ulong otherLower, ulong ends, bool isReply)
+    {
+        ref readonly var other = ref isReply ? ref record.Backend : ref record.Virtual;
+        return ((record.Ends ^ ends) & (isReply ? ReplyEnds : ForwardEnds)) == 0
+            && record.Client.RawLower == clientLower && other.RawLower == otherLower
+            && record.Client.RawUpper == clientUpper && other.RawUpper == otherUpper;
+    }
 
     // One without the other, which is left over when two CPUs replace records at once, is as good as absent; the sweep takes it away.
     private bool IsMutual(uint number, uint link)
@@ -207,17 +182,22 @@ internal sealed partial class Tracker(BalancerMaps maps, bool translates)
         return (differences - Ones) & ~differences & Highs;
     }
 
-    // Way of the lowest mark: bit 8 w shifts the constant so that its byte 7 - w, which is w, comes to the top.
-    private static uint WayOf(ulong marks) => (uint)((((marks & (0 - marks)) >> 7) * 0x0001020304050607) >> 56);
+    // Way of the lowest mark: bit 8 w + 7 shifts the constant so that its byte 7 - w, which is w, comes to the top.
+    private static ulong WayOf(ulong marks) => ((marks & (0 - marks)) * (0x0001020304050607UL >> 7)) >> 56;
 
-    private ulong Hash(ulong clientUpper, ulong clientLower, ulong portAndProtocol) => FlowHash.Of(clientUpper, clientLower, portAndProtocol, _seed.Value, _seed.Value);
+    // The seed is known to this host only: nobody can choose connections that share a set. A multiplication carries upwards only, so between two of them the best bits, which
+    // are the upper ones, change places with the others. The record is compared in full: this needs to spread, and not to tell connections apart as FlowHash does.
+    private ulong Hash(ulong clientUpper, ulong clientLower, ulong ends)
+    {
+        var hash = (clientUpper ^ _seed.Value) * 0x9E3779B97F4A7C15;
+        hash = (BinaryPrimitives.ReverseEndianness(hash) ^ clientLower) * 0xC2B2AE3D27D4EB4F;
+        return (BinaryPrimitives.ReverseEndianness(hash) ^ ((ends & HashedEnds) >> 16)) * 0x165667B19E3779F9;
+    }
 
-    private uint FirstOf(ulong hash) => (uint)(((ulong)(uint)hash * _count) >> 32);
+    private ulong FirstOf(ulong hash) => ((uint)hash * (ulong)_count) >> 32;
 
-    private uint SecondOf(ulong hash) => (uint)(((hash >> 32) * _count) >> 32);
+    private ulong SecondOf(ulong hash) => ((hash >> 32) * _count) >> 32;
 
-    private static ulong TagOf(ulong hash) => (hash & 0xFF) | 1;
-
-    // The ends of a backend's packet at the places where the record has them.
-    private static ulong Reversed(ulong ends) => (ends & 0x00FF_0000_0000_0000) | ((ends & 0xFFFF) << 32) | ((ends >> 16) & 0xFFFF);
+    // Of bits that port and protocol reach, and that hardly tell where the sets are.
+    private static ulong TagOf(ulong hash) => ((hash >> 40) & 0xFF) | 1;
 }

@@ -111,9 +111,9 @@ public sealed class TableSizeTests
         static ulong Find(Tracker table, ushort port, IpProtocol protocol = IpProtocol.Tcp) =>
             table.Find(IpAddress.Parse("198.51.100.7"), IpAddress.Parse("192.0.2.10"), NetworkUInt16.From(port).Raw, (uint)protocol);
 
-        static ref Connection At(Tracker table, ushort port) => ref table.At((uint)Find(table, port));
+        static ref Connection At(Tracker table, ushort port) => ref table.At(Tracker.NumberOf(Find(table, port)));
 
-        static void Forget(Tracker table, ushort port) => Assert.Equal(1, table.Release((uint)Find(table, port)));
+        static void Forget(Tracker table, ushort port) => Assert.Equal(1, table.Release(Tracker.NumberOf(Find(table, port))));
 
         static void Enter(Tracker table, ushort port, uint backend, ConnectionEnd end = ConnectionEnd.None, uint seen = 10, IpProtocol protocol = IpProtocol.Tcp)
         {
@@ -128,7 +128,7 @@ public sealed class TableSizeTests
                     Client = IpAddress.Parse("198.51.100.7"),
                     Virtual = IpAddress.Parse("192.0.2.10"),
                     Backend = IpAddress.Parse($"10.0.0.{backend}"),
-                    Ends = NetworkUInt16.From(port).Raw | ((ulong)protocol << 48),
+                    Ends = ((ulong)NetworkUInt16.From(port).Raw << 16) | ((ulong)protocol << 48),
                     BackendId = backend,
                     LastSeen = seen,
                     End = end,

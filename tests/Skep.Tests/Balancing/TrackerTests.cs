@@ -17,7 +17,7 @@ public sealed class TrackerTests : IDisposable
     {
         var options = new EdgeOptions();
         var maps = new EdgeMaps(options).Balancing;
-        var bytes = ((ulong)Unsafe.SizeOf<Connection>() * maps.Connections.MaxEntries) + (sizeof(ulong) * (ulong)maps.ConnectionSets.MaxEntries);
+        var bytes = ((ulong)Unsafe.SizeOf<Connection>() * maps.Connections.MaxEntries) + (sizeof(ulong) * (ulong)maps.ConnectionSets.Count);
         Assert.InRange(bytes / (double)options.MaxConnections, 90, 100);
     }
 
@@ -66,7 +66,7 @@ public sealed class TrackerTests : IDisposable
         }
 
         var closed = clients[^1];
-        tracker.At(Find(tracker, closed)).End = ConnectionEnd.Reset;
+        tracker.At(Tracker.NumberOf(Find(tracker, closed))).End = ConnectionEnd.Reset;
         var next = Enumerable.Range(100_000, 1000).Select(ClientOf).First(c => SetsOf(tracker, c) == SetsOf(tracker, closed));
         Assert.True(Enter(tracker, next, ConnectionStage.Beginning, now: 100_000));
         Assert.False(IsFound(tracker, closed));
@@ -94,7 +94,7 @@ public sealed class TrackerTests : IDisposable
                 there.Remove(client);
                 if (Find(tracker, client) is var found and not 0)
                 {
-                    Assert.Equal(1, tracker.Release((uint)found));
+                    Assert.Equal(1, tracker.Release(Tracker.NumberOf(found)));
                     Assert.False(IsFound(tracker, client));
                 }
             }
@@ -124,7 +124,7 @@ public sealed class TrackerTests : IDisposable
                 Enter(tracker, client, i % 3 == 0 ? ConnectionStage.Established : ConnectionStage.Beginning, now: (uint)i);
                 if (i % 2 == 0 && Find(tracker, client) is var found and not 0)
                 {
-                    tracker.Release((uint)found);
+                    tracker.Release(Tracker.NumberOf(found));
                 }
             }
         });
@@ -183,7 +183,7 @@ public sealed class TrackerTests : IDisposable
             Client = client.Address,
             Virtual = Vip,
             Backend = Backend,
-            Ends = client.Port.Raw | (443ul << 16) | (80ul << 32) | ((ulong)Tcp << 48),
+            Ends = 80ul | ((ulong)client.Port.Raw << 16) | (443ul << 32) | ((ulong)Tcp << 48),
             PendingSince = now,
             Stage = stage,
         },

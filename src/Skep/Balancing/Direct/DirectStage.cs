@@ -87,7 +87,7 @@ public sealed unsafe class DirectStage
         if (!TryFindService(in packet.Destination, packet.IsIPv6, ports, protocol, out var service, out var flags, out var isStranger))
         {
             verdict = EdgeVerdict.Passed;
-            isLeft = _known is not null && (!isStranger || _known.MayHave(in packet.Source));
+            isLeft = _known is not null && (!isStranger || _known.MayBeBackend(in packet.Source));
             return ref Unsafe.NullRef<Tunnel>();
         }
 
@@ -139,14 +139,14 @@ public sealed unsafe class DirectStage
     internal ulong Match(ref XdpContext context, in EdgePacket edge, ref Delivery delivery) =>
         delivery.IsLater ? (ulong)MatchLater(ref delivery) : MatchFlow(ref context, in edge, ref delivery);
 
-    // The service with direct return of a receiver. A stranger's address is no service's and no backend's.
+    // The service with direct return of a receiver. A stranger's address is no service's.
     private bool TryFindService(in IpAddress address, bool isIPv6, uint ports, IpProtocol protocol, out uint service, out VipFlags flags, out bool isStranger)
     {
         isStranger = false;
         var port = NetworkUInt16.FromRaw((ushort)(ports >> 16));
         if (!_vips.TryFind(in address, isIPv6, port, protocol, out service, out flags))
         {
-            isStranger = _known is not null && !_known.MayHave(in address);
+            isStranger = _known is not null && !_known.MayBeService(in address);
             if (isStranger || _ranges is null || !_ranges.TryFindRange(in address, port, protocol, out var slot))
             {
                 return false;

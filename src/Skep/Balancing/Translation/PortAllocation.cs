@@ -38,7 +38,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
         ConnectionKey client;
         client.Source = record.Client;
         client.Destination = default;
-        client.RawPorts = (uint)record.Ends;
+        client.RawPorts = record.RawPorts;
         client.Protocol = 0;
         var hash = BackendChoice.HashOf(in client);
         var spread = (uint)(hash ^ (hash >> 32));
@@ -69,7 +69,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
 
             var port = NetworkUInt16.From((ushort)(pool.FirstPort + (place / first.Pools)));
             var found = _connections.FindReply(in record.Backend, in pool.Address, record.BackendPort.Raw | ((uint)port.Raw << 16), (uint)record.Protocol);
-            ref var known = ref _connections.At(found);
+            ref var known = ref _connections.At(Tracker.NumberOf(found));
             if (found != 0 && !Unsafe.IsNullRef(ref known))
             {
                 if (!isLast)
@@ -83,7 +83,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
                     break;
                 }
 
-                _connections.Release((uint)found);
+                _connections.Release(Tracker.NumberOf(found));
             }
 
             var status = Enter(number, in pool.Address, port);
@@ -116,7 +116,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
         alias.Client = address;
         alias.Virtual = default;
         alias.Backend = record.Backend;
-        alias.Ends = port.Raw | (record.Ends & 0x00FF_FFFF_0000_0000) | ((ulong)ConnectionKind.Alias << 56);
+        alias.Ends = ((ulong)port.Raw << 16) | (record.Ends & 0x00FF_0000_0000_FFFF) | ((ulong)ConnectionKind.Alias << 56);
         alias.AddressDelta = 0;
         alias.FullDelta = 0;
         alias.BackendId = record.BackendId;
