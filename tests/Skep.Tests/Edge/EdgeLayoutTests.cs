@@ -54,7 +54,6 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(DirectService), nameof(DirectService.FormerStart), 28)]
     [InlineData(typeof(ServiceLimit), nameof(ServiceLimit.Packets), 32)]
     [InlineData(typeof(ServiceBucket), nameof(ServiceBucket.FullAt), 16)]
-    [InlineData(typeof(FlowSet), nameof(FlowSet.Way7), 56)]
     [InlineData(typeof(Connection), nameof(Connection.Backend), 32)]
     [InlineData(typeof(Connection), nameof(Connection.Ends), 48)]
     [InlineData(typeof(Connection), nameof(Connection.FullDelta), 58)]

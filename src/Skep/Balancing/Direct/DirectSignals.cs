@@ -38,11 +38,11 @@ internal sealed class DirectSignals(BalancerMaps maps)
             return 0;
         }
 
-        for (var i = 0; i < 2; i++)
+        for (var i = 0u; i < FlowSet.Ways; i++)
         {
-            ref var way = ref Unsafe.Add(ref set.Way0, i);
+            ref var way = ref set.At(i);
             var value = way;
-            if ((value ^ hash) >> FlowSet.TagShift != 0)
+            if (!FlowSet.Holds(value, hash) || (value & FlowSet.Probation) == 0)
             {
                 continue;
             }

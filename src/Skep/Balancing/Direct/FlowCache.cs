@@ -7,10 +7,13 @@ namespace Skep.Balancing;
 
 /// <summary>
 /// Kernel half: which backend a flow was given. A plain array of sets: no hash map, no lock, no call on the way, 8 bytes a flow. Two flows are taken for one
-/// when 47 bits of their hashes agree besides the set, about once in 10^13 lookups; the backend's owner is compared after that.
+/// when 46 bits of their hashes agree besides the set, about once in 10^13 lookups; the backend's owner is compared after that.
 /// </summary>
 internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? signals = null)
 {
+    // One flow in so many that finds the set full of others that are seen begins a sweep: where all are alive, that makes each of them slow once.
+    private const uint Patience = 16;
+
     private readonly DirectSignals? _signals = signals;
 
     // The key of the hash is known to this host only: nobody can choose flows that share a set.
@@ -23,10 +26,7 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
     internal ulong HashOf(in IpAddress client, uint rawPorts, uint service) =>
         FlowHash.Of(client.RawUpper, client.RawLower, rawPorts | ((ulong)service << 32), _seedUpper, _seedLower);
 
-    /// <summary>
-    /// Backend of a flow that was seen again, and since the last sweep of its set; 0 for every other. A comparison for each way: six without branches are 3 to 8 ns
-    /// slower, because the processor goes on with the way it expects before the line is there.
-    /// </summary>
+    /// <summary>Backend of an established flow that was seen since the last sweep of its set; 0 for every other.</summary>
     internal uint FindEstablished(ulong hash)
     {
         ref var set = ref _sets.Find((uint)hash & _mask);
@@ -35,40 +35,19 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
             return 0;
         }
 
-        var way = set.Way2;
-        if (Holds(way, hash))
+        // What remains of the right way is its backend.
+        var entry = FlowSet.Entry(hash, FlowSet.Seen);
+        var place = FlowSet.PlaceOf(hash);
+        for (var i = 0u; i < FlowSet.Ways; i++)
         {
-            return BackendOf(way);
+            var backend = set.At(place ^ i) ^ entry;
+            if (backend <= ushort.MaxValue)
+            {
+                return (uint)backend;
+            }
         }
 
-        way = set.Way3;
-        if (Holds(way, hash))
-        {
-            return BackendOf(way);
-        }
-
-        way = set.Way4;
-        if (Holds(way, hash))
-        {
-            return BackendOf(way);
-        }
-
-        way = set.Way5;
-        if (Holds(way, hash))
-        {
-            return BackendOf(way);
-        }
-
-        way = set.Way6;
-        if (Holds(way, hash))
-        {
-            return BackendOf(way);
-        }
-
-        way = set.Way7;
-        return Holds(way, hash) ? BackendOf(way) : 0;
-
-        static uint BackendOf(ulong way) => (way & FlowSet.Seen) != 0 ? (uint)way & 0xFFFF : 0;
+        return 0;
     }
 
     /// <summary>
@@ -83,55 +62,85 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
             return 0;
         }
 
-        var way = IfHolds(set.Way2, hash) | IfHolds(set.Way3, hash) | IfHolds(set.Way4, hash)
-            | IfHolds(set.Way5, hash) | IfHolds(set.Way6, hash) | IfHolds(set.Way7, hash);
-        if (way != 0)
-        {
-            if ((way & FlowSet.Seen) == 0)
-            {
-                Touch(ref set, hash);
-            }
-
-            return (uint)way & 0xFFFF;
-        }
-
-        var isFirst = Holds(set.Way0, hash);
-        way = isFirst ? set.Way0 : set.Way1;
-        if (!Holds(way, hash))
+        // Without a branch: the verifier would walk what follows once more for each way.
+        var way = IfHolds(set.At(0), hash) | IfHolds(set.At(1), hash) | IfHolds(set.At(2), hash) | IfHolds(set.At(3), hash)
+            | IfHolds(set.At(4), hash) | IfHolds(set.At(5), hash) | IfHolds(set.At(6), hash) | IfHolds(set.At(7), hash);
+        if (way == 0)
         {
             return 0;
         }
 
-        if (again && (way & FlowSet.Seen) == 0)
+        if ((way & FlowSet.Seen) == 0 && (again || FlowSet.IsEstablished(way)))
         {
-            Settle(hash, isFirst, way, confirms);
+            if (_signals is null)
+            {
+                Touch(hash);
+            }
+            else if (Touch(hash) != 0 && confirms)
+            {
+                _signals.Confirmed((uint)way & 0xFFFF);
+            }
         }
 
         return (uint)way & 0xFFFF;
     }
 
-    private void Settle(ulong hash, bool isFirst, ulong way, bool confirms)
-    {
-        var place = isFirst ? 1u : 0;
-        if (_signals is null)
-        {
-            Promote(hash, place);
-        }
-        else if (Promote(hash, place) != 0 && confirms)
-        {
-            _signals.Confirmed((uint)way & 0xFFFF);
-        }
-    }
-
-    /// <summary>Enters a flow on probation; the flow that was on probation longest makes room.</summary>
+    /// <summary>Enters a flow on probation.</summary>
     internal void Add(ulong hash, uint backend)
     {
         ref var set = ref _sets.Find((uint)hash & _mask);
-        if (!Unsafe.IsNullRef(ref set))
+        if (Unsafe.IsNullRef(ref set))
         {
-            set.Way1 = set.Way0;
-            set.Way0 = (hash & ~((1UL << FlowSet.TagShift) - 1)) | backend;
+            return;
         }
+
+        ref var way = ref set.At(FlowSet.PlaceOf(hash));
+        if (way == 0)
+        {
+            way = FlowSet.Entry(hash, FlowSet.Probation) | backend;
+        }
+        else
+        {
+            Squeeze(hash, backend);
+        }
+    }
+
+    /// <summary>Enters a flow whose way is taken: in another one that is empty or whose flow ended, or else in the place of one on probation.</summary>
+    [GlobalFunction]
+    private int Squeeze(ulong hash, uint backend)
+    {
+        ref var set = ref _sets.Find((uint)hash & _mask);
+        if (Unsafe.IsNullRef(ref set))
+        {
+            return 0;
+        }
+
+        const ulong ended = FlowSet.Seen | FlowSet.Probation;
+        var entry = FlowSet.Entry(hash, FlowSet.Probation) | backend;
+        var place = FlowSet.PlaceOf(hash);
+        for (var i = 0u; i < FlowSet.Ways; i++)
+        {
+            ref var way = ref set.At(place ^ i);
+            if (way == 0 || (way & ended) == ended)
+            {
+                way = entry;
+                return 0;
+            }
+        }
+
+        for (var i = 0u; i < FlowSet.Ways; i++)
+        {
+            ref var way = ref set.At(place ^ i);
+            if ((way & FlowSet.Probation) != 0)
+            {
+                way = entry;
+                return 0;
+            }
+        }
+
+        // Established flows have all of them, which happens when two CPUs establish the last two at once.
+        set.At(place) = entry;
+        return 0;
     }
 
     /// <summary>
@@ -147,32 +156,27 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
             return 0;
         }
 
-        var found = 0UL;
-        for (var i = 0; i < FlowSet.Ways; i++)
+        const ulong ended = FlowSet.Seen | FlowSet.Probation;
+        var kept = demote != 0 ? ulong.MaxValue : 0;
+        for (var i = 0u; i < FlowSet.Ways; i++)
         {
-            ref var way = ref Unsafe.Add(ref set.Way0, i);
-            if (Holds(way, hash))
+            ref var way = ref set.At(i);
+            if (FlowSet.Holds(way, hash))
             {
-                found = way;
-                way = 0;
+                way = (way | ended) & kept;
             }
-        }
-
-        if (demote != 0 && found != 0)
-        {
-            set.Way1 = set.Way0;
-            set.Way0 = found | FlowSet.Seen;
         }
 
         return 0;
     }
 
     /// <summary>
-    /// Takes a flow out of probation, into the first way whose flow was not seen since the last sweep. When all were, the sweep begins anew and the flow stays
-    /// on probation until its next packet: by then the flows that are alive have shown it.
+    /// Marks a flow as seen, and takes it out of probation; 1 when it did. Where as many flows are established as may be, one makes room that was not seen since the last sweep;
+    /// when all were, a sweep begins now and then, and the flow stays on probation until its next packet: by then the flows that are alive have shown it. Written once
+    /// between two sweeps, not with every packet: the line stays shared between CPUs.
     /// </summary>
     [GlobalFunction]
-    private int Promote(ulong hash, uint isFirst)
+    private int Touch(ulong hash)
     {
         ref var set = ref _sets.Find((uint)hash & _mask);
         if (Unsafe.IsNullRef(ref set))
@@ -180,50 +184,76 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
             return 0;
         }
 
-        var entry = isFirst != 0 ? set.Way0 : set.Way1;
-        for (var i = 2; i < FlowSet.Ways; i++)
+        // Without a branch, as in Find; and without a mask, of which the verifier makes one.
+        var own = 0u;
+        for (var i = 1u; i < FlowSet.Ways; i++)
         {
-            ref var way = ref Unsafe.Add(ref set.Way0, i);
-            if ((way & FlowSet.Seen) == 0)
-            {
-                way = entry | FlowSet.Seen;
-                if (isFirst != 0)
-                {
-                    set.Way0 = 0;
-                }
-                else
-                {
-                    set.Way1 = 0;
-                }
-
-                return 1;
-            }
+            own |= i * (uint)((((set.At(i) ^ hash) >> FlowSet.TagShift) - 1) >> 63);
         }
 
-        for (var i = 2; i < FlowSet.Ways; i++)
+        ref var way = ref set.At(own);
+        var entry = way;
+        if (!FlowSet.Holds(entry, hash))
         {
-            ref var way = ref Unsafe.Add(ref set.Way0, i);
-            way &= ~FlowSet.Seen;
+            return 0;
         }
 
-        return 0;
+        if ((entry & FlowSet.Probation) == 0)
+        {
+            way = entry | FlowSet.Seen;
+            return 0;
+        }
+
+        if (!HasRoom(ref set, own) && !MakesRoom(ref set))
+        {
+            return 0;
+        }
+
+        way = (entry | FlowSet.Seen) & ~FlowSet.Probation;
+        return 1;
     }
 
-    private static bool Holds(ulong way, ulong hash) => (way ^ hash) >> FlowSet.TagShift == 0;
-
-    // Without a branch: the verifier would walk what follows once more for each way.
-    private static ulong IfHolds(ulong way, ulong hash) => way & (ulong)((long)(((way ^ hash) >> FlowSet.TagShift) - 1) >> 63);
-
-    // Written once between two sweeps, not with every packet: the line stays shared between CPUs.
-    private static void Touch(ref FlowSet set, ulong hash)
+    // Whether a way is left for new flows when the one at a place is established.
+    private static bool HasRoom(ref FlowSet set, uint place)
     {
-        for (var i = 2; i < FlowSet.Ways; i++)
+        for (var i = 1u; i < FlowSet.Ways; i++)
         {
-            ref var way = ref Unsafe.Add(ref set.Way0, i);
-            if (Holds(way, hash))
+            if (!FlowSet.IsEstablished(set.At(place ^ i)))
             {
-                way |= FlowSet.Seen;
+                return true;
             }
         }
+
+        return false;
     }
+
+    private static bool MakesRoom(ref FlowSet set)
+    {
+        for (var i = 0u; i < FlowSet.Ways; i++)
+        {
+            ref var way = ref set.At(i);
+            if ((way & (FlowSet.Seen | FlowSet.Probation)) == 0)
+            {
+                way = 0;
+                return true;
+            }
+        }
+
+        if ((Helper.GetPrandomU32() & (Patience - 1)) != 0)
+        {
+            return false;
+        }
+
+        // Of those on probation the bit says something else.
+        for (var i = 0u; i < FlowSet.Ways; i++)
+        {
+            ref var way = ref set.At(i);
+            way &= ~(FlowSet.Seen & ~(way >> 1));
+        }
+
+        return false;
+    }
+
+    // All bits of a way that holds the flow, else none.
+    private static ulong IfHolds(ulong way, ulong hash) => way & (ulong)((long)(((way ^ hash) >> FlowSet.TagShift) - 1) >> 63);
 }

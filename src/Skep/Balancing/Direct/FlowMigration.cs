@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Skep.Bpf.Maps;
 using Skep.Engine;
@@ -6,17 +5,18 @@ using Skep.Engine;
 namespace Skep.Balancing;
 
 /// <summary>
-/// Carries flows over into a table with more or fewer sets. A set is chosen by the lowest bits of a flow's hash, of which a way keeps those from
-/// <see cref="FlowSet.TagShift"/> on and its place tells the first: where a bit between them is not known, the flow goes into every set that may be its own, and
-/// ages in those that are not. Ways keep their places when there is room, so that flows that were seen again stay safe from new ones.
+/// Carries flows over into a table with more or fewer sets, or from the layout of earlier versions. A set is chosen by the lowest bits of a flow's hash, of which a way keeps
+/// those from <see cref="FlowSet.TagShift"/> on and its set tells the first: where a bit between them is not known, the flow goes into every set that may be its own, and
+/// ages in those that are not. Established flows go first.
 /// </summary>
 internal sealed class FlowMigration : IMigratesEntries
 {
-    private const int FirstLasting = 2;
+    // Earlier, a flow was on probation by its place.
+    private const int FormerProbation = 2;
 
     public unsafe MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse)
     {
-        if (!before.HasSameLayout || before.Shape.Kind != MapKind.Array)
+        if (before.Shape.Kind != MapKind.Array || before.Shape.ValueSize != sizeof(FlowSet))
         {
             return null;
         }
@@ -30,27 +30,40 @@ internal sealed class FlowMigration : IMigratesEntries
             sets.Clear();
         }
 
-        return Migrate(old, sets);
+        return Migrate(old, sets, isFormer: !before.HasSameLayout);
     }
 
-    internal static MapCopyResult Migrate(ReadOnlySpan<FlowSet> old, Span<FlowSet> sets)
+    internal static MapCopyResult Migrate(ReadOnlySpan<FlowSet> old, Span<FlowSet> sets, bool isFormer = false)
     {
+        var established = Migrate(old, sets, isFormer, FlowSet.IsEstablished);
+        var others = Migrate(old, sets, isFormer, static way => way != 0 && !FlowSet.IsEstablished(way));
+        return new(established.Copied + others.Copied, 0, established.NoRoom + others.NoRoom);
+    }
+
+    private static (long Copied, long NoRoom) Migrate(ReadOnlySpan<FlowSet> old, Span<FlowSet> sets, bool isFormer, Func<ulong, bool> isOne)
+    {
+        const uint tag = ~((1u << FlowSet.TagShift) - 1);
         var (oldMask, mask) = ((uint)old.Length - 1, (uint)sets.Length - 1);
         long copied = 0, noRoom = 0;
         for (var from = 0u; from <= oldMask; from++)
         {
-            var ways = Ways(in old[(int)from]);
-            for (var i = FlowSet.Ways - 1; i >= 0; i--)
+            ReadOnlySpan<ulong> ways = old[(int)from];
+            for (var i = 0; i < FlowSet.Ways; i++)
             {
                 var way = Volatile.Read(in ways[i]);
-                if (way == 0)
+                if (isFormer && way != 0)
+                {
+                    way = i < FormerProbation ? way | FlowSet.Probation : way & ~FlowSet.Probation;
+                }
+
+                if (!isOne(way))
                 {
                     continue;
                 }
 
-                // The bits of the new place that are known: those of the old one, and those of the tag.
-                var known = (oldMask | ~((1u << FlowSet.TagShift) - 1)) & mask;
-                var place = ((from & oldMask) | ((uint)way & ~((1u << FlowSet.TagShift) - 1) & ~oldMask)) & mask;
+                // The bits of the new set that are known: those of the old one, and those of the tag.
+                var known = (oldMask | tag) & mask;
+                var set = (from | ((uint)way & tag & ~oldMask)) & mask;
                 var unknown = mask & ~known;
                 var isIn = true;
 
@@ -58,7 +71,7 @@ internal sealed class FlowMigration : IMigratesEntries
                 var bits = 0u;
                 do
                 {
-                    isIn &= Add(ref sets[(int)(place | bits)], i, way);
+                    isIn &= Add(sets[(int)(set | bits)..][..1], way);
                     bits = (bits - unknown) & unknown;
                 }
                 while (bits != 0);
@@ -67,30 +80,33 @@ internal sealed class FlowMigration : IMigratesEntries
             }
         }
 
-        return new(copied, 0, noRoom);
+        return (copied, noRoom);
     }
 
     // Programs may use the set meanwhile: only empty ways are filled.
-    private static bool Add(ref FlowSet set, int place, ulong way)
+    private static bool Add(Span<FlowSet> set, ulong way)
     {
-        var ways = MemoryMarshal.CreateSpan(ref set.Way0, FlowSet.Ways);
+        var ways = MemoryMarshal.Cast<FlowSet, ulong>(set);
+        var established = 0;
         foreach (ref var there in ways)
         {
-            if ((Volatile.Read(in there) ^ way) >> FlowSet.TagShift == 0)
+            var other = Volatile.Read(in there);
+            if (FlowSet.Holds(other, way))
             {
                 return true;
             }
+
+            established += FlowSet.IsEstablished(other) ? 1 : 0;
         }
 
-        if (Interlocked.CompareExchange(ref ways[place], way, 0) == 0)
+        if (established == FlowSet.MostEstablished && FlowSet.IsEstablished(way))
         {
-            return true;
+            return false;
         }
 
-        var (first, end) = place < FirstLasting ? (0, FirstLasting) : (FirstLasting, FlowSet.Ways);
-        for (var i = first; i < end; i++)
+        for (var i = 0u; i < FlowSet.Ways; i++)
         {
-            if (Interlocked.CompareExchange(ref ways[i], way, 0) == 0)
+            if (Interlocked.CompareExchange(ref ways[(int)(FlowSet.PlaceOf(way) ^ i)], way, 0) == 0)
             {
                 return true;
             }
@@ -98,6 +114,4 @@ internal sealed class FlowMigration : IMigratesEntries
 
         return false;
     }
-
-    private static ReadOnlySpan<ulong> Ways(in FlowSet set) => MemoryMarshal.CreateReadOnlySpan(ref Unsafe.AsRef(in set.Way0), FlowSet.Ways);
 }

@@ -60,6 +60,43 @@ public sealed class FlowCacheTests
     }
 
     [Fact]
+    public void Flows_that_take_turns_are_all_known_when_they_come_again()
+    {
+        using var bed = new EdgeBed(s_options);
+        const int flows = 3000;
+        Apply(bed, 1);
+        for (var i = 0; i < 2 * flows; i++)
+        {
+            To(bed, i % flows, TcpFlags.Ack);
+        }
+
+        Apply(bed, 2, 3, 4, 1);
+        var stayed = Enumerable.Range(0, flows).Count(p => To(bed, p, TcpFlags.Ack) == "10.0.0.1");
+        Assert.InRange(stayed, flows * 99 / 100, flows);
+    }
+
+    [Fact]
+    public void Connections_that_fell_silent_make_room_for_those_that_go_on()
+    {
+        using var bed = new EdgeBed(s_options with { MaxFlows = 8 });
+        Apply(bed, 1);
+        foreach (var port in Enumerable.Range(1, FlowSet.MostEstablished))
+        {
+            Open(bed, port);
+        }
+
+        // Open is who goes on: one of the first, and one that finds no way left.
+        for (var i = 0; i < 500; i++)
+        {
+            To(bed, 100, TcpFlags.Ack);
+            To(bed, 1, TcpFlags.Ack);
+            Assert.True(IsEstablished(bed, 1));
+        }
+
+        Assert.True(IsEstablished(bed, 100));
+    }
+
+    [Fact]
     public void A_drained_backend_keeps_its_connections_and_a_client_that_begins_anew_gets_another()
     {
         using var bed = new EdgeBed(s_options);
@@ -138,6 +175,15 @@ public sealed class FlowCacheTests
         Assert.Equal(54, bed.Run(Frame(3, TcpFlags.Syn)).Packet.Length);
         Assert.Empty(bed.State.Balancer.Apply([]));
         Assert.Equal(EdgeVerdict.Passed, bed.Verdict(Frame(4, TcpFlags.Syn)));
+    }
+
+    private static bool IsEstablished(EdgeBed bed, int port)
+    {
+        var service = Assert.Single(bed.State.Balancer.Services).Id;
+        var ports = NetworkUInt16.From((ushort)port).Raw | ((uint)NetworkUInt16.From(80).Raw << 16);
+        var hash = new FlowCache(bed.Maps.Balancing.Direct, s_options.Direct!.Seed).HashOf(IpAddress.Parse("192.0.2.1"), ports, service);
+        ReadOnlySpan<ulong> ways = bed.Maps.Balancing.Direct.Flows.Entries[(int)(hash % bed.Maps.Balancing.Direct.Flows.MaxEntries)];
+        return ways.ToArray().Any(w => FlowSet.Holds(w, hash) && FlowSet.IsEstablished(w));
     }
 
     private static BackendModel Backend(int number) => new(IpAddress.Parse($"10.0.0.{number}"), 80);

@@ -5,8 +5,6 @@ namespace Skep.Tests.Balancing.Direct;
 
 public sealed class FlowMigrationTests
 {
-    private const int SeenAgain = 2;
-
     [Theory]
     [InlineData(1 << 8, 1 << 14)]
     [InlineData(1 << 16, 1 << 18)]
@@ -20,9 +18,9 @@ public sealed class FlowMigrationTests
         var hashes = new List<ulong>();
         for (var i = 0; i < 200; i++)
         {
-            var hash = (ulong)random.NextInt64(1L << 17, long.MaxValue);
+            var hash = (ulong)random.NextInt64(1L << FlowSet.TagShift, long.MaxValue);
             hashes.Add(hash);
-            Ways(ref old[hash & (ulong)(before - 1)])[SeenAgain + (i % 2)] = (hash & ~((1UL << FlowSet.TagShift) - 1)) | FlowSet.Seen | (uint)(i + 1);
+            old[hash & (ulong)(before - 1)].At((uint)i) = FlowSet.Entry(hash, FlowSet.Seen) | (uint)(i + 1);
         }
 
         var present = hashes.Where(h => Find(old, h) != 0).ToArray();
@@ -39,26 +37,41 @@ public sealed class FlowMigrationTests
     }
 
     [Fact]
-    public void Flows_on_probation_stay_on_probation_and_those_seen_again_are_never_driven_out_by_them()
+    public void Established_flows_go_first_and_leave_a_way_to_new_ones()
     {
         var old = new FlowSet[2];
-        for (var i = 0; i < FlowSet.Ways; i++)
+        for (var i = 0u; i < FlowSet.Ways; i++)
         {
-            Ways(ref old[0])[i] = ((ulong)(i + 1) << FlowSet.TagShift) | 1;
-            Ways(ref old[1])[i] = ((ulong)(i + 101) << FlowSet.TagShift) | 2;
+            old[0].At(i) = ((ulong)(i + 1) << FlowSet.TagShift) | FlowSet.Probation | 1;
+            old[1].At(i) = ((ulong)(i + 101) << FlowSet.TagShift) | FlowSet.Seen | 2;
         }
 
         var fresh = new FlowSet[1];
         var result = FlowMigration.Migrate(old, fresh);
         Assert.Equal((8, 8), (result.Copied, result.NoRoom));
-        Assert.Equal([1, 2, 3, 4, 5, 6, 7, 8], Ways(ref fresh[0]).ToArray().Select(w => (int)(w >> FlowSet.TagShift)));
+        Assert.Equal([1, 101, 102, 103, 104, 105, 106, 107], ((ReadOnlySpan<ulong>)fresh[0]).ToArray().Select(w => (int)(w >> FlowSet.TagShift)).Order());
+    }
+
+    [Fact]
+    public void In_the_layout_of_before_a_flow_was_on_probation_by_its_place()
+    {
+        var old = new FlowSet[1];
+        for (var i = 0u; i < FlowSet.Ways; i++)
+        {
+            // The tag had one bit more.
+            old[0].At(i) = ((ulong)(i + 1) << FlowSet.TagShift) | ((i & 1) << 17) | 1;
+        }
+
+        var fresh = new FlowSet[1];
+        Assert.Equal((8, 0), FlowMigration.Migrate(old, fresh, isFormer: true) is var result ? (result.Copied, result.NoRoom) : default);
+        Assert.Equal([1, 2], ((ReadOnlySpan<ulong>)fresh[0]).ToArray().Where(w => !FlowSet.IsEstablished(w)).Select(w => (int)(w >> FlowSet.TagShift)).Order());
     }
 
     private static uint Find(FlowSet[] sets, ulong hash)
     {
-        foreach (var way in Ways(ref sets[hash & (ulong)(sets.Length - 1)]))
+        foreach (var way in sets[hash & (ulong)(sets.Length - 1)])
         {
-            if ((way ^ hash) >> FlowSet.TagShift == 0)
+            if (FlowSet.Holds(way, hash))
             {
                 return (uint)way & 0xFFFF;
             }
@@ -66,6 +79,4 @@ public sealed class FlowMigrationTests
 
         return 0;
     }
-
-    private static Span<ulong> Ways(ref FlowSet set) => MemoryMarshal.CreateSpan(ref set.Way0, FlowSet.Ways);
 }
