@@ -18,7 +18,11 @@ namespace Skep.Benchmarks.Balancing;
 /// <param name="HttpPort">Port that leads to the three servers; of its own, so that no way meets closed connections of another.</param>
 /// <param name="BulkPort">Port that leads to one server, because control and data of a bulk transfer belong together.</param>
 /// <param name="Cgroup">Control group of the client.</param>
-internal sealed record NamespaceWay(string Name, string Address, int HttpPort, int BulkPort, string Cgroup);
+internal sealed record NamespaceWay(string Name, string Address, int HttpPort, int BulkPort, string Cgroup)
+{
+    /// <summary>Script of wrk by which every thread of the client asks a server of its own; null where it asks the address.</summary>
+    public string? Spread { get; init; }
+}
 
 /// <summary>All ways, set up: direct, ours at traffic control and at the socket, proxies and nft.</summary>
 internal sealed class NamespaceWays : IDisposable
@@ -40,13 +44,14 @@ internal sealed class NamespaceWays : IDisposable
         _cpu = cpu;
         All =
         [
-            Way(Namespaces.Direct, 0, NamespaceNetwork.Address(0, 0)),
+            Way(Namespaces.Direct, 0, NamespaceNetwork.Address(0, 0)) with { Spread = WriteSpread(FirstHttp) },
             Way("skep, traffic control", 1, NamespaceNetwork.Virtual(2)),
             Way("skep, at the socket", 2, NamespaceNetwork.Virtual(0)) with { Cgroup = cpu.Balanced },
             Way("haproxy TCP", 3, "10.90.0.1"),
             Way("nginx stream", 4, "10.90.0.1"),
             Way("nft DNAT", 5, NamespaceNetwork.Virtual(1)),
             Way("skep, past the stack", 6, NamespaceNetwork.Virtual(3)),
+            Way("one of the servers", 7, NamespaceNetwork.Address(0, 0)),
         ];
         try
         {
@@ -79,6 +84,15 @@ internal sealed class NamespaceWays : IDisposable
         File.WriteAllText(path, text);
         return path;
     }
+
+    private string WriteSpread(int port) => Write("spread.lua", $$"""
+        local servers, threads = { {{string.Join(", ", Enumerable.Range(0, _network.Servers).Select(s => $"\"{NamespaceNetwork.Address(0, s)}\""))}} }, 0
+        function setup(thread)
+          threads = threads + 1
+          thread.addr = wrk.lookup(servers[threads], "{{port}}")[1]
+        end
+
+        """);
 
     private void StartServers()
     {

@@ -14,44 +14,52 @@ internal static partial class Namespaces
 
     private static readonly Measure[] s_measures =
     [
-        new("connections", "1/s", true, (network, way, seconds) => Wrk(network, way, seconds, "-c64", "-H", "Connection: close").Rate),
-        new("requests kept alive", "1/s", true, (network, way, seconds) => Wrk(network, way, seconds, "-c64").Rate),
+        new("connections", "1/s", true, (network, way, seconds) => Wrk(network, way, seconds, "-t3", "-c63", "-H", "Connection: close").Rate),
+        new("requests kept alive", "1/s", true, (network, way, seconds) => Wrk(network, way, seconds, "-t3", "-c63").Rate),
         new("bulk", "Gbit/s", true, Bulk),
-        new("one connection, median latency", "us", false, (network, way, seconds) => Wrk(network, way, seconds, "-c1").Median),
+        new("one connection, median latency", "us", false, (network, way, seconds) => Wrk(network, way, seconds, "-t1", "-c1").Median),
     ];
 
-    internal static void Run(List<BenchmarkRow> rows, int rounds, int seconds)
+    /// <summary>Measures.</summary>
+    /// <param name="rows">Takes what was found.</param>
+    /// <param name="rounds">How often.</param>
+    /// <param name="seconds">Length of one measurement.</param>
+    /// <param name="metric">Part of the name of what is measured; null for all.</param>
+    /// <param name="way">Part of the name of the ways compared with the direct one; null for all.</param>
+    internal static void Run(List<BenchmarkRow> rows, int rounds, int seconds, string? metric = null, string? way = null)
     {
+        var measures = s_measures.Where(m => m.Name.Contains(metric ?? "", StringComparison.Ordinal)).ToArray();
         using var cpu = new NamespaceCpu();
         using var network = new NamespaceNetwork();
         using var ways = new NamespaceWays(network, cpu);
-        AwaitServers(network, ways);
-        var samples = s_measures.Select(_ => ways.All.Select(_ => new List<double>()).ToArray()).ToArray();
-        var perCpu = s_measures.Select(_ => ways.All.Select(_ => new List<double>()).ToArray()).ToArray();
+        NamespaceWay[] all = [.. ways.All.Where(w => w.Name == Direct || w.Name.Contains(way ?? "", StringComparison.Ordinal))];
+        AwaitServers(network, all);
+        var samples = measures.Select(_ => all.Select(_ => new List<double>()).ToArray()).ToArray();
+        var perCpu = measures.Select(_ => all.Select(_ => new List<double>()).ToArray()).ToArray();
         for (var round = 0; round < rounds; round++)
         {
-            for (var m = 0; m < s_measures.Length; m++)
+            for (var m = 0; m < measures.Length; m++)
             {
                 // Another order each round: who comes first finds the caches of nobody.
-                for (var i = 0; i < ways.All.Count; i++)
+                for (var i = 0; i < all.Length; i++)
                 {
-                    var w = (i + round) % ways.All.Count;
+                    var w = (i + round) % all.Length;
                     var before = cpu.Seconds;
-                    var rate = s_measures[m].Take(network, ways.All[w], seconds);
+                    var rate = measures[m].Take(network, all[w], seconds);
                     samples[m][w].Add(rate);
                     perCpu[m][w].Add(rate * seconds / (cpu.Seconds - before));
                 }
             }
         }
 
-        for (var m = 0; m < s_measures.Length; m++)
+        for (var m = 0; m < measures.Length; m++)
         {
-            for (var w = 1; w < ways.All.Count; w++)
+            for (var w = 1; w < all.Length; w++)
             {
-                rows.Add(Compare(ways.All[w].Name, s_measures[m].Name, s_measures[m].Unit, samples[m][w], samples[m][0]));
-                if (s_measures[m].MoreIsBetter)
+                rows.Add(Compare(all[w].Name, measures[m].Name, measures[m].Unit, samples[m][w], samples[m][0]));
+                if (measures[m].MoreIsBetter)
                 {
-                    rows.Add(Compare(ways.All[w].Name, s_measures[m].Name + " per CPU second", s_measures[m].Unit.Replace("/s", "", StringComparison.Ordinal), perCpu[m][w], perCpu[m][0]));
+                    rows.Add(Compare(all[w].Name, measures[m].Name + " per CPU second", measures[m].Unit.Replace("/s", "", StringComparison.Ordinal), perCpu[m][w], perCpu[m][0]));
                 }
             }
         }
@@ -72,16 +80,16 @@ internal static partial class Namespaces
         return sorted[sorted.Length / 2];
     }
 
-    private static void AwaitServers(NamespaceNetwork network, NamespaceWays ways)
+    private static void AwaitServers(NamespaceNetwork network, NamespaceWay[] ways)
     {
-        foreach (var way in ways.All)
+        foreach (var way in ways)
         {
             for (var attempt = 0; ; attempt++)
             {
                 network.RequireServers();
                 try
                 {
-                    Wrk(network, way, 1, "-c8");
+                    Wrk(network, way, 1, "-t3", "-c9");
                     break;
                 }
                 catch (InvalidOperationException) when (attempt < 100)
@@ -95,7 +103,7 @@ internal static partial class Namespaces
 
     private static (double Rate, double Median) Wrk(NamespaceNetwork network, NamespaceWay way, int seconds, params string[] options)
     {
-        var output = InClient(network, way, ["wrk", "-t1", $"-d{seconds}s", "--latency", .. options, $"http://{way.Address}:{way.HttpPort}/"]);
+        var output = InClient(network, way, ["wrk", $"-d{seconds}s", "--latency", .. way.Spread is { } script ? ["-s", script] : Array.Empty<string>(), .. options, $"http://{way.Address}:{way.HttpPort}/"]);
         var rate = RatePattern().Match(output);
         var median = MedianPattern().Match(output);
         if (!rate.Success || double.Parse(rate.Groups[1].Value, CultureInfo.InvariantCulture) == 0)

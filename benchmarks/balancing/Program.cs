@@ -11,7 +11,7 @@ if (args.Contains("--namespaces"))
     }
     else
     {
-        Namespaces.Run(rows, Number("--rounds", 7), Number("--seconds", 3));
+        Namespaces.Run(rows, Number("--rounds", 7), Number("--seconds", 3), Text("--metric"), Text("--way"));
     }
 
     Publish();
@@ -54,5 +54,6 @@ void Publish()
     Page.Update(rows, args);
 }
 
-int Number(string name, int otherwise) =>
-    Array.IndexOf(args, name) is var at and >= 0 ? int.Parse(args[at + 1], System.Globalization.CultureInfo.InvariantCulture) : otherwise;
+string? Text(string name) => Array.IndexOf(args, name) is var at and >= 0 ? args[at + 1] : null;
+
+int Number(string name, int otherwise) => Text(name) is { } text ? int.Parse(text, System.Globalization.CultureInfo.InvariantCulture) : otherwise;
