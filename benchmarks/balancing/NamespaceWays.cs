@@ -178,6 +178,10 @@ internal sealed class NamespaceWays : IDisposable
         var socketBalancer = new SocketBalancer(maps.Balancing, sockets);
         socketBalancer.Apply(hosts);
 
+        // What leaves is looked at for errors of the host itself, as the agent has it.
+        var errors = ProgramLoader.Load(ProgramCompiler.Compile(new HostErrorProgram(maps, translatesSources: false), KernelTarget.Running));
+        _attached.Insert(0, errors);
+
         // Two programs over the same maps, each in a middle of its own.
         foreach (var (middle, bypass) in new[] { (2, false), (3, true) })
         {
@@ -187,6 +191,7 @@ internal sealed class NamespaceWays : IDisposable
             {
                 maps.Peers.Set((uint)device.Index, device.LeadsElsewhere ? 1u : 0u);
                 _attached.Insert(0, NamespaceNetwork.Inside(_network.Middle(middle), () => TcxLink.Attach(edge, device.Index, TcDirection.Ingress)));
+                _attached.Insert(0, NamespaceNetwork.Inside(_network.Middle(middle), () => TcxLink.Attach(errors, device.Index, TcDirection.Egress)));
             }
         }
 
