@@ -61,7 +61,7 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
     /// <exception cref="LayoutException">The tables cannot be what the plan wants; everything is as it was.</exception>
     public IReadOnlyList<string> Apply(EdgePlan plan)
     {
-        if (State is null && plan.Interfaces.IsEmpty && plan.Cgroup is null)
+        if (!NeedsTables(plan))
         {
             (Plan, Sizes) = (plan, plan.Sizes);
             return [];
@@ -76,11 +76,22 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
             .. State!.Tunnels.Apply(plan.Tunnels),
             .. State.Balancer.Apply(Backends.Adopt(plan.Services, State.Balancer)).Select(p => p.Message),
             .. State.BlockList.Apply(blocks).Select(p => p.Message),
-            .. Sockets(plan)?.Apply(plan.HostServices) ?? [],
+            .. _sockets?.Apply(plan.HostServices) ?? [],
         ];
         Plan = plan;
         Specialise();
         return problems;
+    }
+
+    /// <summary>Finds out whether the tables can become what a plan wants; nothing is changed.</summary>
+    /// <exception cref="LayoutException">They cannot.</exception>
+    public void Rehearse(EdgePlan plan)
+    {
+        if (NeedsTables(plan))
+        {
+            var missing = MissingTables(plan);
+            datapath.Rehearse(missing.All, missing.MigrationOf);
+        }
     }
 
     /// <summary>The program an interface needs and where it runs, or null.</summary>
@@ -259,19 +270,6 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
         return _heat.Look(packets, VipList.Most);
     }
 
-    private SocketBalancer? Sockets(EdgePlan plan)
-    {
-        // An object for tables that it shares with the edge: when these are made anew, so is it.
-        if (_sockets is null && plan.Cgroup is not null)
-        {
-            var maps = new SocketMaps(Sizes.MaxServices, Sizes.MaxSockets);
-            datapath.Open(maps.All, maps.MigrationOf);
-            _sockets = new SocketBalancer(_maps!.Balancing, maps);
-        }
-
-        return _sockets;
-    }
-
     /// <summary>Has programs write down the packets of a connection from now on; null, or why not.</summary>
     public string? StartTrace(in TraceFilter filter)
     {
@@ -379,14 +377,33 @@ internal sealed partial class EdgeControl(IDatapath datapath, INextHops hops, Ti
     // Tables of other sizes take over what those of before hold. Programs in force keep theirs until they are exchanged.
     private void Open(EdgePlan plan)
     {
-        if (State is not null && plan.Sizes == Sizes)
+        var missing = MissingTables(plan);
+        datapath.Open(missing.All, missing.MigrationOf);
+        if (missing.Edge is { } maps)
         {
-            return;
+            Adopt(maps, plan.Sizes);
         }
 
-        var maps = new EdgeMaps(plan.Sizes);
-        datapath.Open(maps.All, maps.MigrationOf);
-        (_maps, Sizes) = (maps, plan.Sizes);
+        if (missing.Sockets is { } sockets)
+        {
+            _sockets = new SocketBalancer(_maps!.Balancing, sockets);
+        }
+    }
+
+    private bool NeedsTables(EdgePlan plan) => State is not null || !plan.Interfaces.IsEmpty || plan.Cgroup is not null;
+
+    private EdgeTables MissingTables(EdgePlan plan)
+    {
+        var edge = State is null || plan.Sizes != Sizes ? new EdgeMaps(plan.Sizes) : null;
+
+        // The sockets' maps go with those of the edge: the object for both holds them together.
+        var sockets = plan.Cgroup is not null && (edge is not null || _sockets is null) ? new SocketMaps(plan.Sizes.MaxServices, plan.Sizes.MaxSockets) : null;
+        return new EdgeTables(edge, sockets);
+    }
+
+    private void Adopt(EdgeMaps maps, EdgeOptions sizes)
+    {
+        (_maps, Sizes) = (maps, sizes);
         maps.Peers.ReadAll((index, peer) => _ = peer != 0 && _peers.Add(index));
         State = new EdgeState(maps, clock);
         _ticked = clock.GetTimestamp();

@@ -35,6 +35,11 @@ internal sealed partial class Platform
                 return (new ApplyView(false, 0, 0, 0, problems), "the resources have errors; nothing was changed");
             }
 
+            if (dryRun && Refused(() => _edge.Rehearse(PlanFor(set.Keeping(_inForce))), set) is { } problem)
+            {
+                return (new ApplyView(false, 0, 0, 0, [.. problems, ProblemView.Of(problem)]), NotMade);
+            }
+
             if (!dryRun)
             {
                 var before = _store.ReadApplied();
@@ -46,7 +51,7 @@ internal sealed partial class Platform
                 {
                     _store.RestoreApplied(before);
                     Reload();
-                    return (new ApplyView(false, 0, 0, 0, problems), "the tables cannot be made as the resources ask; nothing was changed");
+                    return (new ApplyView(false, 0, 0, 0, problems), NotMade);
                 }
 
                 Reconcile();
@@ -160,6 +165,8 @@ internal sealed partial class Platform
         "the resources have errors, no earlier good ones are kept, and programs of an earlier agent are in the kernel: they are left as they are, because nothing says "
         + "what they enforce. Mend the resources ('skep status' says where), or end the agent and run 'skep down' to begin with nothing.";
 
+    private const string NotMade = "the tables cannot be made as the resources ask; nothing was changed";
+
     private void LoadFirst()
     {
         if (Adopt(_store.Load()))
@@ -196,23 +203,33 @@ internal sealed partial class Platform
             return false;
         }
 
-        try
+        if (Refused(() => Enforce(set), set) is { } refused)
         {
-            Enforce(set);
-        }
-        catch (LayoutException e)
-        {
-            var place = set.TableSizes?.Source ?? new ResourceSource("edge", 1, 1);
             _current = false;
-            _problems = [.. _problems, new ResourceProblem(place.File, place.Line, place.Column, "not-carried-over", e.Message.TrimEnd('.'), "the last good resources stay in force until then")];
+            _problems = [.. _problems, refused];
             _reloadsBad++;
-            LogProblem(_logger, _problems[^1]);
+            LogProblem(_logger, refused);
             return false;
         }
 
         _reloadsGood++;
         KeepLastGood(loaded);
         return true;
+    }
+
+    // The problem, when the tables cannot become what a set asks for.
+    private static ResourceProblem? Refused(Action change, ResourceSet set)
+    {
+        try
+        {
+            change();
+            return null;
+        }
+        catch (LayoutException e)
+        {
+            var place = set.TableSizes?.Source ?? new ResourceSource("edge", 1, 1);
+            return new ResourceProblem(place.File, place.Line, place.Column, "not-carried-over", e.Message.TrimEnd('.'), "the last good resources stay in force until then");
+        }
     }
 
     // A disk that is full or read-only must not undo what is in force, nor keep the agent from starting.
@@ -256,10 +273,7 @@ internal sealed partial class Platform
             return;
         }
 
-        var current = _blocks.Current;
-        PlannedBlock[] commands = [.. current.Select(b => new PlannedBlock(Prefix(b.Network), b.Until, "command", b.Reason))];
-        var plan = EdgePlan.For(_inForce, commands, [.. current.SelectMany(b => b.Interfaces).Distinct(StringComparer.Ordinal)]);
-        var problems = _edge.Apply(plan);
+        var problems = _edge.Apply(PlanFor(_inForce));
         _problems =
         [
             .. _problems.Where(p => p.Id != "not-in-force"),
@@ -269,6 +283,13 @@ internal sealed partial class Platform
         {
             LogNotice(_logger, problem);
         }
+    }
+
+    private EdgePlan PlanFor(ResourceSet set)
+    {
+        var current = _blocks.Current;
+        PlannedBlock[] commands = [.. current.Select(b => new PlannedBlock(Prefix(b.Network), b.Until, "command", b.Reason))];
+        return EdgePlan.For(set, commands, [.. current.SelectMany(b => b.Interfaces).Distinct(StringComparer.Ordinal)]);
     }
 
     // Sizes of tables are checked with everything else, so that a set is in force as a whole or not at all.

@@ -16,7 +16,7 @@ internal static class ApplyVerb
         {
             Description = "File or directory with resources; '-' reads the standard input.", Required = true, AllowMultipleArgumentsPerToken = true, HelpName = "path",
         };
-        var dryRun = new Option<bool>("--dry-run") { Description = "Only check, against what the agent has now." };
+        var dryRun = new Option<bool>("--dry-run") { Description = "Only check, against what the agent has now, also whether what is in its tables would find room in tables of the sizes asked for." };
         var verb = new VerbCommand(
             "apply",
             "Check resources and put them into force, in the place of what was applied before. The agent keeps them over restarts; with an error nothing changes.",

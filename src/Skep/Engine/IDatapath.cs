@@ -31,6 +31,13 @@ public interface IDatapath : IDisposable
     /// <exception cref="LayoutException">Entries cannot be carried over; nothing was changed.</exception>
     void Open(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf);
 
+    /// <summary>Finds out whether <see cref="Open"/> would be refused, by doing all of it and undoing it again: nothing is changed, and for a moment the memory of both is used.</summary>
+    /// <param name="maps">The maps; they have no storage afterwards.</param>
+    /// <param name="ruleOf">What becomes of the entries of a map that differs.</param>
+    /// <exception cref="Skep.Bpf.BpfException">The kernel refused.</exception>
+    /// <exception cref="LayoutException">Entries cannot be carried over.</exception>
+    void Rehearse(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf);
+
     /// <summary>Forgets maps that no program in force uses any more since others took their places; to be called after programs were attached, and now and then.</summary>
     void Settle();
 

@@ -92,6 +92,17 @@ public sealed class KernelDatapath : IDatapath
     }
 
     /// <inheritdoc/>
+    public void Rehearse(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf)
+    {
+        ArgumentNullException.ThrowIfNull(maps);
+        ArgumentNullException.ThrowIfNull(ruleOf);
+        lock (_gate)
+        {
+            _maps.Rehearse(maps, ruleOf, _options.Recreate);
+        }
+    }
+
+    /// <inheritdoc/>
     public void Prepare(IReadOnlyCollection<BpfProgram> programs)
     {
         ArgumentNullException.ThrowIfNull(programs);

@@ -71,37 +71,21 @@ internal sealed class MapPins : IDisposable
     /// <exception cref="LayoutException">Pinned entries cannot be carried over, and may not be forgotten; nothing was changed.</exception>
     public IReadOnlyList<string> Bind(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf, bool recreate)
     {
-        Directory.CreateDirectory(_directory);
-        List<BpfMap> bound = [];
-        List<string> made = [];
-        var changes = _changes.Count;
-        try
-        {
-            foreach (var map in maps.Where(m => !m.IsBound))
-            {
-                Bind(map, ruleOf(map), recreate, made);
-                bound.Add(map);
-            }
-        }
-        catch
-        {
-            bound.ForEach(m => m.Dispose());
-            made.ForEach(File.Delete);
-            _changes.Skip(changes).ToList().ForEach(c => c.Dispose());
-            _changes.RemoveRange(changes, _changes.Count - changes);
-            throw;
-        }
-
+        var binding = BindAll(maps, ruleOf, recreate);
         lock (_open)
         {
-            var names = bound.Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
+            var names = binding.Bound.Select(m => m.Name).ToHashSet(StringComparer.Ordinal);
             _superseded.AddRange(_open.Where(m => names.Contains(m.Name)));
             _open.RemoveAll(m => names.Contains(m.Name));
-            _open.AddRange(bound);
+            _open.AddRange(binding.Bound);
         }
 
-        return [.. _changes.Skip(changes).Select(c => c.Transfer.Notice).Where(n => n.Length > 0)];
+        return [.. _changes.Skip(binding.ChangesBefore).Select(c => c.Transfer.Notice).Where(n => n.Length > 0)];
     }
+
+    /// <summary>Does what <see cref="Bind(IEnumerable{BpfMap}, Func{BpfMap, MapMigration}, bool)"/> does, and takes it back.</summary>
+    /// <exception cref="LayoutException">Pinned entries cannot be carried over, and may not be forgotten.</exception>
+    public void Rehearse(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf, bool recreate) => Undo(BindAll(maps, ruleOf, recreate));
 
     /// <summary>Carries over what programs added to maps since these were copied.</summary>
     public void CatchUp() => _changes.ForEach(c => c.Transfer.CatchUp(c.IsInUse));
@@ -208,6 +192,35 @@ internal sealed class MapPins : IDisposable
         text.Append('}');
     }
 
+    private Binding BindAll(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf, bool recreate)
+    {
+        Directory.CreateDirectory(_directory);
+        var binding = new Binding([], [], _changes.Count);
+        try
+        {
+            foreach (var map in maps.Where(m => !m.IsBound))
+            {
+                Bind(map, ruleOf(map), recreate, binding.Pins);
+                binding.Bound.Add(map);
+            }
+
+            return binding;
+        }
+        catch
+        {
+            Undo(binding);
+            throw;
+        }
+    }
+
+    private void Undo(Binding binding)
+    {
+        binding.Bound.ForEach(m => m.Dispose());
+        binding.Pins.ForEach(File.Delete);
+        _changes.Skip(binding.ChangesBefore).ToList().ForEach(c => c.Dispose());
+        _changes.RemoveRange(binding.ChangesBefore, _changes.Count - binding.ChangesBefore);
+    }
+
     private void Bind(BpfMap map, MapMigration rule, bool recreate, List<string> made)
     {
         var name = StemFor(map.Name) + Fingerprint(map);
@@ -311,6 +324,9 @@ internal sealed class MapPins : IDisposable
     }
 
     private const int FingerprintLength = 8;
+
+    /// <summary>Maps that were given their storage, the pins that were made for them, and how many changes there were before.</summary>
+    private sealed record Binding(List<BpfMap> Bound, List<string> Pins, int ChangesBefore);
 
     /// <summary>A map that takes the place of one that programs may still use.</summary>
     private sealed class Change(BpfMap map, KernelMapStorage old, string pin, MapMigration rule) : IDisposable

@@ -46,25 +46,48 @@ public sealed class TwinDatapath : IDatapath
         List<(BpfMap Map, BpfMap? Before)> bound = [];
         try
         {
-            foreach (var map in maps.Where(m => !m.IsBound))
-            {
-                var before = Twin.Maps.LastOrDefault(m => m.Name == map.Name);
-                Twin.Bind(map);
-                bound.Add((map, before));
-                if (before is not null)
-                {
-                    _transfers.Add(MapTransfer.Begin(new MapBefore(before.Name, MapShape.Of(before), before.Storage, true), map, null, ruleOf(map), mayForget: false));
-                }
-            }
+            _transfers.AddRange(BindAll(maps, ruleOf, bound));
         }
         catch
         {
             bound.ForEach(b => Twin.Release(b.Map));
-            _transfers.Clear();
             throw;
         }
 
         _superseded.AddRange(bound.Select(b => b.Before).OfType<BpfMap>());
+    }
+
+    /// <inheritdoc/>
+    public void Rehearse(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf)
+    {
+        ArgumentNullException.ThrowIfNull(maps);
+        ArgumentNullException.ThrowIfNull(ruleOf);
+        List<(BpfMap Map, BpfMap? Before)> bound = [];
+        try
+        {
+            BindAll(maps, ruleOf, bound);
+        }
+        finally
+        {
+            bound.ForEach(b => Twin.Release(b.Map));
+        }
+    }
+
+    private List<MapTransfer> BindAll(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf, List<(BpfMap Map, BpfMap? Before)> bound)
+    {
+        List<MapTransfer> transfers = [];
+        foreach (var map in maps.Where(m => !m.IsBound))
+        {
+            var before = Twin.Maps.LastOrDefault(m => m.Name == map.Name);
+            Twin.Bind(map);
+            bound.Add((map, before));
+            if (before is not null)
+            {
+                transfers.Add(MapTransfer.Begin(new MapBefore(before.Name, MapShape.Of(before), before.Storage, true), map, null, ruleOf(map), mayForget: false));
+            }
+        }
+
+        return transfers;
     }
 
     /// <inheritdoc/>

@@ -128,6 +128,13 @@ public sealed class MapMigrationTests : IDisposable
             Assert.Contains("10 of its entries find no room among 50 (100 so far)", refusal.Message, StringComparison.Ordinal);
             Assert.Contains("TableSizes", refusal.Message, StringComparison.Ordinal);
             Assert.False(fresh.IsBound || small.IsBound);
+
+            // A rehearsal says the same, and leaves nothing behind whatever it finds.
+            Assert.Equal(refusal.Message, Assert.Throws<LayoutException>(() => datapath.Rehearse([fresh, small], _ => MapMigration.Kept)).Message);
+            var enough = new HashMap<uint, uint>(60, "t_table");
+            datapath.Rehearse([fresh, enough], _ => MapMigration.Kept);
+            Assert.False(fresh.IsBound || small.IsBound || enough.IsBound);
+            Assert.Empty(datapath.Maps);
         }
 
         Assert.Equal(pins, Pins());

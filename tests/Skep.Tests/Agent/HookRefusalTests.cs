@@ -61,6 +61,10 @@ public class HookRefusalTests
         {
         }
 
+        public void Rehearse(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf)
+        {
+        }
+
         public void Settle()
         {
         }

@@ -112,6 +112,8 @@ public sealed class HookTests
 
         public void Open(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf) => _inner.Open(maps, ruleOf);
 
+        public void Rehearse(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf) => _inner.Rehearse(maps, ruleOf);
+
         public void Settle() => _inner.Settle();
 
         public void Prepare(IReadOnlyCollection<BpfProgram> programs) => _inner.Prepare(programs);

@@ -164,10 +164,22 @@ public sealed class TableSizeTests
             Assert.Equal("192.0.2.10", platform.Services().Single().Address);
             Assert.True(Known(platform, 1));
 
-            var (view, refusal) = platform.Apply(new("more.yaml", Sizes("connections: 1024").Replace("tables", "more", StringComparison.Ordinal)), dryRun: false);
-            Assert.False(view.Applied);
-            Assert.NotNull(refusal);
-            Assert.False(File.Exists(bed.Options.Paths.Applied));
+            // A rehearsal foresees it; where there is room it finds nothing, and changes nothing either.
+            bed.Write(AgentBed.LoadBalancer());
+            foreach (var dryRun in new[] { true, false })
+            {
+                var (view, refusal) = platform.Apply(new("more.yaml", Sizes("connections: 1024").Replace("tables", "more", StringComparison.Ordinal)), dryRun);
+                Assert.False(view.Applied);
+                Assert.NotNull(refusal);
+                var foreseen = Assert.Single(view.Problems);
+                Assert.Equal(("not-carried-over", "more.yaml"), (foreseen.Id, Path.GetFileName(foreseen.File)));
+                Assert.Contains("edge_conns", foreseen.Message, StringComparison.Ordinal);
+                Assert.False(File.Exists(bed.Options.Paths.Applied));
+            }
+
+            Assert.Null(platform.Apply(new("more.yaml", Sizes("connections: 8192").Replace("tables", "more", StringComparison.Ordinal)), dryRun: true).Refusal);
+            Assert.Equal(new EdgeOptions().MaxConnections, (uint)platform.Status().Tables.Single(t => t.Name == "connections").Size);
+            Assert.True(Known(platform, 1));
         }
     }
 
