@@ -83,7 +83,7 @@ internal static class Simplifier
     {
         var whole = truncation.Operands[0];
         return KnownBits.PossibleBits(whole) <= uint.MaxValue
-            && (KnownBits.VerifiedBits(whole) <= uint.MaxValue || (KnownBits.VerifiedBits(truncation) == uint.MaxValue && !whole.IsComparedByHalf));
+            && !whole.IsComparedByHalf && (KnownBits.VerifiedBits(whole) <= uint.MaxValue || KnownBits.VerifiedBits(truncation) == uint.MaxValue);
     }
 
     private static Node? Binary(Node node)

@@ -72,6 +72,9 @@ public unsafe class HiddenBoundTests
             Span<int> buffer = stackalloc int[8];
             buffer.Fill((int)w[9]);
 
+            // The verifier knows that it is below 2^32, but follows the halves apart below level 3.
+            w[16] = (ulong)At(buffer, (int)((w[7] & 0xffff) + 1));
+
             // All are below 2^32, which the verifier does not know of the 64 bits.
             w[10] = (ulong)At(buffer, (int)((ushort)w[0] / ((w[1] & 0xff) + 1)));
             w[11] = (ulong)At(buffer, (int)(w[2] % 3));
