@@ -35,6 +35,7 @@ internal sealed class ProgramImage
             var machine = Selection.Run(function, target);
             OldInstructions.Run(machine);
             RegisterAllocator.Run(machine, position);
+            DeadSpills.Run(machine);
             ShortEdges.Run(machine);
             StackLayout.Run(machine, position);
             frames.Add(function, machine.FrameSize + (machine.MayLoop ? MayLoopFrame : 0));

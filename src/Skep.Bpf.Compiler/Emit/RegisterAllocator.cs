@@ -13,6 +13,9 @@ internal sealed class RegisterAllocator
     private const int Colors = 10;
     private const int MaxRounds = 24;
 
+    /// <summary>What tells the place of a spilled value from a variable's.</summary>
+    internal const string SpillSlot = "spill";
+
     private readonly MachineFunction _function;
     private readonly HashSet<int> _spillTemporaries = [];
     private readonly HashSet<int> _isCut = [];
@@ -48,7 +51,7 @@ internal sealed class RegisterAllocator
         {
             if (!recipes.ContainsKey(register))
             {
-                _slots.TryAdd(register, new Node(Op.Alloca, IrType.Pointer) { Size = 8, Payload = "spill" });
+                _slots.TryAdd(register, new Node(Op.Alloca, IrType.Pointer) { Size = 8, Payload = SpillSlot });
             }
         }
 

@@ -343,9 +343,9 @@ internal static class Simplifier
             return condition.Evaluate(a.Type, a.Immediate, b.Immediate);
         }
 
-        if (b.IsConstantValue(0) && a.Op is Op.FrozenObject or Op.FrozenStruct or Op.Map or Op.MapValue or Op.Alloca or Op.Context)
+        if (b.IsConstantValue(0) && (a.Op is Op.FrozenObject or Op.FrozenStruct or Op.Map or Op.MapValue or Op.Alloca or Op.Context || a is { Op: Op.Add, Type: IrType.Pointer, Operands: [{ Op: Op.MapValue }, _] }))
         {
-            // An object, a stack slot and a variable are never null.
+            // An object, a stack slot and a variable are never null, nor is what lies in a variable.
             return condition is Condition.NotEqual or Condition.GreaterUnsigned;
         }
 
