@@ -33,7 +33,12 @@ public sealed unsafe class GlobalArray<T> : BpfMap
     public Span<T> Entries => new(Unsafe.AsPointer(ref First), checked((int)_count));
 
     /// <summary>Both sides: the variable of that number, a null reference from <see cref="Count"/> on. Where the compiler sees that the number is below, nothing is tested.</summary>
-    public ref T Find(uint index) => ref index < _count ? ref Unsafe.Add(ref First, index) : ref Unsafe.NullRef<T>();
+    public ref T Find(uint index)
+    {
+        // The number that is added is the one that is compared: no verifier connects it with another.
+        var place = (nuint)index;
+        return ref place < _count ? ref Unsafe.Add(ref First, place) : ref Unsafe.NullRef<T>();
+    }
 
     internal override uint ElementsOfValue => _count;
 

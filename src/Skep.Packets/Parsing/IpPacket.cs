@@ -17,7 +17,7 @@ public unsafe struct IpPacket
     /// <summary>Receiver.</summary>
     public IpAddress Destination;
 
-    /// <summary>Identification that fragments of one packet share; 0 in an unfragmented IPv6 packet.</summary>
+    /// <summary>Identification that fragments of one packet share; of a whole packet, whatever it has, or 0.</summary>
     public uint FragmentId;
 
     /// <summary>Protocol at <see cref="Transport"/>.</summary>
@@ -105,7 +105,6 @@ public unsafe struct IpPacket
 
             packet.Source = IpAddress.FromRawIPv4(header->Source.Raw);
             packet.Destination = IpAddress.FromRawIPv4(header->Destination.Raw);
-            packet.FragmentId = header->Identification.Raw;
         }
         else if (type == EtherTypes.IPv6)
         {

@@ -97,8 +97,8 @@ internal sealed unsafe class BalancerStage
     {
         // Most packets are for nobody here, or from nobody, which a bit tells in less time than a search.
         var former = 0UL;
-        var mayBegin = _known.MayBeService(in packet.Destination);
-        if (mayBegin)
+        var service = _known.AsService(in packet.Destination);
+        if ((service & 1) != 0)
         {
             former = _connections.FindForward(in packet.Source, in packet.Destination, rawPorts, (uint)packet.Protocol);
             if (former != 0)
@@ -136,7 +136,7 @@ internal sealed unsafe class BalancerStage
                 return EdgeVerdict.RateLimited;
             }
 
-            if (!mayBegin)
+            if ((service & 1) == 0)
             {
                 return EdgeVerdict.Passed;
             }
@@ -293,7 +293,7 @@ internal sealed unsafe class BalancerStage
 
         if (_signals is not null && connection.Phase <= ConnectionPhase.Asked)
         {
-            _signals.Answered(in packet, ref connection, flags);
+            _signals.Answered(ref connection, (uint)flags, SignalStage.HasPayload(in packet) ? 1u : 0);
         }
 
         ref var counter = ref _counters.Find(connection.BackendId);

@@ -24,13 +24,16 @@ internal sealed class KnownAddresses(GlobalArray<KnownBits> bits)
     private readonly GlobalArray<KnownBits> _bits = bits;
     private readonly uint _words = bits.Count;
 
-    /// <summary>Whether an address may be a service's.</summary>
-    internal bool MayBeService(in IpAddress address)
+    /// <summary>The lowest bit of the result is set when an address may be a service's. Kept as it is where it is asked for again: a condition would be worked out twice.</summary>
+    internal uint AsService(in IpAddress address)
     {
         var number = NumberOf(in address, _words);
         ref var bits = ref _bits.Find((uint)(number >> 5));
-        return !Unsafe.IsNullRef(ref bits) && ((bits.Services >> (int)number) & 1) != 0;
+        return Unsafe.IsNullRef(ref bits) ? 0 : bits.Services >> (int)number;
     }
+
+    /// <summary>Whether an address may be a service's.</summary>
+    internal bool MayBeService(in IpAddress address) => (AsService(in address) & 1) != 0;
 
     /// <summary>Whether an address may be that of a backend that answers through here.</summary>
     internal bool MayBeBackend(in IpAddress address)

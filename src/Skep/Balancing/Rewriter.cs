@@ -15,7 +15,7 @@ internal struct RewriteDelta
 
 /// <summary>
 /// Kernel half: writes another address and port into a packet whose headers have been checked, and mends the checksums by the differences that the
-/// connection carries (RFC 1624). The transport checksum is mended here, or noted in <see cref="EdgePacket"/> for a hook whose packets may have partial
+/// connection carries (RFC 1624). Ports lie in TCP's header where they lie in UDP's. The transport checksum is mended here, or noted in <see cref="EdgePacket"/> for a hook whose packets may have partial
 /// ones.
 /// </summary>
 internal sealed unsafe class Rewriter(bool notesChecksums)
@@ -26,15 +26,7 @@ internal sealed unsafe class Rewriter(bool notesChecksums)
     internal void Destination(in IpPacket packet, in IpAddress receiver, NetworkUInt16 port, RewriteDelta delta, ref EdgePacket edge)
     {
         DestinationAddress(in packet, in receiver, delta.Address);
-        if (packet.Protocol == IpProtocol.Tcp)
-        {
-            ((TcpHeader*)packet.Transport)->DestinationPort = port;
-        }
-        else
-        {
-            ((UdpHeader*)packet.Transport)->DestinationPort = port;
-        }
-
+        ((UdpHeader*)packet.Transport)->DestinationPort = port;
         Mend(in packet, delta, ref edge);
     }
 
@@ -42,15 +34,7 @@ internal sealed unsafe class Rewriter(bool notesChecksums)
     internal void Source(in IpPacket packet, in IpAddress sender, NetworkUInt16 port, RewriteDelta delta, ref EdgePacket edge)
     {
         SourceAddress(in packet, in sender, delta.Address);
-        if (packet.Protocol == IpProtocol.Tcp)
-        {
-            ((TcpHeader*)packet.Transport)->SourcePort = port;
-        }
-        else
-        {
-            ((UdpHeader*)packet.Transport)->SourcePort = port;
-        }
-
+        ((UdpHeader*)packet.Transport)->SourcePort = port;
         Mend(in packet, delta, ref edge);
     }
 
@@ -59,17 +43,8 @@ internal sealed unsafe class Rewriter(bool notesChecksums)
         in IpPacket packet, in IpAddress sender, NetworkUInt16 senderPort, in IpAddress receiver, NetworkUInt16 receiverPort, RewriteDelta delta, ref EdgePacket edge)
     {
         Addresses(in packet, in sender, in receiver, delta.Address);
-        if (packet.Protocol == IpProtocol.Tcp)
-        {
-            ((TcpHeader*)packet.Transport)->SourcePort = senderPort;
-            ((TcpHeader*)packet.Transport)->DestinationPort = receiverPort;
-        }
-        else
-        {
-            ((UdpHeader*)packet.Transport)->SourcePort = senderPort;
-            ((UdpHeader*)packet.Transport)->DestinationPort = receiverPort;
-        }
-
+        ((UdpHeader*)packet.Transport)->SourcePort = senderPort;
+        ((UdpHeader*)packet.Transport)->DestinationPort = receiverPort;
         Mend(in packet, delta, ref edge);
     }
 

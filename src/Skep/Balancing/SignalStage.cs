@@ -127,13 +127,18 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
         }
     }
 
-    /// <summary>A backend's packet of a connection in which something is waited for.</summary>
-    internal void Answered(in IpPacket packet, ref Connection connection, TcpFlags flags)
+    /// <summary>A backend's packet of a connection in which something is waited for: one of few, and so a function of its own, walked once by the verifier. Always 0.</summary>
+    /// <param name="connection">Its connection.</param>
+    /// <param name="rawFlags">Its flags.</param>
+    /// <param name="payload">Whether it carries data, as 0 or 1.</param>
+    [GlobalFunction]
+    internal int Answered(ref Connection connection, uint rawFlags, uint payload)
     {
+        var flags = (TcpFlags)rawFlags;
         ref var signals = ref _signals.Find(connection.BackendId);
         if (Unsafe.IsNullRef(ref signals))
         {
-            return;
+            return 0;
         }
 
         if (connection.Phase == ConnectionPhase.Opening)
@@ -152,7 +157,7 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
                 connection.Phase = ConnectionPhase.Answered;
             }
         }
-        else if (HasPayload(in packet))
+        else if (payload != 0)
         {
             var took = Now() - connection.PendingSince;
             signals.Answers++;
@@ -165,6 +170,8 @@ internal sealed unsafe class SignalStage(BalancerMaps maps)
             signals.Unanswered++;
             connection.Phase = ConnectionPhase.Answered;
         }
+
+        return 0;
     }
 
     /// <summary>A backend said by ICMP that nobody listens.</summary>

@@ -15,6 +15,12 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
     // Ports that are tried: with the range half full one of 65,000 connections finds none, with four fifths taken one of 36.
     private const int MaxAttempts = 16;
 
+    // Odd and large, so that neighbours do not follow each other into the same ports.
+    private const uint Step = 40503;
+
+    // Beyond all verdicts.
+    private const uint IsClosed = 1u << 31;
+
     private readonly Tracker _connections = connections;
     private readonly ArrayMap<SourcePool> _pools = maps.SourcePools;
     private readonly Global<uint> _clock = maps.Clock;
@@ -43,57 +49,60 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
         var hash = BackendChoice.HashOf(in client);
         var spread = (uint)(hash ^ (hash >> 32));
         var closed = 0u;
-        for (var attempt = 0u; attempt <= MaxAttempts; attempt++)
+        for (var attempt = 0u; attempt < MaxAttempts; attempt++)
         {
-            // At the end, a port whose connection is closed and not yet forgotten.
-            var isLast = attempt == MaxAttempts;
-            if (isLast && closed == 0)
+            var tried = Try(number, service, spread + (attempt * Step), mayReplace: 0);
+            if (tried != IsClosed && tried != (uint)EdgeVerdict.PortCollision)
             {
-                break;
+                return tried;
             }
 
-            var turn = isLast ? closed - 1 : attempt;
-            ref var first = ref _pools.Find(service * SourcePool.MostAddresses);
-            if (Unsafe.IsNullRef(ref first) || first.Pools == 0 || first.Ports == 0)
-            {
-                break;
-            }
-
-            // All pools of a service have the same ports. The step is odd and large, so that neighbours do not follow each other into the same ones.
-            var place = (spread + (turn * 40503u)) % (first.Pools * first.Ports);
-            ref var pool = ref _pools.Find((service * SourcePool.MostAddresses) + (place % first.Pools));
-            if (Unsafe.IsNullRef(ref pool) || pool.Ports == 0)
-            {
-                break;
-            }
-
-            var port = NetworkUInt16.From((ushort)(pool.FirstPort + (place / first.Pools)));
-            var found = _connections.FindReply(in record.Backend, in pool.Address, record.BackendPort.Raw | ((uint)port.Raw << 16), (uint)record.Protocol);
-            ref var known = ref _connections.At(Tracker.NumberOf(found));
-            if (found != 0 && !Unsafe.IsNullRef(ref known))
-            {
-                if (!isLast)
-                {
-                    closed = closed == 0 && known.IsClosed ? attempt + 1 : closed;
-                    continue;
-                }
-
-                if (!known.IsClosed)
-                {
-                    break;
-                }
-
-                _connections.Release(Tracker.NumberOf(found));
-            }
-
-            var status = Enter(number, in pool.Address, port);
-            if (status != EdgeVerdict.PortCollision)
-            {
-                return (uint)status;
-            }
+            closed = closed == 0 && tried == IsClosed ? attempt + 1 : closed;
         }
 
-        return (uint)EdgeVerdict.PortsExhausted;
+        // At the end, a port whose connection is closed and not yet forgotten.
+        var last = closed == 0 ? IsClosed : Try(number, service, spread + ((closed - 1) * Step), mayReplace: 1);
+        return last == IsClosed || last == (uint)EdgeVerdict.PortCollision ? (uint)EdgeVerdict.PortsExhausted : last;
+    }
+
+    /// <summary>Tries one port, in a function of its own: the verifier walks it once, and not for every attempt.</summary>
+    /// <param name="number">The connection's record.</param>
+    /// <param name="service">Its service.</param>
+    /// <param name="spread">Which of the ports of the service.</param>
+    /// <param name="mayReplace">Whether a closed connection that has the port goes, as 0 or 1.</param>
+    /// <returns>An <see cref="EdgeVerdict"/>, of which <see cref="EdgeVerdict.PortCollision"/> says that the port is taken; <see cref="IsClosed"/> by a closed connection.</returns>
+    [GlobalFunction]
+    private uint Try(uint number, uint service, uint spread, uint mayReplace)
+    {
+        ref var record = ref _connections.At(number);
+        ref var first = ref _pools.Find(service * SourcePool.MostAddresses);
+        if (Unsafe.IsNullRef(ref record) || Unsafe.IsNullRef(ref first) || first.Pools == 0 || first.Ports == 0)
+        {
+            return (uint)EdgeVerdict.PortsExhausted;
+        }
+
+        // All pools of a service have the same ports.
+        var place = spread % (first.Pools * first.Ports);
+        ref var pool = ref _pools.Find((service * SourcePool.MostAddresses) + (place % first.Pools));
+        if (Unsafe.IsNullRef(ref pool) || pool.Ports == 0)
+        {
+            return (uint)EdgeVerdict.PortsExhausted;
+        }
+
+        var port = NetworkUInt16.From((ushort)(pool.FirstPort + (place / first.Pools)));
+        var found = _connections.FindReply(in record.Backend, in pool.Address, record.BackendPort.Raw | ((uint)port.Raw << 16), (uint)record.Protocol);
+        ref var known = ref _connections.At(Tracker.NumberOf(found));
+        if (found != 0 && !Unsafe.IsNullRef(ref known))
+        {
+            if (mayReplace == 0 || !known.IsClosed)
+            {
+                return known.IsClosed ? IsClosed : (uint)EdgeVerdict.PortCollision;
+            }
+
+            _connections.Release(Tracker.NumberOf(found));
+        }
+
+        return (uint)Enter(number, in pool.Address, port);
     }
 
     // Gives PortCollision when another CPU took the port at the same time.
