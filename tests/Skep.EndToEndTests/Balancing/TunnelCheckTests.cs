@@ -40,10 +40,77 @@ public sealed class TunnelCheckTests
         await Eventually.HoldsAsync(() => Task.FromResult(!hosts.Devices(hosts.Balancer).Any(d => d.StartsWith("skep", StringComparison.Ordinal))), s_limit, () => balancer.Output);
     }
 
-    private static async Task<(string State, string? Reason)> StateAsync(BalancerHosts hosts, int x)
+    /// <summary>
+    /// Three backends that serve TLS: one as it should be, one without an end of the tunnel, one that answers with an error. All questions but that of a backend by its own address
+    /// come in outer headers.
+    /// </summary>
+    [KernelTheory]
+    [InlineData("ipip", false)]
+    [InlineData("gue", true)]
+    public async Task Checks_over_TLS_go_through_the_tunnel(string forwarding, bool isIPv6)
     {
-        using var backends = JsonDocument.Parse((await hosts.SkepAsync(hosts.Balancer, "backends", "--json")).Output);
-        var backend = backends.RootElement.EnumerateArray().Single(b => b.GetProperty("address").GetString() == $"198.18.8{x}.2");
+        using var hosts = new SwitchedHosts();
+        await hosts.BuildAsync();
+        using HttpsServer good = new("b1", 200), alone = new("b2", 200), ill = new("b3", 503);
+        foreach (var (role, server) in new[] { ("b1", good), ("b2", alone), ("b3", ill) })
+        {
+            _ = server.ServeAsync(hosts.Listen(role, SwitchedHosts.Port));
+        }
+
+        await hosts.StartAgentAsync("b1", SwitchedHosts.Endpoint("b1", isIPv6));
+        await hosts.StartAgentAsync("b3", SwitchedHosts.Endpoint("b3", isIPv6));
+        var balancer = await hosts.StartAgentAsync("lb", Secure(forwarding, isIPv6));
+        Task<(string State, string? Reason)> StateOf(string role) => StateAsync(hosts, "lb", SwitchedHosts.AddressOf(role, isIPv6));
+
+        await Eventually.HoldsAsync(async () => await StateOf("b1") is ("up", { } why) && why.StartsWith("status 200 in ", StringComparison.Ordinal)
+            && why.EndsWith(" through the tunnel", StringComparison.Ordinal), s_limit, () => balancer.Output);
+        await Eventually.HoldsAsync(async () => (await StateOf("b2")).State == "dead" && (await StateOf("b3")).State == "dead", s_limit, () => balancer.Output);
+        var own = isIPv6 ? $"[{SwitchedHosts.AddressOf("b2", isIPv6)}]" : SwitchedHosts.AddressOf("b2", isIPv6);
+        Assert.StartsWith($"no answer in 500 ms through the tunnel ({forwarding}), but its own address {own}:{SwitchedHosts.Port} answers (status 200 in ", (await StateOf("b2")).Reason, StringComparison.Ordinal);
+        Assert.StartsWith($"status 503 through the tunnel ({forwarding}), and by its own address", (await StateOf("b3")).Reason, StringComparison.Ordinal);
+
+        // Clients are served by the one that lives, and by the other one once it takes outer headers off.
+        Assert.Equal(["b1"], await AskAsync(hosts, isIPv6, 10));
+        await hosts.StartAgentAsync("b2", SwitchedHosts.Endpoint("b2", isIPv6));
+        await Eventually.HoldsAsync(async () => (await StateOf("b2")).State == "up", s_limit, () => balancer.Output);
+        Assert.Equal(["b1", "b2"], await AskAsync(hosts, isIPv6, 40));
+    }
+
+    private static async Task<IEnumerable<string>> AskAsync(SwitchedHosts hosts, bool isIPv6, int connections)
+    {
+        using var stop = new CancellationTokenSource(s_limit);
+        var names = new SortedSet<string>(StringComparer.Ordinal);
+        for (var i = 0; i < connections; i++)
+        {
+            using var client = await hosts.ConnectAsync(isIPv6);
+            names.Add((await HttpsServer.AskAsync(client, stop.Token))[^2..]);
+        }
+
+        return names;
+    }
+
+    private static string Secure(string forwarding, bool isIPv6) => $"""
+        apiVersion: skep.dev/v1
+        kind: LoadBalancer
+        metadata:
+          name: web
+        spec:
+          interfaces: [eth0]
+          addresses: ["{SwitchedHosts.Vip(isIPv6)}"]
+          forwarding: {forwarding}
+          healthCheck: {"{"}type: https, path: /, through: tunnel, interval: 500ms, timeout: 500ms{"}"}
+          ports:
+            - port: {SwitchedHosts.Port}
+          backends:
+        {string.Join('\n', Enumerable.Range(1, 3).Select(x => $"    - address: \"{SwitchedHosts.AddressOf($"b{x}", isIPv6)}\""))}
+        """;
+
+    private static Task<(string State, string? Reason)> StateAsync(BalancerHosts hosts, int x) => StateAsync(hosts, hosts.Balancer, $"198.18.8{x}.2");
+
+    private static async Task<(string State, string? Reason)> StateAsync(NamespaceHosts hosts, string balancer, string address)
+    {
+        using var backends = JsonDocument.Parse((await hosts.SkepAsync(balancer, "backends", "--json")).Output);
+        var backend = backends.RootElement.EnumerateArray().Single(b => b.GetProperty("address").GetString() == address);
         return (backend.GetProperty("state").GetString()!, backend.TryGetProperty("reason", out var reason) ? reason.GetString() : null);
     }
 
