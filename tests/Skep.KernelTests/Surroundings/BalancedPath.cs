@@ -13,6 +13,7 @@ namespace Skep.KernelTests.Surroundings;
 internal sealed class BalancedPath : IDisposable
 {
     private readonly List<IDisposable> _attached = [];
+    private readonly Dictionary<int, TcxLink> _links = [];
 
     public BalancedPath(TcProgram program, TcProgram? leaving = null)
     {
@@ -28,8 +29,10 @@ internal sealed class BalancedPath : IDisposable
         var loaded = ProgramLoader.Load(ProgramCompiler.Compile(program));
         foreach (var index in new[] { ToClient, ToServer })
         {
-            _attached.Add(Middle.Run(() => TcxLink.Attach(loaded, index, TcDirection.Ingress)));
+            _links.Add(index, Middle.Run(() => TcxLink.Attach(loaded, index, TcDirection.Ingress)));
         }
+
+        _attached.AddRange(_links.Values);
 
         _attached.Add(loaded);
         if (leaving is not null)
@@ -70,6 +73,9 @@ internal sealed class BalancedPath : IDisposable
     public long BytesSentToServer => Middle.Run(() => long.Parse(
         File.ReadLines("/proc/thread-self/net/dev").First(l => l.TrimStart().StartsWith("server:", StringComparison.Ordinal)).Split(':')[1]
             .Split(' ', StringSplitOptions.RemoveEmptyEntries)[8], System.Globalization.CultureInfo.InvariantCulture));
+
+    /// <summary>Another program takes the place of the one on a side, in one step.</summary>
+    public void Exchange(int device, LoadedProgram program) => _links[device].Update(program);
 
     public void Dispose()
     {
