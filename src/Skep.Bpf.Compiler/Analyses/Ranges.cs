@@ -9,6 +9,7 @@ namespace Skep.Bpf.Compiler.Analyses;
 /// The kernel's verifier follows registers: a number that was computed keeps the range that it got where it was computed, whatever is learned of its operands
 /// afterwards (in <c>y > 0 ? buffer[y - 1] : 0</c>, once <c>y - 1</c> was computed before the test), and it knows nothing of quotients and remainders. Below
 /// instruction set level 3, numbers of 32 bits with a sign are shifted up before they are compared, and it learns nothing of what was shifted, nor of what may be negative.
+/// Before kernel 6.8 it learns no bound from a number that is not equal to its least or greatest.
 /// </para>
 /// </summary>
 internal sealed class Ranges
@@ -17,10 +18,14 @@ internal sealed class Ranges
     private const int MostTests = 4; // that are asked whether they can hold together
     private const int MostJoined = 4; // ways that are compared where they meet
 
+    private static readonly Version s_firstThatLearnsFromUnequal = new(6, 8);
+
     private readonly Dictionary<Block, Block?> _parents;
     private readonly HashSet<Node> _open = [];
+    private readonly Stack<Block> _way = [];
     private readonly bool _verified;
     private readonly bool _comparesHalves = true;
+    private readonly bool _learnsFromUnequal = true;
 
     public Ranges(Function function)
     {
@@ -39,15 +44,16 @@ internal sealed class Ranges
         }
     }
 
-    private Ranges(Dictionary<Block, Block?> parents, int isaLevel)
+    private Ranges(Dictionary<Block, Block?> parents, CompileTarget target)
     {
         _parents = parents;
         _verified = true;
-        _comparesHalves = isaLevel >= 3;
+        _comparesHalves = target.IsaLevel >= 3;
+        _learnsFromUnequal = target.Kernel >= s_firstThatLearnsFromUnequal;
     }
 
     /// <summary>The same function, but only what the verifier knows of it, too.</summary>
-    public Ranges AsVerified(int isaLevel) => new(_parents, isaLevel);
+    public Ranges AsVerified(CompileTarget target) => new(_parents, target);
 
     /// <summary>The outcome of a branch, when it is the same for every value that can arrive.</summary>
     public bool? Decide(Node branch)
@@ -281,27 +287,33 @@ internal sealed class Ranges
             return range;
         }
 
-        for (var at = block; at is not null; at = _parents.GetValueOrDefault(at))
+        // The first test first: that a number is not 0 says something only once it cannot be less.
+        var before = _way.Count;
+        for (var at = block; at is not null; at = at == node.Block ? null : _parents.GetValueOrDefault(at))
         {
+            if (FactOn(at) is not null || (at.Predecessors.Count is > 1 and <= MostJoined && at != node.Block))
+            {
+                _way.Push(at);
+            }
+        }
+
+        while (_way.Count > before)
+        {
+            var at = _way.Pop();
             if (FactOn(at) is var (condition, a, b))
             {
                 range = Narrow(node, range, condition, a, b, at, depth);
             }
-            else if (at.Predecessors.Count is > 1 and <= MostJoined && at != node.Block && _parents.GetValueOrDefault(at) is { } fork)
+            else if (_parents.GetValueOrDefault(at) is { } fork)
             {
                 range = Joined(node, range, at, fork, depth);
-            }
-
-            if (at == node.Block)
-            {
-                break;
             }
         }
 
         return range;
     }
 
-    /// <summary>The widest of what is known on each way from <paramref name="fork"/>, the last block before the ways part, to where they meet.</summary>
+    /// <summary>The widest of what is known on each way from <paramref name="fork"/>, the last block before the ways part, to where they meet; empty when none can be gone.</summary>
     private Range Joined(Node node, Range range, Block join, Block fork, int depth)
     {
         Range? whole = null;
@@ -319,7 +331,8 @@ internal sealed class Ranges
             }
         }
 
-        return whole ?? range;
+        // No way that can be gone: nor can what follows.
+        return whole ?? Range.Empty;
     }
 
     private IEnumerable<(Condition Condition, Node A, Node B)> Facts(Block block)
@@ -370,6 +383,7 @@ internal sealed class Ranges
         return condition switch
         {
             Condition.Equal => new Range(Math.Max(range.Low, other.Low), Math.Min(range.High, other.High)),
+            Condition.NotEqual when !_learnsFromUnequal => range,
             Condition.NotEqual when other.IsOne && range.Low == other.Low => range with { Low = range.Low + 1 },
             Condition.NotEqual when other.IsOne && range.High == other.High => range with { High = range.High - 1 },
             Condition.LessSigned or Condition.LessUnsigned when other.High > long.MinValue => range with { High = Math.Min(range.High, other.High - 1) },
@@ -401,6 +415,9 @@ internal sealed class Ranges
 /// <summary>All numbers from <paramref name="Low"/> to <paramref name="High"/>, both included.</summary>
 internal readonly record struct Range(long Low, long High)
 {
+    /// <summary>No number.</summary>
+    public static Range Empty { get; } = new(0, -1);
+
     public bool IsOne => Low == High;
 
     public static Range Full(IrType type) => type == IrType.I32

@@ -24,7 +24,7 @@ internal sealed class BoundsChecks(CompileTarget target) : IPass
             }
 
             ranges ??= new Ranges(function);
-            verified ??= ranges.AsVerified(target.IsaLevel);
+            verified ??= ranges.AsVerified(target);
             if (verified.Decide(branch) is { } known && EndsInTrap(branch.Targets[known ? 1 : 0]))
             {
                 Decide(branch, known);

@@ -65,6 +65,36 @@ public unsafe class HiddenBoundTests
     [KernelFact]
     public void What_is_left_of_a_number_of_which_the_kernel_knows_only_the_lower_half_is_an_index() => WordsProgram.Check(() => new UpperBits(), 300);
 
+    [KernelFact]
+    public void Ways_that_cannot_be_gone_need_no_bounds_and_tests_say_something_in_any_order() => WordsProgram.Check(() => new Orders(), 300);
+
+    private sealed class Orders : WordsProgram
+    {
+        protected override bool Compute(ulong* w)
+        {
+            Span<int> buffer = stackalloc int[8];
+            buffer.Fill((int)w[9]);
+            w[10] = (ulong)At(buffer, (int)w[0], (int)((ushort)w[1] + 3175634564));
+            w[11] = (ulong)NotFirst(buffer, (uint)w[2], (uint)w[3]);
+            return w[10] != w[11];
+        }
+
+        /// <summary>Two ways to the second test, neither of which can be gone where the number is below zero.</summary>
+        private static int At(ReadOnlySpan<int> buffer, int x, int y)
+        {
+            var sum = (uint)x < (uint)buffer.Length ? buffer[x] : 5;
+            if (y is >= 0 and < 8)
+            {
+                sum += buffer[y] + (y > 0 ? buffer[y - 1] : 0);
+            }
+
+            return sum;
+        }
+
+        /// <summary>That the number is not zero bounds it only together with the test before.</summary>
+        private static int NotFirst(ReadOnlySpan<int> buffer, uint x, uint y) => y < 8 && y != 0 ? buffer[(int)y - 1] : (int)x;
+    }
+
     private sealed class Halves : WordsProgram
     {
         protected override bool Compute(ulong* w)
