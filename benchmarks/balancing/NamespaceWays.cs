@@ -20,14 +20,17 @@ namespace Skep.Benchmarks.Balancing;
 /// <param name="Cgroup">Control group of the client.</param>
 internal sealed record NamespaceWay(string Name, string Address, int HttpPort, int BulkPort, string Cgroup)
 {
-    /// <summary>Script of wrk by which every thread of the client asks a server of its own; null where it asks the address.</summary>
-    public string? Spread { get; init; }
+    /// <summary>Script of wrk that gives every connection its server.</summary>
+    public required string Script { get; init; }
 }
 
 /// <summary>All ways, set up: direct, ours at traffic control and at the socket, proxies and nft.</summary>
 internal sealed class NamespaceWays : IDisposable
 {
     private const int FirstHttp = 8001, FirstBulk = 5201;
+
+    // Three times as many as a thread has connections.
+    private const int SpreadRequests = 63;
     private const string StreamModule = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
     /// <summary>What a configuration of nginx begins with where its streams are a module.</summary>
@@ -44,7 +47,10 @@ internal sealed class NamespaceWays : IDisposable
         _cpu = cpu;
         All =
         [
-            Way(Namespaces.Direct, 0, NamespaceNetwork.Address(0, 0)) with { Spread = WriteSpread(FirstHttp) },
+            Way(Namespaces.Direct, 0, NamespaceNetwork.Address(0, 0)) with
+            {
+                Script = WriteScript("direct", FirstHttp, [.. Enumerable.Range(0, network.Servers).Select(s => NamespaceNetwork.Address(0, s))]),
+            },
             Way("skep, traffic control", 1, NamespaceNetwork.Virtual(2)),
             Way("skep, at the socket", 2, NamespaceNetwork.Virtual(0)) with { Cgroup = cpu.Balanced },
             Way("haproxy TCP", 3, "10.90.0.1"),
@@ -76,7 +82,8 @@ internal sealed class NamespaceWays : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    private NamespaceWay Way(string name, int number, string address) => new(name, address, FirstHttp + number, FirstBulk + number, _cpu.Clients);
+    private NamespaceWay Way(string name, int number, string address) =>
+        new(name, address, FirstHttp + number, FirstBulk + number, _cpu.Clients) { Script = WriteScript($"way{number}", FirstHttp + number, [address]) };
 
     private string Write(string name, string text)
     {
@@ -85,11 +92,22 @@ internal sealed class NamespaceWays : IDisposable
         return path;
     }
 
-    private string WriteSpread(int port) => Write("spread.lua", $$"""
-        local servers, threads = { {{string.Join(", ", Enumerable.Range(0, _network.Servers).Select(s => $"\"{NamespaceNetwork.Address(0, s)}\""))}} }, 0
-        function setup(thread)
-          threads = threads + 1
-          thread.addr = wrk.lookup(servers[threads], "{{port}}")[1]
+    // The direct way takes servers by turns for each connection, as balancers do: a client whose threads have a server each would wake servers less often. Connections that are
+    // kept are opened by wrk to one server; those it opens again after the first requests are spread. All ways run the same script, so that it costs them the same.
+    private string WriteScript(string name, int port, string[] addresses) => Write(name + ".lua", $$"""
+        local targets, addresses, turn, asked = { {{string.Join(", ", addresses.Select(a => $"\"{a}\""))}} }, {}, 0, 0
+        local closes, first, rest
+        function init(args)
+          for i, target in ipairs(targets) do addresses[i] = wrk.lookup(target, "{{port}}")[1] end
+          closes, rest = wrk.headers["Connection"] ~= nil, wrk.format()
+          wrk.headers["Connection"] = "close"
+          first = wrk.format()
+        end
+        function request()
+          if not closes and asked == {{SpreadRequests}} then return rest end
+          asked, turn = asked + (closes and 0 or 1), turn % #addresses + 1
+          wrk.thread.addr = addresses[turn]
+          return first
         end
 
         """);

@@ -103,7 +103,7 @@ internal static partial class Namespaces
 
     private static (double Rate, double Median) Wrk(NamespaceNetwork network, NamespaceWay way, int seconds, params string[] options)
     {
-        var output = InClient(network, way, ["wrk", $"-d{seconds}s", "--latency", .. way.Spread is { } script ? ["-s", script] : Array.Empty<string>(), .. options, $"http://{way.Address}:{way.HttpPort}/"]);
+        var output = InClient(network, way, ["wrk", $"-d{seconds}s", "--latency", "-s", way.Script, .. options, $"http://{way.Address}:{way.HttpPort}/"]);
         var rate = RatePattern().Match(output);
         var median = MedianPattern().Match(output);
         if (!rate.Success || double.Parse(rate.Groups[1].Value, CultureInfo.InvariantCulture) == 0)
