@@ -29,7 +29,7 @@ internal static class FlowPrinter
     public static void WriteLine(IAnsiConsole console, FlowView flow)
     {
         var width = console.Profile.Width;
-        console.Profile.Width = 400;
+        console.Profile.Width = Screen.Unbroken;
         console.MarkupLine(Markup(flow));
         console.Profile.Width = width;
     }

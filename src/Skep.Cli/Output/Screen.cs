@@ -7,7 +7,8 @@ namespace Skep.Cli.Output;
 /// <summary>Text for people: colours on a terminal only, tables that survive a pipe.</summary>
 internal static class Screen
 {
-    private const int PipeWidth = 200;
+    /// <summary>Wider than any line: what is read by grep or another program is not cut, nor broken.</summary>
+    public const int Unbroken = 1 << 20;
 
     /// <summary>Whether the standard output is a terminal that takes colours.</summary>
     public static bool IsTerminal => !Console.IsOutputRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
@@ -26,20 +27,21 @@ internal static class Screen
         });
         if (!terminal)
         {
-            console.Profile.Width = PipeWidth;
+            console.Profile.Width = Unbroken;
         }
 
         return console;
     }
 
-    /// <summary>A table without frames: readable, and one row a line for grep and awk.</summary>
+    /// <summary>A table without frames: readable, and one row a line for grep and awk. At a terminal that is too narrow the last column is broken, the others are kept whole.</summary>
     public static Table Table(params string[] columns)
     {
         var table = new Table { Border = TableBorder.None, ShowHeaders = true };
-        foreach (var column in columns)
+        for (var i = 0; i < columns.Length; i++)
         {
+            var column = columns[i];
             var right = column.StartsWith('>');
-            var header = new TableColumn(new Markup($"[bold]{Escape(right ? column[1..] : column)}[/]")) { NoWrap = true, Padding = new Padding(0, 0, 2, 0) };
+            var header = new TableColumn(new Markup($"[bold]{Escape(right ? column[1..] : column)}[/]")) { NoWrap = i < columns.Length - 1, Padding = new Padding(0, 0, 2, 0) };
             table.AddColumn(right ? header.RightAligned() : header);
         }
 
