@@ -22,7 +22,7 @@ internal sealed class Ranges
 
     private readonly Dictionary<Block, Block?> _parents;
     private readonly HashSet<Node> _open = [];
-    private readonly Stack<Block> _way = [];
+    private readonly Stack<Block> _again = [];
     private readonly bool _verified;
     private readonly bool _comparesHalves = true;
     private readonly bool _learnsFromUnequal = true;
@@ -287,33 +287,37 @@ internal sealed class Ranges
             return range;
         }
 
-        // The first test first: that a number is not 0 says something only once it cannot be less.
-        var before = _way.Count;
+        var before = _again.Count;
         for (var at = block; at is not null; at = at == node.Block ? null : _parents.GetValueOrDefault(at))
         {
-            if (FactOn(at) is not null || (at.Predecessors.Count is > 1 and <= MostJoined && at != node.Block))
-            {
-                _way.Push(at);
-            }
-        }
-
-        while (_way.Count > before)
-        {
-            var at = _way.Pop();
             if (FactOn(at) is var (condition, a, b))
             {
                 range = Narrow(node, range, condition, a, b, at, depth);
+                if (condition is Condition.NotEqual or Condition.GreaterUnsigned or Condition.GreaterOrEqualUnsigned && (a == node || b == node))
+                {
+                    _again.Push(at);
+                }
             }
-            else if (_parents.GetValueOrDefault(at) is { } fork)
+            else if (at.Predecessors.Count is > 1 and <= MostJoined && at != node.Block && _parents.GetValueOrDefault(at) is { } fork)
             {
                 range = Joined(node, range, at, fork, depth);
             }
         }
 
+        // That a number is not 0, or above another, says more once the tests before have said that it is not negative.
+        while (_again.Count > before)
+        {
+            var at = _again.Pop();
+            var (condition, a, b) = FactOn(at)!.Value;
+            range = Narrow(node, range, condition, a, b, at, depth);
+        }
+
         return range;
     }
 
-    /// <summary>The widest of what is known on each way from <paramref name="fork"/>, the last block before the ways part, to where they meet; empty when none can be gone.</summary>
+    /// <summary>
+    /// The widest of what is known on each way from <paramref name="fork"/>, the last block before the ways part, to where they meet; empty when none can be gone.
+    /// </summary>
     private Range Joined(Node node, Range range, Block join, Block fork, int depth)
     {
         Range? whole = null;

@@ -22,6 +22,7 @@ public class RandomProgramTests
 
         // Before level 3 there are no atomic operations with a result, which some of the programs use.
         Assert.InRange(results.Count(static r => r.Rule == Rule.InstructionSet), 0, Programs / 2);
-        Assert.InRange(results.Count(static r => r.Rule is not null and not Rule.InstructionSet), 0, 1);
+        var refused = results.Where(static r => r.Rule is not null and not Rule.InstructionSet).Select(static r => r.Problem).ToArray();
+        Assert.True(refused.Length <= 1, string.Join('\n', refused));
     }
 }
