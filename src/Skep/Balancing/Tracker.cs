@@ -13,7 +13,7 @@ namespace Skep.Balancing;
 /// <code>
 /// bytes 0-6 tag of each way: odd, from the hash; 0 is free, 2 is being written   byte 7 records of this set that are in their other set; from 128 on for good
 /// </code>
-/// A packet that is no connection's costs two loads of such a word. What begins is driven out when a set is full, the oldest first; what is established is never.
+/// A packet that is no connection's costs a load of such a word each time. What begins is driven out when a set is full, the oldest first; what is established is never.
 /// </summary>
 internal sealed partial class Tracker(BalancerMaps maps, bool translates)
 {

@@ -73,7 +73,7 @@ public sealed record EdgeOptions
 
     /// <summary>
     /// Connections by rewriting that are remembered, at 98 bytes each: a record of 80 and a share of a word of 8 that seven of them have, and a fifth of both more, so that
-    /// nearly all find room. Those with source translation take two.
+    /// nearly all find room. Those with source translation take two. Kernels up to 5.15 have room for the words of three million.
     /// </summary>
     public uint MaxConnections { get; init; } = 131072;
 
