@@ -82,60 +82,55 @@ public unsafe struct IpPacket
     /// <param name="end">One past the last readable byte.</param>
     /// <param name="packet">What was found; meaningful only when true.</param>
     /// <returns>False for every other shape, and for what is wrong: <see cref="Parse(byte*, byte*, out IpPacket)"/> says which.</returns>
-    public static bool TryParsePlain(byte* data, byte* end, out IpPacket packet)
+    public static bool TryParsePlain(byte* data, byte* end, out IpPacket packet) =>
+        TryParsePlainIPv4(data, end, out packet) || TryParsePlainIPv6(data, end, out packet);
+
+    /// <summary>As <see cref="TryParsePlain"/>, for IPv4 alone: what follows is made for one family.</summary>
+    public static bool TryParsePlainIPv4(byte* data, byte* end, out IpPacket packet)
     {
         packet = default;
-        var network = data + sizeof(EthernetHeader);
-        packet.Network = network;
-        if (network + sizeof(IPv4Header) + sizeof(UdpHeader) > end)
+        var header = (IPv4Header*)(data + sizeof(EthernetHeader));
+        packet.Network = (byte*)header;
+        packet.Transport = packet.Network + sizeof(IPv4Header);
+        if (packet.Transport + sizeof(UdpHeader) > end || ((EthernetHeader*)data)->EtherType != EtherTypes.IPv4 || header->VersionIhl != 0x45 || header->IsFragment)
         {
             return false;
         }
 
-        var type = ((EthernetHeader*)data)->EtherType;
-        if (type == EtherTypes.IPv4)
-        {
-            var header = (IPv4Header*)network;
-            packet.Protocol = header->Protocol;
-            packet.Transport = network + sizeof(IPv4Header);
-            if (header->VersionIhl != 0x45 || header->IsFragment)
-            {
-                return false;
-            }
+        packet.Protocol = header->Protocol;
+        packet.Source = IpAddress.FromRawIPv4(header->Source.Raw);
+        packet.Destination = IpAddress.FromRawIPv4(header->Destination.Raw);
+        return packet.HasPlainTransport(end);
+    }
 
-            packet.Source = IpAddress.FromRawIPv4(header->Source.Raw);
-            packet.Destination = IpAddress.FromRawIPv4(header->Destination.Raw);
-        }
-        else if (type == EtherTypes.IPv6)
-        {
-            var header = (IPv6Header*)network;
-            packet.Transport = network + sizeof(IPv6Header);
-            if (packet.Transport + sizeof(UdpHeader) > end)
-            {
-                return false;
-            }
-
-            packet.IsIPv6 = true;
-            packet.Protocol = header->NextHeader;
-            packet.Source = header->Source;
-            packet.Destination = header->Destination;
-            if (!header->IsValid || packet.Source.IsIPv4 || packet.Destination.IsIPv4)
-            {
-                return false;
-            }
-        }
-        else
+    /// <summary>As <see cref="TryParsePlain"/>, for IPv6 alone.</summary>
+    public static bool TryParsePlainIPv6(byte* data, byte* end, out IpPacket packet)
+    {
+        packet = default;
+        packet.IsIPv6 = true;
+        var header = (IPv6Header*)(data + sizeof(EthernetHeader));
+        packet.Network = (byte*)header;
+        packet.Transport = packet.Network + sizeof(IPv6Header);
+        if (packet.Transport + sizeof(UdpHeader) > end || ((EthernetHeader*)data)->EtherType != EtherTypes.IPv6 || !header->IsValid)
         {
             return false;
         }
 
+        packet.Protocol = header->NextHeader;
+        packet.Source = header->Source;
+        packet.Destination = header->Destination;
+        return !packet.Source.IsIPv4 && !packet.Destination.IsIPv4 && packet.HasPlainTransport(end);
+    }
+
+    private readonly bool HasPlainTransport(byte* end)
+    {
         // UDP first: the verifier, which walks what comes first first, then finds TCP with its longer header to be no other case.
-        if (packet.Protocol == IpProtocol.Udp)
+        if (Protocol == IpProtocol.Udp)
         {
             return true;
         }
 
-        return packet.Protocol == IpProtocol.Tcp && packet.Transport + sizeof(TcpHeader) <= end;
+        return Protocol == IpProtocol.Tcp && Transport + sizeof(TcpHeader) <= end;
     }
 
     /// <summary>Reads from the network header on, as for the packet that an ICMP error embeds. Usable in kernel programs.</summary>

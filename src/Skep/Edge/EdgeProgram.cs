@@ -18,8 +18,8 @@ public sealed unsafe class EdgeProgram : XdpProgram
     private readonly PerCpuArrayMap<Delivery> _scratch;
     private readonly bool _balances;
 
-    // Beyond all verdicts: the packet goes to a backend with direct return; it is for none of these services.
-    private const uint IsToDeliver = 0x100, IsLeft = 0x200;
+    // Beyond all verdicts: the packet goes to a backend with direct return.
+    private const uint IsToDeliver = 0x100;
 
     /// <summary>The shortest program that does what <paramref name="options"/> ask for, over maps that outlive it.</summary>
     public EdgeProgram(EdgeMaps maps, EdgeOptions options)
@@ -67,11 +67,17 @@ public sealed unsafe class EdgeProgram : XdpProgram
                 // The stack is short: what is left is balanced when all of direct return is off it.
                 var decided = DeliverApart(ref context);
                 action = (XdpAction)(decided >> 32);
-                verdict = (uint)decided == IsLeft ? (EdgeVerdict)Rewrite(ref context) : (EdgeVerdict)(uint)decided;
+                verdict = (uint)decided == DirectStage.IsLeft ? (EdgeVerdict)Rewrite(ref context) : (EdgeVerdict)(uint)decided;
             }
             else
             {
-                verdict = Deliver(ref context, _direct, ref edge, ref action);
+                verdict = (EdgeVerdict)Deliver(ref context, _direct, ref edge, ref action);
+                if (verdict == EdgeVerdict.Forwarded)
+                {
+                    // As nearly all are: a counter of a constant number.
+                    _stages.Finish(EdgeVerdict.Forwarded, 1, length);
+                    return action;
+                }
             }
 
             // Whichever verdict: one state for the verifier.
@@ -111,64 +117,64 @@ public sealed unsafe class EdgeProgram : XdpProgram
             : _stages.Balance(in packet, ref edge);
     }
 
-    private EdgeVerdict Deliver(ref XdpContext context, DirectStage direct, ref EdgePacket edge, ref XdpAction action)
+    // Gives the verdict, or that the packet is left to balancing by rewriting.
+    private uint Deliver(ref XdpContext context, DirectStage direct, ref EdgePacket edge, ref XdpAction action)
     {
-        scoped ref var tunnel = ref Unsafe.NullRef<Tunnel>();
-        var delivery = default(Delivery);
+        // Each family by itself: what follows has fewer branches for either.
         var known = 0u;
-        if (IpPacket.TryParsePlain(edge.Start, edge.End, out var packet))
+        if (IpPacket.TryParsePlainIPv4(edge.Start, edge.End, out var packet))
         {
-            var admitted = _stages.Admit(in packet, ref edge);
-            if (admitted != EdgeVerdict.Passed)
+            var verdict = DeliverPlain(ref context, direct, in packet, ref edge, ref action, ref known);
+            if (verdict != DirectStage.IsOpen)
             {
-                return admitted;
+                return verdict;
             }
-
-            known = 1;
-            if (_tunnels is null || !_tunnels.IsEnd(in packet, edge.End))
+        }
+        else if (IpPacket.TryParsePlainIPv6(edge.Start, edge.End, out packet))
+        {
+            var verdict = DeliverPlain(ref context, direct, in packet, ref edge, ref action, ref known);
+            if (verdict != DirectStage.IsOpen)
             {
-                tunnel = ref direct.FindEstablished(ref context, in packet, ref delivery, out var verdict, out var isLeft);
-                if (verdict != EdgeVerdict.Forwarded)
-                {
-                    return verdict != EdgeVerdict.Passed ? verdict : isLeft ? (EdgeVerdict)IsLeft : direct.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : verdict;
-                }
+                return verdict;
             }
         }
 
-        if (Unsafe.IsNullRef(ref tunnel))
+        ref var delivery = ref _scratch.Find(0u);
+        if (Unsafe.IsNullRef(ref delivery))
         {
-            ref var found = ref _scratch.Find(0u);
-            if (Unsafe.IsNullRef(ref found))
-            {
-                return EdgeVerdict.NoBackend;
-            }
-
-            var decided = DecideRest(ref context, ref found, known);
-            if ((uint)decided != IsToDeliver)
-            {
-                action = (XdpAction)(decided >> 32);
-                return (EdgeVerdict)(uint)decided;
-            }
-
-            delivery = found;
-            tunnel = ref direct.TunnelOf(in delivery);
-            if (Unsafe.IsNullRef(ref tunnel))
-            {
-                return EdgeVerdict.NoBackend;
-            }
+            return (uint)EdgeVerdict.NoBackend;
         }
 
-        return direct.Deliver(ref context, ref tunnel, in delivery, ref action);
+        var decided = DecideRest(ref context, ref delivery, known);
+        if ((uint)decided == IsToDeliver)
+        {
+            decided = direct.Deliver(ref context, ref delivery);
+        }
+
+        action = (XdpAction)(decided >> 32);
+        return (uint)decided;
     }
 
-    /// <summary>Direct return as a function of its own. Gives the verdict, or <see cref="IsLeft"/>; above bit 31 the action.</summary>
+    private uint DeliverPlain(ref XdpContext context, DirectStage direct, in IpPacket packet, ref EdgePacket edge, ref XdpAction action, ref uint known)
+    {
+        var admitted = _stages.Admit(in packet, ref edge);
+        if (admitted != EdgeVerdict.Passed)
+        {
+            return (uint)admitted;
+        }
+
+        known = 1;
+        return _tunnels is not null && _tunnels.IsEnd(in packet, edge.End) ? DirectStage.IsOpen : direct.DeliverPlain(ref context, in packet, in edge, ref action);
+    }
+
+    /// <summary>Direct return as a function of its own. Gives the verdict, or <see cref="DirectStage.IsLeft"/>; above bit 31 the action.</summary>
     [GlobalFunction]
     private ulong DeliverApart(ref XdpContext context)
     {
         var edge = Read(ref context);
         var action = XdpAction.Pass;
         var verdict = Deliver(ref context, _direct!, ref edge, ref action);
-        return (uint)verdict | ((ulong)action << 32);
+        return verdict | ((ulong)action << 32);
     }
 
     /// <summary>
@@ -178,7 +184,7 @@ public sealed unsafe class EdgeProgram : XdpProgram
     /// <param name="context">The packet.</param>
     /// <param name="delivery">Where it goes.</param>
     /// <param name="known">0, or 1 when it may come in.</param>
-    /// <returns>The verdict, or <see cref="IsToDeliver"/>, or <see cref="IsLeft"/>; above bit 31 the action.</returns>
+    /// <returns>The verdict, or <see cref="IsToDeliver"/>, or <see cref="DirectStage.IsLeft"/>; above bit 31 the action.</returns>
     [GlobalFunction]
     private ulong DecideRest(ref XdpContext context, ref Delivery delivery, uint known)
     {
@@ -215,7 +221,7 @@ public sealed unsafe class EdgeProgram : XdpProgram
         var direct = _direct!.Match(ref context, in edge, ref delivery);
         if ((EdgeVerdict)(uint)direct == EdgeVerdict.Passed)
         {
-            return _balances ? IsLeft : Passing(_direct.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed);
+            return _balances ? DirectStage.IsLeft : Passing(_direct.IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed);
         }
 
         return (EdgeVerdict)(uint)direct == EdgeVerdict.Forwarded ? IsToDeliver : direct >> 32 != 0 ? direct : Passing((EdgeVerdict)(uint)direct);

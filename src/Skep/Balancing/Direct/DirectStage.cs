@@ -33,6 +33,12 @@ public sealed unsafe class DirectStage
     private readonly ArrayMap<Tunnel> _tunnels;
     private readonly PerCpuArrayMap<BackendCounter> _counters;
 
+    /// <summary>Beyond all verdicts: the packet is for none of these services, but may be for another one.</summary>
+    internal const uint IsLeft = 0x200;
+
+    /// <summary>Beyond all verdicts: whose the packet is was not found out.</summary>
+    internal const uint IsOpen = 0x400;
+
     /// <summary>A stage over <paramref name="maps"/>.</summary>
     /// <param name="maps">Maps.</param>
     /// <param name="options">What its services need.</param>
@@ -66,36 +72,36 @@ public sealed unsafe class DirectStage
         _counters = maps.BackendCounters;
     }
 
-    /// <summary>Finds the backend of a packet of plain shape whose flow is established.</summary>
+    /// <summary>Sends a packet of plain shape and of an established flow to its backend; nothing is changed of any other.</summary>
     /// <param name="context">The packet.</param>
     /// <param name="packet">The packet, as <see cref="IpPacket.TryParsePlain"/> read it.</param>
-    /// <param name="delivery">Where it goes; meaningful when something is returned.</param>
-    /// <param name="verdict"><see cref="EdgeVerdict.Passed"/> when it is for none of the services, or why it is dropped, else <see cref="EdgeVerdict.Forwarded"/>.</param>
-    /// <param name="isLeft">When it passes: whether balancing by rewriting may have something to do with it.</param>
-    /// <returns>Its backend's entry; a null reference when <see cref="Match"/> is to look at it.</returns>
-    internal ref Tunnel FindEstablished(ref XdpContext context, in IpPacket packet, ref Delivery delivery, out EdgeVerdict verdict, out bool isLeft)
+    /// <param name="edge">The packet.</param>
+    /// <param name="action">What becomes of the frame.</param>
+    /// <returns>
+    /// What became of it; <see cref="EdgeVerdict.Passed"/> when it is for none of the services, <see cref="IsLeft"/> when balancing by rewriting may have something to do with
+    /// it then, and <see cref="IsOpen"/> when <see cref="Match"/> is to look at it.
+    /// </returns>
+    internal uint DeliverPlain(ref XdpContext context, in IpPacket packet, in EdgePacket edge, ref XdpAction action)
     {
-        verdict = EdgeVerdict.Forwarded;
-        isLeft = false;
         var ports = Unsafe.ReadUnaligned<uint>(packet.Transport);
         var protocol = packet.Protocol;
         if (protocol == IpProtocol.Tcp && (((TcpHeader*)packet.Transport)->Flags & (TcpFlags.Syn | TcpFlags.Fin | TcpFlags.Rst)) != 0)
         {
-            return ref Unsafe.NullRef<Tunnel>();
+            return IsOpen;
         }
 
         if (!TryFindService(in packet.Destination, packet.IsIPv6, ports, protocol, out var service, out var flags, out var isStranger))
         {
-            verdict = EdgeVerdict.Passed;
-            isLeft = _known is not null && (!isStranger || _known.MayBeBackend(in packet.Source));
-            return ref Unsafe.NullRef<Tunnel>();
+            return _known is not null && (!isStranger || _known.MayBeBackend(in packet.Source)) ? IsLeft
+                : (uint)(IsOverRate(in packet.Source) ? EdgeVerdict.RateLimited : EdgeVerdict.Passed);
         }
 
         if ((flags & _features & VipFlags.Untracked) != 0)
         {
-            return ref Unsafe.NullRef<Tunnel>();
+            return IsOpen;
         }
 
+        var delivery = default(Delivery);
         delivery.Key.Source = packet.Source;
         delivery.Key.Destination = packet.Destination;
         delivery.Key.RawPorts = ports;
@@ -104,28 +110,38 @@ public sealed unsafe class DirectStage
         delivery.Backend = _flows.FindEstablished(delivery.Hash);
         if (delivery.Backend == 0)
         {
-            return ref Unsafe.NullRef<Tunnel>();
+            return IsOpen;
         }
 
-        delivery.Link = (uint)sizeof(EthernetHeader);
-        // Without a branch: the verifier would walk all of the above twice.
-        delivery.Marks = DeliveryMarks.Summed | (DeliveryMarks)(Unsafe.BitCast<bool, byte>(packet.IsIPv6) * (uint)DeliveryMarks.IPv6);
+        var verdict = EdgeVerdict.Forwarded;
         if (_quic is not null && protocol == IpProtocol.Udp && (flags & VipFlags.Quic) != 0)
         {
             var header = packet.IsIPv6 ? (uint)sizeof(IPv6Header) : (uint)sizeof(IPv4Header);
             var named = _quic.BackendOf(ref context, (uint)sizeof(EthernetHeader) + header, service, delivery.Hash, delivery.Backend);
             delivery.Backend = named & 0xFFFF;
-            delivery.Marks |= (named & QuicRoute.IsNamed) != 0 ? (DeliveryMarks)FlowPacketKind.Named : 0;
+            verdict = (named & QuicRoute.IsNamed) != 0 ? EdgeVerdict.QuicForwarded : verdict;
         }
 
         ref var tunnel = ref _tunnels.Find(delivery.Backend);
-        if (Unsafe.IsNullRef(ref tunnel) || tunnel.Owner != service + 1)
+        if (Unsafe.IsNullRef(ref tunnel) || tunnel.Owner != service + 1 || !InnerPacket.TryReadPlain(in packet, edge.Length, out var inner))
         {
-            return ref Unsafe.NullRef<Tunnel>();
+            return IsOpen;
         }
 
-        verdict = Admit(in packet.Source, service, flags);
-        return ref tunnel;
+        var way = _encapsulator.WayOf(ref tunnel);
+        if (way.Interface == 0 || inner.Length > tunnel.Room)
+        {
+            return IsOpen;
+        }
+
+        var admitted = Admit(in packet.Source, service, flags);
+        if (admitted != EdgeVerdict.Forwarded)
+        {
+            return (uint)admitted;
+        }
+
+        return (uint)(Send(ref context, ref tunnel, in way, packet.Network, edge.End, in inner, in delivery, DeliveryMarks.Summed, edge.Length, ref action)
+            ? verdict : EdgeVerdict.Undeliverable);
     }
 
     /// <summary>Says whose a packet is and where it goes; nothing of it is changed.</summary>
@@ -258,45 +274,58 @@ public sealed unsafe class DirectStage
         return (uint)found;
     }
 
-    /// <summary>The entry of a backend.</summary>
-    internal ref Tunnel TunnelOf(in Delivery delivery) => ref _tunnels.Find(delivery.Backend);
-
-    /// <summary>Sends a packet to its backend.</summary>
+    /// <summary>Sends a packet to its backend: a function of its own, for all but plain packets of established flows.</summary>
     /// <param name="context">The packet.</param>
-    /// <param name="tunnel">The backend's entry.</param>
-    /// <param name="delivery">What outer headers say of the packet.</param>
-    /// <param name="action">What becomes of the frame.</param>
-    internal EdgeVerdict Deliver(ref XdpContext context, ref Tunnel tunnel, in Delivery delivery, ref XdpAction action)
+    /// <param name="delivery">Where it goes.</param>
+    /// <returns>What became of it, and above bit 31 the action.</returns>
+    [GlobalFunction]
+    internal ulong Deliver(ref XdpContext context, ref Delivery delivery)
     {
-        // Whatever headers led here, one state for the verifier: what the packet is, where it begins, and nothing of what was compared before.
         var data = context.Data;
         var end = context.DataEnd;
-        var length = (ulong)(end - data);
-        var marks = (DeliveryMarks)(uint)Verifier.Forget((ulong)delivery.Marks, length) & DeliveryMarks.All;
-        var network = data + (nuint)(Verifier.Forget(delivery.Link, length) & 31);
+        var length = (uint)(end - data);
+        var network = data + (nuint)(delivery.Link & 31);
+        ref var tunnel = ref _tunnels.Find(delivery.Backend);
+        if (Unsafe.IsNullRef(ref tunnel))
+        {
+            return Result(EdgeVerdict.NoBackend, XdpAction.Pass);
+        }
+
         if (!InnerPacket.TryRead(network, data, end, out var inner))
         {
-            return EdgeVerdict.Malformed;
+            return Result(EdgeVerdict.Malformed, XdpAction.Pass);
         }
 
         var way = _encapsulator.WayOf(ref tunnel);
-        var overhead = _encapsulator.OverheadOf(in way);
-        if (inner.Length + overhead > tunnel.Mtu && (tunnel.Mtu <= overhead || !inner.MayBeFragmented))
+        uint room = tunnel.Room;
+        if (inner.Length > room && (room == 0 || !inner.MayBeFragmented))
         {
-            action = XdpAction.Tx;
-            return tunnel.Mtu > overhead && _tooBig.Answer(ref context, inner.LinkLength, tunnel.Mtu - overhead, inner.IsIPv6 ? 6u : 4) != 0
-                ? EdgeVerdict.TooBig : EdgeVerdict.Undeliverable;
+            return Result(
+                room != 0 && _tooBig.Answer(ref context, inner.LinkLength, room, inner.IsIPv6 ? 6u : 4) != 0
+                    ? EdgeVerdict.TooBig : EdgeVerdict.Undeliverable,
+                XdpAction.Tx);
         }
 
-        _trace?.Given(delivery.Backend, (uint)(marks & DeliveryMarks.New) / (uint)DeliveryMarks.New);
+        var action = XdpAction.Pass;
+        return Send(ref context, ref tunnel, in way, network, end, in inner, in delivery, delivery.Marks, length, ref action)
+            ? Result(SentAs((FlowPacketKind)(delivery.Marks & DeliveryMarks.Kind)), action) : Result(EdgeVerdict.Undeliverable, action);
+    }
+
+    private static ulong Result(EdgeVerdict verdict, XdpAction action) => (ulong)verdict | ((ulong)action << 32);
+
+    private bool Send(
+        ref XdpContext context, ref Tunnel tunnel, in Way way, byte* network, byte* end, in InnerPacket inner, in Delivery delivery, DeliveryMarks marks, uint length,
+        ref XdpAction action)
+    {
+        var isNew = (uint)(marks & DeliveryMarks.New) / (uint)DeliveryMarks.New;
+        _trace?.Given(delivery.Backend, isNew);
         if (_sampler is not null)
         {
             Sample(_sampler, network, end, in inner, in delivery, marks);
         }
 
-        Count(delivery.Backend, (uint)length, (uint)(marks & DeliveryMarks.New) / (uint)DeliveryMarks.New);
-        return _encapsulator.Send(ref context, ref tunnel, in way, network, in inner, end, in delivery, (marks & DeliveryMarks.Summed) != 0, ref action)
-            ? SentAs((FlowPacketKind)(marks & DeliveryMarks.Kind)) : EdgeVerdict.Undeliverable;
+        Count(delivery.Backend, length, isNew);
+        return _encapsulator.Send(ref context, ref tunnel, in way, network, in inner, end, in delivery, (marks & DeliveryMarks.Summed) != 0, ref action);
     }
 
     // Nobody's business but the sampler's: nothing of what follows depends on it.
@@ -337,7 +366,11 @@ public sealed unsafe class DirectStage
         ref var counter = ref _counters.Find(backend);
         if (!Unsafe.IsNullRef(ref counter))
         {
-            counter.Connections += isNew;
+            if (isNew != 0)
+            {
+                counter.Connections++;
+            }
+
             counter.Packets++;
             counter.Bytes += length;
         }

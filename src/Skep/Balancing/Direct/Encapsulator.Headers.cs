@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using Skep.Bpf.Programming;
 using Skep.Packets;
@@ -15,52 +16,52 @@ internal sealed unsafe partial class Encapsulator
     /// <summary>Makes room for the outer headers and writes the link header. <paramref name="outer"/> is where the outer IP header begins; all of it may be written.</summary>
     private bool TryOpen(ref XdpContext context, ref Tunnel tunnel, in Way way, in InnerPacket inner, uint overhead, out byte* outer)
     {
-        // Where the EtherType goes: as the next hop wants it, or as the frame came when the stack is to route it.
-        var isTagged = way.RawVlan != 0;
-        var position = isTagged ? MacsLength + TagLength : MacsLength;
         outer = null;
-        byte* start;
-        byte* end;
+        var isTagged = way.RawVlan != 0;
+        var link = isTagged ? MacsLength + TagLength + 2 : MacsLength + 2;
+        if (way.Interface == 0)
+        {
+            // As the frame came: the stack is to route it.
+            link = inner.LinkLength;
+            if (MoveLinkHeader(ref context, overhead, link) == 0)
+            {
+                return false;
+            }
+        }
+        else if (context.AdjustHead((int)(inner.LinkLength - link - overhead)) != 0)
+        {
+            return false;
+        }
+
+        var start = context.Data;
+        var end = context.DataEnd;
+        var position = link - 2;
+        if (_vlans || way.Interface == 0)
+        {
+            // Of whatever length: one state for the verifier.
+            position = (uint)Verifier.Forget(position, (ulong)(end - start)) & 31;
+        }
+
+        var type = start + (nuint)position;
+        if (type + 2 + overhead > end || start + MacsLength + TagLength > end)
+        {
+            return false;
+        }
+
         if (way.Interface != 0)
         {
-            if (context.AdjustHead((int)(inner.LinkLength - (position + 2) - overhead)) != 0)
-            {
-                return false;
-            }
-
-            start = context.Data;
-            end = context.DataEnd;
-            if (start + MacsLength + TagLength > end)
-            {
-                return false;
-            }
-
-            WriteMacs(start, ref tunnel);
+            WriteLink(start, ref tunnel);
             if (isTagged)
             {
                 WriteTag(start, way.RawVlan);
             }
         }
-        else
-        {
-            if (MoveLinkHeader(ref context, overhead, inner.LinkLength) == 0)
-            {
-                return false;
-            }
 
-            start = context.Data;
-            end = context.DataEnd;
-            position = inner.LinkLength - 2;
+        if (_vlans || way.Interface == 0)
+        {
+            Unsafe.WriteUnaligned(type, tunnel.EtherType);
         }
 
-        // Of whatever length: one state for the verifier.
-        var type = start + (nuint)(Verifier.Forget(position, (ulong)(end - start)) & 31);
-        if (type + 2 + overhead > end)
-        {
-            return false;
-        }
-
-        Unsafe.WriteUnaligned(type, tunnel.EtherType);
         outer = type + 2;
         return true;
     }
@@ -146,6 +147,13 @@ internal sealed unsafe partial class Encapsulator
         Unsafe.WriteUnaligned(start + 8, tunnel.RawMacsEnd);
     }
 
+    // As the entry has it, two bytes more than a header without a tag: an outer header is written over them.
+    private static void WriteLink(byte* start, ref Tunnel tunnel)
+    {
+        Unsafe.WriteUnaligned(start, tunnel.RawMacs);
+        Unsafe.WriteUnaligned(start + 8, Unsafe.As<uint, ulong>(ref tunnel.RawMacsEnd));
+    }
+
     private static void WriteTag(byte* start, ushort rawVlan)
     {
         Unsafe.WriteUnaligned(start + MacsLength, EtherTypes.Vlan);
@@ -154,17 +162,19 @@ internal sealed unsafe partial class Encapsulator
 
     private static void WriteIPv4(byte* outer, ref Tunnel tunnel, in InnerPacket inner, uint total, IpProtocol protocol)
     {
-        // Four words of 16 bits vary; the sum of the addresses is in the entry.
-        var first = 0x45u | (inner.TrafficClass << 8) | ((uint)BinaryPrimitives.ReverseEndianness((ushort)total) << 16);
+        // What varies, and the sum of the addresses from the entry. The identification and the bit behind it may be added as one number: their places say nothing to the sum.
         var lifetime = HopLimit | ((uint)protocol << 8);
-        var sum = tunnel.HeaderSum + lifetime + (first & 0xFFFF) + (first >> 16) + (inner.RawFragmentWord & 0xFFFF) + (inner.RawFragmentWord >> 16);
-        sum = (sum & 0xFFFF) + (sum >> 16);
-        sum = (sum & 0xFFFF) + (sum >> 16);
-        Unsafe.WriteUnaligned(outer, first);
+        var first = 0x45u | (inner.TrafficClass << 8);
+        var length = (uint)BinaryPrimitives.ReverseEndianness((ushort)total);
+        var sum = tunnel.HeaderSum + lifetime + first + length + inner.RawFragmentWord;
+
+        // The upper half of what a number and the same with its halves exchanged add up to is the sum of both halves.
+        sum = ~sum - BitOperations.RotateLeft(sum, 16);
+        Unsafe.WriteUnaligned(outer, first | (length << 16));
         Unsafe.WriteUnaligned(outer + 4, inner.RawFragmentWord);
-        Unsafe.WriteUnaligned(outer + 8, lifetime | (~sum << 16));
-        Unsafe.WriteUnaligned(outer + 12, tunnel.Source.RawIPv4);
-        Unsafe.WriteUnaligned(outer + 16, tunnel.Destination.RawIPv4);
+        Unsafe.WriteUnaligned(outer + 8, lifetime | (sum & 0xFFFF0000));
+        Unsafe.WriteUnaligned(outer + 12, tunnel.RawSourceIPv4);
+        Unsafe.WriteUnaligned(outer + 16, tunnel.RawDestinationIPv4);
     }
 
     private static void WriteIPv6(byte* outer, ref Tunnel tunnel, in InnerPacket inner, uint payload, IpProtocol protocol, ulong hash)

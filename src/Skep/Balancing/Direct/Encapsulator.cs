@@ -41,22 +41,16 @@ internal sealed unsafe partial class Encapsulator(DirectOptions options)
     }
 
     /// <summary>Bytes that the outer headers take.</summary>
-    internal uint OverheadOf(in Way way)
+    internal static int OverheadOf(ForwardingMode mode, bool isIPv4)
     {
-        if (Is(DirectModes.L2, way.Mode))
+        var ip = isIPv4 ? sizeof(IPv4Header) : sizeof(IPv6Header);
+        return mode switch
         {
-            return 0;
-        }
-
-        var ip = way.IsIPv6 ? (uint)sizeof(IPv6Header) : (uint)sizeof(IPv4Header);
-        if (Is(DirectModes.Gue, way.Mode))
-        {
-            return ip + (uint)sizeof(UdpHeader);
-        }
-
-        return Is(DirectModes.Geneve, way.Mode)
-            ? ip + (uint)sizeof(UdpHeader) + GeneveLength
-            : ip;
+            ForwardingMode.L2 => 0,
+            ForwardingMode.Gue => ip + sizeof(UdpHeader),
+            ForwardingMode.Geneve => ip + sizeof(UdpHeader) + (int)GeneveLength,
+            _ => ip,
+        };
     }
 
     /// <summary>Sends the packet to a backend. <paramref name="network"/> and <paramref name="end"/> are dead afterwards.</summary>

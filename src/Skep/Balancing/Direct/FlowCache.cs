@@ -11,9 +11,6 @@ namespace Skep.Balancing;
 /// </summary>
 internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? signals = null)
 {
-    // One flow in so many that finds the set full of others that are seen begins a sweep: where all are alive, that makes each of them slow once.
-    private const uint Patience = 16;
-
     private readonly DirectSignals? _signals = signals;
 
     // The key of the hash is known to this host only: nobody can choose flows that share a set.
@@ -26,7 +23,7 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
     internal ulong HashOf(in IpAddress client, uint rawPorts, uint service) =>
         FlowHash.Of(client.RawUpper, client.RawLower, rawPorts | ((ulong)service << 32), _seedUpper, _seedLower);
 
-    /// <summary>Backend of an established flow that was seen since the last sweep of its set; 0 for every other.</summary>
+    /// <summary>Backend of an established flow that was seen since it was swept; 0 for every other.</summary>
     internal uint FindEstablished(ulong hash)
     {
         ref var set = ref _sets.Find((uint)hash & _mask);
@@ -118,28 +115,24 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
         const ulong ended = FlowSet.Seen | FlowSet.Probation;
         var entry = FlowSet.Entry(hash, FlowSet.Probation) | backend;
         var place = FlowSet.PlaceOf(hash);
+
+        // Where established flows have all of them, which happens when two CPUs establish the last two at once, one goes.
+        var spare = place;
         for (var i = 0u; i < FlowSet.Ways; i++)
         {
-            ref var way = ref set.At(place ^ i);
+            var at = place ^ i;
+            ref var way = ref set.At(at);
             if (way == 0 || (way & ended) == ended)
             {
                 way = entry;
                 return 0;
             }
+
+            // Without a branch, as in Find.
+            spare ^= (spare ^ at) & (0 - ((uint)(way >> 17) & 1));
         }
 
-        for (var i = 0u; i < FlowSet.Ways; i++)
-        {
-            ref var way = ref set.At(place ^ i);
-            if ((way & FlowSet.Probation) != 0)
-            {
-                way = entry;
-                return 0;
-            }
-        }
-
-        // Established flows have all of them, which happens when two CPUs establish the last two at once.
-        set.At(place) = entry;
+        set.At(spare) = entry;
         return 0;
     }
 
@@ -171,9 +164,9 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
     }
 
     /// <summary>
-    /// Marks a flow as seen, and takes it out of probation; 1 when it did. Where as many flows are established as may be, one makes room that was not seen since the last sweep;
-    /// when all were, a sweep begins now and then, and the flow stays on probation until its next packet: by then the flows that are alive have shown it. Written once
-    /// between two sweeps, not with every packet: the line stays shared between CPUs.
+    /// Marks a flow as seen, and takes it out of probation; 1 when it did. Where as many flows are established as may be, one makes room that was not seen since it was
+    /// swept; when all were, one of them is swept, and the flow stays on probation until its next packet: by then those that are alive have shown it. Written once
+    /// after a sweep, not with every packet: the line stays shared between CPUs.
     /// </summary>
     [GlobalFunction]
     private int Touch(ulong hash)
@@ -204,54 +197,30 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
             return 0;
         }
 
-        if (!HasRoom(ref set, own) && !MakesRoom(ref set))
+        // One that is empty or was not seen makes room, if there is none.
+        var idle = 0u;
+        for (var i = 1u; i < FlowSet.Ways; i++)
         {
+            var other = (uint)set.At(own ^ i);
+            if ((other & FlowSet.Probation) != 0)
+            {
+                way = (entry | FlowSet.Seen) & ~FlowSet.Probation;
+                return 1;
+            }
+
+            // Without a branch.
+            idle ^= (idle ^ (i | FlowSet.Ways)) & (((other >> 16) & 1) - 1);
+        }
+
+        if (idle == 0)
+        {
+            set.At(Helper.GetPrandomU32()) &= ~FlowSet.Seen;
             return 0;
         }
 
+        set.At(own ^ idle) = 0;
         way = (entry | FlowSet.Seen) & ~FlowSet.Probation;
         return 1;
-    }
-
-    // Whether a way is left for new flows when the one at a place is established.
-    private static bool HasRoom(ref FlowSet set, uint place)
-    {
-        for (var i = 1u; i < FlowSet.Ways; i++)
-        {
-            if (!FlowSet.IsEstablished(set.At(place ^ i)))
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    private static bool MakesRoom(ref FlowSet set)
-    {
-        for (var i = 0u; i < FlowSet.Ways; i++)
-        {
-            ref var way = ref set.At(i);
-            if ((way & (FlowSet.Seen | FlowSet.Probation)) == 0)
-            {
-                way = 0;
-                return true;
-            }
-        }
-
-        if ((Helper.GetPrandomU32() & (Patience - 1)) != 0)
-        {
-            return false;
-        }
-
-        // Of those on probation the bit says something else.
-        for (var i = 0u; i < FlowSet.Ways; i++)
-        {
-            ref var way = ref set.At(i);
-            way &= ~(FlowSet.Seen & ~(way >> 1));
-        }
-
-        return false;
     }
 
     // All bits of a way that holds the flow, else none.

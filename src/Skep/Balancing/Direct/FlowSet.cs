@@ -10,7 +10,7 @@ namespace Skep.Balancing;
 /// bits 0-15 backend   16 seen   17 on probation   18-63 tag: the upper bits of the flow's hash
 /// </code>
 /// Zero is empty. A flow of which one packet was seen, or nothing but SYN, is on probation; with the next one it is established. Of a flow on probation, seen means that it
-/// ended; of an established one, that it was seen since the last sweep of the set. New flows take ways that are empty or on probation, so they cannot drive established ones out.
+/// ended; of an established one, that it was seen since it was swept last. New flows take ways that are empty or on probation, so they cannot drive established ones out.
 /// <para>
 /// The uppermost three bits of its hash tell the way that a flow takes when it can; others are tried by changing these bits one after the other, so that nearly every flow is
 /// where it is looked for first: the processor, which goes on before the line is there, is right then.

@@ -50,16 +50,12 @@ internal unsafe struct InnerPacket
                 return false;
             }
 
-            inner.Length = (uint)header->PayloadLength.Value + (uint)sizeof(IPv6Header);
-            inner.TrafficClass = ((header->VersionClassFlow.Raw << 4) | ((header->VersionClassFlow.Raw >> 12) & 15)) & 0xFF;
-            inner.RawFragmentWord = DontFragment;
+            inner.Read(header);
         }
         else
         {
             var header = (IPv4Header*)network;
-            inner.Length = header->TotalLength.Value;
-            inner.TrafficClass = header->TypeOfService;
-            inner.RawFragmentWord = Unsafe.ReadUnaligned<uint>(&header->Identification) & (DontFragment | 0xFFFF);
+            inner.Read(header);
             if (inner.Length < header->HeaderLength)
             {
                 return false;
@@ -67,6 +63,42 @@ internal unsafe struct InnerPacket
         }
 
         return inner.Length <= available;
+    }
+
+    /// <summary>Reads a packet of plain shape in a frame of <paramref name="length"/> bytes; false when its length is not that of the frame.</summary>
+    internal static bool TryReadPlain(in IpPacket packet, uint length, out InnerPacket inner)
+    {
+        inner = default;
+        inner.LinkLength = (uint)sizeof(EthernetHeader);
+        inner.IsIPv6 = packet.IsIPv6;
+        if (packet.IsIPv6)
+        {
+            inner.Read((IPv6Header*)packet.Network);
+        }
+        else
+        {
+            inner.Read((IPv4Header*)packet.Network);
+            if (inner.Length < sizeof(IPv4Header))
+            {
+                return false;
+            }
+        }
+
+        return inner.Length + inner.LinkLength <= length;
+    }
+
+    private void Read(IPv4Header* header)
+    {
+        Length = header->TotalLength.Value;
+        TrafficClass = header->TypeOfService;
+        RawFragmentWord = Unsafe.ReadUnaligned<uint>(&header->Identification) & (DontFragment | 0xFFFF);
+    }
+
+    private void Read(IPv6Header* header)
+    {
+        Length = (uint)header->PayloadLength.Value + (uint)sizeof(IPv6Header);
+        TrafficClass = ((header->VersionClassFlow.Raw << 4) | ((header->VersionClassFlow.Raw >> 12) & 15)) & 0xFF;
+        RawFragmentWord = DontFragment;
     }
 
     /// <summary>Whether the packet may be cut into fragments on its way.</summary>

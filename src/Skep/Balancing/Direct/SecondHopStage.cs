@@ -42,10 +42,11 @@ internal sealed unsafe class SecondHopStage(BalancerMaps maps, Encapsulator enca
         }
 
         var way = _encapsulator.WayOf(ref tunnel);
-        var overhead = _encapsulator.OverheadOf(in way) + Encapsulator.HopOverheadOf(in way);
-        if (inner.Length + overhead > tunnel.Mtu && (tunnel.Mtu <= overhead || !inner.MayBeFragmented))
+        var hop = Encapsulator.HopOverheadOf(in way);
+        var room = tunnel.Room > hop ? tunnel.Room - hop : 0;
+        if (inner.Length > room && (room == 0 || !inner.MayBeFragmented))
         {
-            return tunnel.Mtu > overhead && _tooBig.Answer(ref context, inner.LinkLength, tunnel.Mtu - overhead, inner.IsIPv6 ? 6u : 4) != 0
+            return room != 0 && _tooBig.Answer(ref context, inner.LinkLength, room, inner.IsIPv6 ? 6u : 4) != 0
                 ? Result(EdgeVerdict.TooBig, XdpAction.Tx) : Result(EdgeVerdict.Undeliverable, XdpAction.Drop);
         }
 
@@ -56,9 +57,9 @@ internal sealed unsafe class SecondHopStage(BalancerMaps maps, Encapsulator enca
             counter.Bytes += (uint)(end - data);
         }
 
-        var hop = former.Destination;
+        var next = former.Destination;
         var action = XdpAction.Pass;
-        return _encapsulator.SendByHop(ref context, ref tunnel, in way, network, in inner, end, in delivery, in hop, ref action)
+        return _encapsulator.SendByHop(ref context, ref tunnel, in way, network, in inner, end, in delivery, in next, ref action)
             ? Result(EdgeVerdict.ForwardedTwoHops, action) : Result(EdgeVerdict.Undeliverable, XdpAction.Drop);
     }
 

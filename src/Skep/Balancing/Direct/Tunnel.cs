@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Skep.Packets;
 
@@ -7,7 +8,7 @@ namespace Skep.Balancing;
 /// Everything that is written in front of a packet on its way to a backend, worked out beforehand; under the backend's id.
 /// <code>
 /// 0 destination MAC and first two bytes of the source MAC:8   8 rest of the source MAC:4   12 EtherType:2   14 VLAN tag:2
-/// 16 interface:4   20 owner:4   24 MTU:2   26 sum of the IPv4 header's fixed part:2   28 sum of the UDP pseudo header's fixed part:2
+/// 16 interface:4   20 owner:4   24 room:2   26 sum of the IPv4 header's fixed part:2   28 sum of the UDP pseudo header's fixed part:2
 /// 30 mode:1   31 flags:1   32 source:16   48 destination:16
 /// </code>
 /// 64 bytes: one line of the processor's cache, which the map's alignment to pages makes it.
@@ -33,8 +34,8 @@ public struct Tunnel
     /// <summary>Id of the service plus one; 0 when the id is not taken.</summary>
     public uint Owner;
 
-    /// <summary>Bytes that an outer packet may have at most; 0 when there is no way to the backend.</summary>
-    public ushort Mtu;
+    /// <summary>Bytes that a packet may have at most on its way to the backend, without the outer headers; 0 when there is no way, or no room.</summary>
+    public ushort Room;
 
     /// <summary>Sum of both outer IPv4 addresses as 16-bit words, folded.</summary>
     public ushort HeaderSum;
@@ -53,6 +54,14 @@ public struct Tunnel
 
     /// <summary>Outer destination: the backend.</summary>
     public IpAddress Destination;
+
+    /// <summary>An IPv4 source, read alone.</summary>
+    internal readonly uint RawSourceIPv4 => LastWordOf(in Source);
+
+    /// <summary>An IPv4 destination, read alone.</summary>
+    internal readonly uint RawDestinationIPv4 => LastWordOf(in Destination);
+
+    private static uint LastWordOf(in IpAddress address) => Unsafe.Add(ref Unsafe.As<IpAddress, uint>(ref Unsafe.AsRef(in address)), 3);
 
     /// <summary>The entry of a backend.</summary>
     /// <param name="service">Id of the service.</param>
@@ -83,7 +92,7 @@ public struct Tunnel
         tunnel.RawMacsEnd = MemoryMarshal.Read<uint>(macs[sizeof(ulong)..]);
         tunnel.RawVlan = NetworkUInt16.From(way.VlanId).Raw;
         tunnel.Interface = (uint)way.Interface;
-        tunnel.Mtu = (ushort)Math.Min(way.Mtu, ushort.MaxValue);
+        tunnel.Room = (ushort)Math.Clamp(way.Mtu - Encapsulator.OverheadOf(mode, backend.Address.IsIPv4), 0, ushort.MaxValue);
         tunnel.Source = source;
         tunnel.HeaderSum = InternetChecksum.Fold((ulong)source.RawIPv4 + destination.RawIPv4);
         tunnel.PseudoSum = InternetChecksum.Fold(

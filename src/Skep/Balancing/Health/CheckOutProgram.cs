@@ -49,7 +49,7 @@ internal sealed unsafe class CheckOutProgram(CheckMaps maps) : XdpProgram
         delivery.Hash = delivery.Key.RawPorts * 0x9E3779B97F4A7C15;
         var way = _encapsulator.WayOf(ref tunnel);
         var action = XdpAction.Drop;
-        return inner.Length + _encapsulator.OverheadOf(in way) <= tunnel.Mtu
+        return inner.Length <= tunnel.Room
             && _encapsulator.Send(ref context, ref tunnel, in way, network, in inner, end, in delivery, isSummed: true, ref action) ? action : XdpAction.Drop;
     }
 }
