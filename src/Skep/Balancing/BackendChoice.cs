@@ -208,7 +208,7 @@ internal sealed class BackendChoice(BalancerMaps maps, Tracker connections, Sign
         record.Client = key.Source;
         record.Virtual = key.Destination;
         record.Backend = backend.Address;
-        record.Ends = port.Raw | ((ulong)key.RawPorts << 16) | ((ulong)key.Protocol << 48);
+        record.Ports = port.Raw | ((ulong)key.RawPorts << 16) | ((ulong)key.Protocol << 48);
         record.AddressDelta = addressDelta.Raw;
         record.FullDelta = (addressDelta + ChecksumDelta.Of(key.DestinationPort, port)).Raw;
         record.BackendId = id;

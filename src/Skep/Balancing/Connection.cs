@@ -99,7 +99,7 @@ public struct Connection
     /// Written once: from the lowest bit up the ports of <see cref="Backend"/>, <see cref="Client"/> and <see cref="Virtual"/> in network order, protocol number, <see cref="ConnectionKind"/>.
     /// So the two ports of a packet, which lie side by side, do here too, whoever sent it.
     /// </summary>
-    public ulong Ends;
+    public ulong Ports;
 
     /// <summary><see cref="ChecksumDelta"/> of the address change: for the IPv4 header.</summary>
     public ushort AddressDelta;
@@ -135,22 +135,22 @@ public struct Connection
     public ConnectionStage Stage;
 
     /// <summary>Port of <see cref="Client"/>.</summary>
-    public readonly NetworkUInt16 ClientPort => NetworkUInt16.FromRaw((ushort)(Ends >> 16));
+    public readonly NetworkUInt16 ClientPort => NetworkUInt16.FromRaw((ushort)(Ports >> 16));
 
     /// <summary>Port of <see cref="Virtual"/>.</summary>
-    public readonly NetworkUInt16 VirtualPort => NetworkUInt16.FromRaw((ushort)(Ends >> 32));
+    public readonly NetworkUInt16 VirtualPort => NetworkUInt16.FromRaw((ushort)(Ports >> 32));
 
     /// <summary>Port of <see cref="Backend"/>.</summary>
-    public readonly NetworkUInt16 BackendPort => NetworkUInt16.FromRaw((ushort)Ends);
+    public readonly NetworkUInt16 BackendPort => NetworkUInt16.FromRaw((ushort)Ports);
 
     /// <summary>Ports of the client's packets: its own in the lower, the virtual one in the upper half, both in network order.</summary>
-    public readonly uint RawPorts => (uint)(Ends >> 16);
+    public readonly uint RawPorts => (uint)(Ports >> 16);
 
     /// <summary>Protocol.</summary>
-    public readonly IpProtocol Protocol => (IpProtocol)(byte)(Ends >> 48);
+    public readonly IpProtocol Protocol => (IpProtocol)(byte)(Ports >> 48);
 
     /// <summary>What the record stands for.</summary>
-    public readonly ConnectionKind Kind => (ConnectionKind)(byte)(Ends >> 56);
+    public readonly ConnectionKind Kind => (ConnectionKind)(byte)(Ports >> 56);
 
     /// <summary>Whether both sides finished or one reset: the ports may be used anew.</summary>
     public readonly bool IsClosed => End >= (ConnectionEnd.ClientFin | ConnectionEnd.BackendFin);

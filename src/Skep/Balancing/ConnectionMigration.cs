@@ -1,3 +1,4 @@
+using Skep.Bpf.Btf;
 using Skep.Bpf.Maps;
 using Skep.Engine;
 using Skep.Packets;
@@ -11,6 +12,9 @@ namespace Skep.Balancing;
 /// </summary>
 internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
 {
+    // The earlier layout had its ports under another name, in another order.
+    private const string FormerPorts = "Ends";
+
     public MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse)
     {
         // Places go by it: one that was not drawn yet must not change afterwards.
@@ -20,20 +24,23 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
             maps.ConnectionSets.Entries.Clear();
         }
 
-        return before.Shape.Kind == MapKind.Array && before.HasSameLayout ? Migrate(RecordsOf(before)) : null;
+        return before.Shape.Kind != MapKind.Array ? null
+            : before.HasSameLayout ? Migrate(RecordsOf(before))
+            : IsFormer(before) ? Migrate(RecordsOf(before), isFormer: true)
+            : null;
     }
 
-    /// <summary>Enters the connections among <paramref name="old"/>, the records of another table.</summary>
-    internal MapCopyResult Migrate(ReadOnlySpan<Connection> old)
+    /// <summary>Enters the connections among <paramref name="old"/>, the records of another table, or of one of the earlier layout.</summary>
+    internal MapCopyResult Migrate(ReadOnlySpan<Connection> old, bool isFormer = false)
     {
         var tracker = new Tracker(maps, translates: true);
         long copied = 0, noRoom = 0;
         for (var number = 0u; number < old.Length; number++)
         {
-            var connection = old[(int)number];
+            var connection = isFormer ? FromFormer(in old[(int)number]) : old[(int)number];
             var isTranslated = connection.Kind == ConnectionKind.Translated;
-            var alias = isTranslated && connection.Link < old.Length ? old[(int)connection.Link] : default;
-            if (connection.Ends == 0 || connection.Kind == ConnectionKind.Alias || (isTranslated && (alias.Kind != ConnectionKind.Alias || alias.Link != number)))
+            var alias = isTranslated && connection.Link < old.Length ? isFormer ? FromFormer(in old[(int)connection.Link]) : old[(int)connection.Link] : default;
+            if (connection.Ports == 0 || connection.Kind == ConnectionKind.Alias || (isTranslated && (alias.Kind != ConnectionKind.Alias || alias.Link != number)))
             {
                 continue;
             }
@@ -67,7 +74,7 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
         }
 
         ref var now = ref tracker.At(Tracker.NumberOf(found));
-        if (now.Ends == old.Ends && now.Backend == old.Backend)
+        if (now.Ports == old.Ports && now.Backend == old.Backend)
         {
             now.End |= old.End;
             now.Stage = now.Stage < old.Stage ? old.Stage : now.Stage;
@@ -83,6 +90,15 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
         tracker.Release(Tracker.NumberOf(found));
         return false;
     }
+
+    /// <summary>A record of the earlier layout, which differs in the order of ports: client, virtual, backend.</summary>
+    internal static Connection FromFormer(in Connection old) => old with
+    {
+        Ports = (old.Ports & 0xFFFF_0000_0000_0000) | ((old.Ports & 0xFFFF_FFFF) << 16) | (ushort)(old.Ports >> 32),
+    };
+
+    private static unsafe bool IsFormer(MapBefore before) =>
+        before.Shape.ValueSize == sizeof(Connection) && before.Types is var (file, _, value) && file[value].Kind == BtfKind.Struct && file.Members(value).Any(static m => m.Name == FormerPorts);
 
     private static bool IsLater(uint one, uint other) => (int)(one - other) > 0;
 

@@ -4,7 +4,7 @@ using Skep.Bpf.Programming;
 namespace Skep.Balancing;
 
 /// <summary>
-/// Room for records. Who claimed one has it for himself until it is published: nobody finds, moves or frees it. Where there is no connection, <see cref="Connection.Ends"/> is 0.
+/// Room for records. Who claimed one has it for himself until it is published: nobody finds, moves or frees it. Where there is no connection, <see cref="Connection.Ports"/> is 0.
 /// </summary>
 internal sealed partial class Tracker
 {
@@ -103,7 +103,7 @@ internal sealed partial class Tracker
         ref var record = ref _records.Find(number);
         if (!Unsafe.IsNullRef(ref word) && !Unsafe.IsNullRef(ref record))
         {
-            record.Ends = 0;
+            record.Ports = 0;
             Interlocked.Add(ref word, (~Writing + 1) << (int)(8 * (number - (set * Ways))));
             CountBack(set, hash);
         }
@@ -232,7 +232,7 @@ internal sealed partial class Tracker
 
         CountBack(set, HashOf(in victim.Client, victim.ClientPort, victim.Protocol));
         var isLinked = _translates && victim.Kind != ConnectionKind.Plain && IsMutual(number, victim.Link);
-        victim.Ends = 0;
+        victim.Ports = 0;
         if (isLinked)
         {
             ReleaseOne(victim.Link);
@@ -324,7 +324,7 @@ internal sealed partial class Tracker
             if (((before >> shift) & 0xFF) == TagOf(hash)
                 && Interlocked.CompareExchange(ref word, (before & ~(0xFFUL << shift)) | (Writing << shift), before) == before)
             {
-                record.Ends = 0;
+                record.Ports = 0;
                 CountBack(set, hash);
                 return number | Claimed;
             }

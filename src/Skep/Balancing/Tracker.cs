@@ -163,7 +163,7 @@ internal sealed partial class Tracker(BalancerMaps maps, bool translates)
     private static bool IsOf(in Connection record, ulong clientUpper, ulong clientLower, ulong otherUpper, ulong otherLower, ulong ends, bool isReply)
     {
         ref readonly var other = ref isReply ? ref record.Backend : ref record.Virtual;
-        return ((record.Ends ^ ends) & (isReply ? ReplyEnds : ForwardEnds)) == 0
+        return ((record.Ports ^ ends) & (isReply ? ReplyEnds : ForwardEnds)) == 0
             && record.Client.RawLower == clientLower && other.RawLower == otherLower
             && record.Client.RawUpper == clientUpper && other.RawUpper == otherUpper;
     }

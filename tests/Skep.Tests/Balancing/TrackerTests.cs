@@ -109,7 +109,7 @@ public sealed class TrackerTests : IDisposable
         }
 
         Assert.All(maps.ConnectionSets.Entries.ToArray(), w => Assert.Equal(0ul, w));
-        Assert.All(maps.Connections.Entries.ToArray(), r => Assert.Equal(0ul, r.Ends));
+        Assert.All(maps.Connections.Entries.ToArray(), r => Assert.Equal(0ul, r.Ports));
     }
 
     [Fact]
@@ -154,6 +154,26 @@ public sealed class TrackerTests : IDisposable
         // Again: what is there stays, and nothing is there twice.
         Assert.Equal(result, new ConnectionMigration(maps).Migrate(old.Connections.Entries));
         Assert.Equal(result.Copied, tracker.Count());
+    }
+
+    [Fact]
+    public void Connections_of_the_layout_before_are_found_again()
+    {
+        var (old, before) = Table(2000);
+        var clients = Enumerable.Range(0, 500).Select(i => ClientOf(i)).ToArray();
+        Assert.All(clients, c => Assert.True(Enter(before, c, ConnectionStage.Established)));
+        var records = old.Connections.Entries.ToArray();
+        foreach (ref var record in records.AsSpan())
+        {
+            record.Ports = (record.Ports & 0xFFFF_0000_0000_0000) | ((ulong)record.BackendPort.Raw << 32) | record.RawPorts;
+        }
+
+        var (maps, tracker) = Table(2000);
+        Assert.Equal(500, new ConnectionMigration(maps).Migrate(records, isFormer: true).Copied);
+        Assert.All(clients, c => Assert.True(IsFound(tracker, c)));
+        Assert.Equal(Sorted(old), Sorted(maps));
+
+        static ulong[] Sorted(BalancerMaps maps) => [.. maps.Connections.Entries.ToArray().Select(static r => r.Ports).Order()];
     }
 
     private static readonly IpAddress Vip = IpAddress.Parse("198.51.100.1"), Backend = IpAddress.Parse("10.1.0.1");

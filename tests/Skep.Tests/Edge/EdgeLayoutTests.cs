@@ -55,7 +55,7 @@ public sealed unsafe class EdgeLayoutTests
     [InlineData(typeof(ServiceLimit), nameof(ServiceLimit.Packets), 32)]
     [InlineData(typeof(ServiceBucket), nameof(ServiceBucket.FullAt), 16)]
     [InlineData(typeof(Connection), nameof(Connection.Backend), 32)]
-    [InlineData(typeof(Connection), nameof(Connection.Ends), 48)]
+    [InlineData(typeof(Connection), nameof(Connection.Ports), 48)]
     [InlineData(typeof(Connection), nameof(Connection.FullDelta), 58)]
     [InlineData(typeof(Connection), nameof(Connection.LastSeen), 64)]
     [InlineData(typeof(Connection), nameof(Connection.Link), 72)]

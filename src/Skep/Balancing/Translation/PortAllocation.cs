@@ -125,7 +125,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
         alias.Client = address;
         alias.Virtual = default;
         alias.Backend = record.Backend;
-        alias.Ends = ((ulong)port.Raw << 16) | (record.Ends & 0x00FF_0000_0000_FFFF) | ((ulong)ConnectionKind.Alias << 56);
+        alias.Ports = ((ulong)port.Raw << 16) | (record.Ports & 0x00FF_0000_0000_FFFF) | ((ulong)ConnectionKind.Alias << 56);
         alias.AddressDelta = 0;
         alias.FullDelta = 0;
         alias.BackendId = record.BackendId;
@@ -148,7 +148,7 @@ internal sealed class PortAllocation(BalancerMaps maps, Tracker connections)
         var change = ChecksumDelta.Of(in record.Client, in address);
         record.FullDelta = (ChecksumDelta.FromRaw(record.FullDelta) + change + ChecksumDelta.Of(record.ClientPort, port)).Raw;
         record.AddressDelta = (ChecksumDelta.FromRaw(record.AddressDelta) + change).Raw;
-        record.Ends |= (ulong)ConnectionKind.Translated << 56;
+        record.Ports |= (ulong)ConnectionKind.Translated << 56;
         record.Link = (uint)claimed;
         return EdgeVerdict.Forwarded;
     }
