@@ -128,7 +128,7 @@ public sealed class TableSizeTests
                     Client = IpAddress.Parse("198.51.100.7"),
                     Virtual = IpAddress.Parse("192.0.2.10"),
                     Backend = IpAddress.Parse($"10.0.0.{backend}"),
-                    Ends = ((ulong)NetworkUInt16.From(port).Raw << 16) | ((ulong)protocol << 48),
+                    Ports = ((ulong)NetworkUInt16.From(port).Raw << 16) | ((ulong)protocol << 48),
                     BackendId = backend,
                     LastSeen = seen,
                     End = end,

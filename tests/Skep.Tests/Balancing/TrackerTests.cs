@@ -203,7 +203,7 @@ public sealed class TrackerTests : IDisposable
             Client = client.Address,
             Virtual = Vip,
             Backend = Backend,
-            Ends = 80ul | ((ulong)client.Port.Raw << 16) | (443ul << 32) | ((ulong)Tcp << 48),
+            Ports = 80ul | ((ulong)client.Port.Raw << 16) | (443ul << 32) | ((ulong)Tcp << 48),
             PendingSince = now,
             Stage = stage,
         },
