@@ -55,8 +55,7 @@ internal static class DeadSpills
     /// <summary>For each block the places that are read after it before they are written.</summary>
     private static BitSet[] NeededAfter(MachineFunction function, Dictionary<Node, int> index)
     {
-        var count = function.Blocks.Count;
-        var (reads, writes, into, after) = (new BitSet[count], new BitSet[count], new BitSet[count], new BitSet[count]);
+        var (reads, writes) = (new BitSet[function.Blocks.Count], new BitSet[function.Blocks.Count]);
         foreach (var block in function.Blocks)
         {
             var (read, written) = (new BitSet(index.Count), new BitSet(index.Count));
@@ -74,24 +73,10 @@ internal static class DeadSpills
                 }
             }
 
-            (reads[block.Id], writes[block.Id], into[block.Id], after[block.Id]) = (read, written, new BitSet(index.Count), new BitSet(index.Count));
+            (reads[block.Id], writes[block.Id]) = (read, written);
         }
 
-        for (var changed = true; changed;)
-        {
-            changed = false;
-            for (var b = count - 1; b >= 0; b--)
-            {
-                foreach (var successor in function.Blocks[b].Successors)
-                {
-                    after[b].UnionWith(into[successor.Id]);
-                }
-
-                changed |= into[b].Assign(reads[b], after[b], writes[b]);
-            }
-        }
-
-        return after;
+        return BackwardFlow.Solve(function, reads, writes, index.Count).End;
     }
 
     // Whatever else names a place may read it.

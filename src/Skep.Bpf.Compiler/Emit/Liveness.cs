@@ -54,10 +54,9 @@ internal sealed class Liveness
         }
 
         var (first, kills) = (new BitSet[count], new BitSet[count]);
-        (_into, _out) = (new BitSet[count], new BitSet[count]);
         for (var b = 0; b < count; b++)
         {
-            (first[b], kills[b], _into[b], _out[b]) = (new(_crossing.Count), new(_crossing.Count), new(_crossing.Count), new(_crossing.Count));
+            (first[b], kills[b]) = (new(_crossing.Count), new(_crossing.Count));
             foreach (var place in read[b])
             {
                 first[b].Add(place);
@@ -72,19 +71,7 @@ internal sealed class Liveness
             }
         }
 
-        for (var changed = true; changed;)
-        {
-            changed = false;
-            for (var b = count - 1; b >= 0; b--)
-            {
-                foreach (var successor in function.Blocks[b].Successors)
-                {
-                    _out[b].UnionWith(_into[successor.Id]);
-                }
-
-                changed |= _into[b].Assign(first[b], _out[b], kills[b]);
-            }
-        }
+        (_into, _out) = BackwardFlow.Solve(function, first, kills, _crossing.Count);
     }
 
     /// <summary>Adds the registers whose values are needed after the block.</summary>
