@@ -282,6 +282,7 @@ internal sealed partial class Platform
         EdgeVerdict.Undeliverable => "no way to the backend is known, or the frame had no room for the outer headers",
         EdgeVerdict.TunnelRefused => "outer headers from elsewhere than a balancer, or around no packet for a virtual address",
         EdgeVerdict.ServiceLimited => "the service has more packets or new connections than its limit allows",
+        EdgeVerdict.Held => "of no known connection while tables changed their sizes; TCP sends it again",
         EdgeVerdict.Malformed => "truncated or contradictory packet",
         _ => "",
     };

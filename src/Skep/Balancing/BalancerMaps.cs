@@ -34,6 +34,7 @@ public sealed class BalancerMaps
         // Eight bits for each address at most, and no more than fit a processor's second cache.
         Known = new(Math.Clamp(BitOperations.RoundUpToPowerOf2((maxServices + maxBackends) / 8), 16, 1 << 14), "edge_known");
         Clock = new("edge_clock");
+        Exchange = new("edge_exchange");
         Direct = new DirectMaps(maxServices, maxBackends, maxFlows, measure);
     }
 
@@ -94,6 +95,9 @@ public sealed class BalancerMaps
     /// </summary>
     public Global<uint> Clock { get; }
 
+    /// <summary>Programs' time in nanoseconds until which programs are exchanged for ones with other tables; 0 when they are not. See <see cref="ExchangeHold"/>.</summary>
+    public Global<ulong> Exchange { get; }
+
     /// <summary>A bit for every address of a service, and another for one of a backend that answers through here: see <see cref="KnownAddresses"/>.</summary>
     public GlobalArray<KnownBits> Known { get; }
 
@@ -105,7 +109,7 @@ public sealed class BalancerMaps
 
     /// <summary>All maps; those of direct return first, whose seed the places of connections go by, and sets before their records.</summary>
     public IReadOnlyList<BpfMap> All =>
-        [.. Direct.All, Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, ConnectionSets, Connections, Fragments, SourcePools, Known, Limits, Clock];
+        [.. Direct.All, Services, Ring, Backends, BackendCounters, Signals, Histograms, Open, ConnectionSets, Connections, Fragments, SourcePools, Known, Limits, Clock, Exchange];
 
     /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
     public MapMigration MigrationOf(BpfMap map)
@@ -119,7 +123,7 @@ public sealed class BalancerMaps
             // Written with the connections, and by the user half from what there is.
             : map == ConnectionSets || map == Known ? MapMigration.Scratch
             : map == Fragments ? MapMigration.Cache
-            : Direct.All.Contains(map) ? Direct.MigrationOf(map)
+            : Direct.All.Contains(map) ? Direct.MigrationOf(map, Exchange)
             // By numbers of services and backends, of which those that are in use are all looked at above.
             : MapMigration.Rebuilt;
     }

@@ -30,6 +30,7 @@ internal sealed unsafe class BalancerStage
     private readonly Rewriter _rewriter;
     private readonly TraceStage? _trace;
     private readonly ClientRules? _clients;
+    private readonly ExchangeHold _exchange;
 
     /// <summary>A balancer over <paramref name="maps"/>. Answers of backends are exempt from the rate limit, which is why it is applied in here.</summary>
     internal BalancerStage(BalancerMaps maps, RateLimitStage? rateLimit, ServiceLimitStage? limits, EdgeOptions options, Rewriter rewriter, TraceStage? trace)
@@ -44,6 +45,7 @@ internal sealed unsafe class BalancerStage
         _rateLimit = rateLimit;
         _limits = limits;
         _signals = options.Measure ? new SignalStage(maps) : null;
+        _exchange = new ExchangeHold(maps.Exchange);
         _connections = new Tracker(maps, options.TranslateSources);
         _clients = options.Features != ServiceFlags.None ? new ClientRules(maps, options.Features, options.FlowSeed) : null;
         _choice = new BackendChoice(maps, _connections, _signals, _clients);
@@ -113,6 +115,12 @@ internal sealed unsafe class BalancerStage
                 if (!Unsafe.IsNullRef(ref known)
                     && ((flags & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn || (!known.IsClosed && _choice.IsInUse(in known))))
                 {
+                    // Of one that ended, or of another that began since in the table of before.
+                    if (known.IsClosed && _exchange.Holds((uint)packet.Protocol, flags))
+                    {
+                        return EdgeVerdict.Held;
+                    }
+
                     return _limits is not null && !_limits.AdmitsPacketsTo(known.BackendId, edge.Packets)
                         ? EdgeVerdict.ServiceLimited : Forward(in packet, ref known, flags, ref edge);
                 }
@@ -128,6 +136,11 @@ internal sealed unsafe class BalancerStage
                 if (found != 0 && !Unsafe.IsNullRef(ref known))
                 {
                     return Reply(in packet, ref known, flags, ref edge);
+                }
+
+                if (_exchange.Holds((uint)packet.Protocol, flags))
+                {
+                    return EdgeVerdict.Held;
                 }
             }
 
@@ -208,6 +221,11 @@ internal sealed unsafe class BalancerStage
         if (Unsafe.IsNullRef(ref entry))
         {
             return (ulong)EdgeVerdict.Passed << 32;
+        }
+
+        if (_exchange.Holds(key.Protocol, (TcpFlags)flags))
+        {
+            return (ulong)EdgeVerdict.Held << 32;
         }
 
         if (_limits is not null && (!_limits.AdmitsPackets(entry.Id, packets) || !_limits.AdmitsConnection(entry.Id)))

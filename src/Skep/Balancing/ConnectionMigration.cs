@@ -15,6 +15,9 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
     // The earlier layout had its ports under another name, in another order.
     private const string FormerPorts = "Ends";
 
+    // Beside what programs write: the connection had ended when it was carried over. What the old table has under its client's port since then is another one.
+    internal const ConnectionEnd EndedBefore = (ConnectionEnd)0x80;
+
     public MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse)
     {
         // Places go by it: one that was not drawn yet must not change afterwards.
@@ -29,6 +32,8 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
             : IsFormer(before) ? Migrate(RecordsOf(before), isFormer: true)
             : null;
     }
+
+    public void Exchanging(ulong until) => maps.Exchange.Value = until;
 
     /// <summary>Enters the connections among <paramref name="old"/>, the records of another table, or of one of the earlier layout.</summary>
     internal MapCopyResult Migrate(ReadOnlySpan<Connection> old, bool isFormer = false)
@@ -51,7 +56,7 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
                 continue;
             }
 
-            if (IsThere(tracker, in connection) || tracker.TryEnter(in connection, in alias))
+            if (IsThere(tracker, in connection) || tracker.TryEnter(connection.IsClosed ? connection with { End = connection.End | EndedBefore } : connection, in alias))
             {
                 copied++;
             }
@@ -74,15 +79,21 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
         }
 
         ref var now = ref tracker.At(Tracker.NumberOf(found));
-        if (now.Ports == old.Ports && now.Backend == old.Backend)
+        if ((now.End & EndedBefore) != 0)
+        {
+            if (old.IsClosed)
+            {
+                return true;
+            }
+        }
+        else if (now.Ports == old.Ports && now.Backend == old.Backend)
         {
             now.End |= old.End;
             now.Stage = now.Stage < old.Stage ? old.Stage : now.Stage;
             now.LastSeen = IsLater(old.LastSeen, now.LastSeen) ? old.LastSeen : now.LastSeen;
             return true;
         }
-
-        if (old.IsClosed || !(now.IsClosed || IsLater(old.LastSeen, now.LastSeen)))
+        else if (old.IsClosed || !(now.IsClosed || IsLater(old.LastSeen, now.LastSeen)))
         {
             return true;
         }

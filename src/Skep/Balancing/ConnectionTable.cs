@@ -132,7 +132,7 @@ public sealed class ConnectionTable(BalancerMaps maps, ConnectionTimeouts? timeo
             connection.BackendId,
             connection.Backend,
             connection.BackendPort.Value,
-            connection.End,
+            connection.End & ~ConnectionMigration.EndedBefore,
             TimeSpan.FromSeconds(Idle(in connection, now)))
         {
             SeenAs = connection.Kind == ConnectionKind.Translated ? (alias.Client, alias.ClientPort.Value) : null,

@@ -54,7 +54,7 @@ internal sealed class EdgeStages
         ArgumentNullException.ThrowIfNull(options);
         var dropped = Bit(EdgeVerdict.Blocked) | Bit(EdgeVerdict.RateLimited) | Bit(EdgeVerdict.NoBackend)
             | Bit(EdgeVerdict.TableFull) | Bit(EdgeVerdict.PortCollision) | Bit(EdgeVerdict.SourceRefused) | Bit(EdgeVerdict.Undeliverable)
-            | Bit(EdgeVerdict.TunnelRefused) | Bit(EdgeVerdict.PortsExhausted) | Bit(EdgeVerdict.ServiceLimited);
+            | Bit(EdgeVerdict.TunnelRefused) | Bit(EdgeVerdict.PortsExhausted) | Bit(EdgeVerdict.ServiceLimited) | Bit(EdgeVerdict.Held);
         if (options.Malformed == PacketPolicy.Drop)
         {
             dropped |= Bit(EdgeVerdict.Malformed);

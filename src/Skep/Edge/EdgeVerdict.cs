@@ -49,6 +49,8 @@ public enum EdgeVerdict : uint
     SentOn,
     /// <summary>The service has more packets or new connections than its limit allows: dropped.</summary>
     ServiceLimited,
+    /// <summary>Of TCP, and of no known connection while tables change their sizes: dropped, for its sender to repeat.</summary>
+    Held,
 }
 
 /// <summary>Packets and bytes of one verdict on one CPU. Layout: packets 8, bytes 8.</summary>

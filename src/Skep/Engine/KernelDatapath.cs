@@ -20,6 +20,9 @@ public sealed record KernelDatapathOptions(string PinDirectory, bool Recreate = 
 /// </summary>
 public sealed class KernelDatapath : IDatapath
 {
+    /// <summary>Nanoseconds in which programs at all hooks are exchanged.</summary>
+    internal const ulong LongestExchange = 5_000_000_000;
+
     private readonly Lock _gate = new();
     private readonly KernelDatapathOptions _options;
     private readonly MapPins _maps;
@@ -132,7 +135,7 @@ public sealed class KernelDatapath : IDatapath
             }
 
             // The last thing before they are attached: what connections the programs of before see from here on is carried over when all are exchanged.
-            _maps.CatchUp();
+            _maps.BeginExchange((ulong)(TimeProvider.System.GetTimestamp() * (1e9 / TimeProvider.System.TimestampFrequency)) + LongestExchange);
         }
     }
 

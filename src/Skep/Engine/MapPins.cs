@@ -87,8 +87,13 @@ internal sealed class MapPins : IDisposable
     /// <exception cref="LayoutException">Pinned entries cannot be carried over, and may not be forgotten.</exception>
     public void Rehearse(IEnumerable<BpfMap> maps, Func<BpfMap, MapMigration> ruleOf, bool recreate) => Undo(BindAll(maps, ruleOf, recreate));
 
-    /// <summary>Carries over what programs added to maps since these were copied.</summary>
-    public void CatchUp() => _changes.ForEach(c => c.Transfer.CatchUp(c.IsInUse));
+    /// <summary>Carries over what programs added to maps since these were copied; programs are exchanged next.</summary>
+    /// <param name="until">Programs' time in nanoseconds by which that has ended.</param>
+    public void BeginExchange(ulong until)
+    {
+        CatchUp();
+        _changes.ForEach(c => c.Transfer.Exchanging(until));
+    }
 
     /// <summary>Programs begin to use the new maps.</summary>
     public void NoteExchange() => _changes.ForEach(c => c.IsInUse = true);
@@ -106,6 +111,8 @@ internal sealed class MapPins : IDisposable
             {
                 CatchUp();
             }
+
+            _changes.ForEach(static c => c.Transfer.Exchanging(0));
 
             var used = inForce();
             if (_changes.Exists(c => used.Contains(c.Old.Id)))
@@ -212,6 +219,8 @@ internal sealed class MapPins : IDisposable
             throw;
         }
     }
+
+    private void CatchUp() => _changes.ForEach(c => c.Transfer.CatchUp(c.IsInUse));
 
     private void Undo(Binding binding)
     {

@@ -94,6 +94,7 @@ public sealed class TwinDatapath : IDatapath
     public void Settle()
     {
         _transfers.ForEach(t => t.CatchUp(isInUse: true));
+        _transfers.ForEach(static t => t.Exchanging(0));
         _transfers.Clear();
         _retired.ForEach(Twin.Release);
         _retired.Clear();
@@ -106,6 +107,7 @@ public sealed class TwinDatapath : IDatapath
     {
         // The just-in-time compiler of the process does the rest on the way.
         _transfers.ForEach(t => t.CatchUp(isInUse: false));
+        _transfers.ForEach(t => t.Exchanging(Twin.Environment.KtimeNow + KernelDatapath.LongestExchange));
     }
 
     /// <inheritdoc/>

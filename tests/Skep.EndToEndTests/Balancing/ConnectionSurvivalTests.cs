@@ -68,10 +68,11 @@ public sealed class ConnectionSurvivalTests
 
         await brief.MoreAsync(1000);
 
+        // With rings of which most changes, so that a connection which is not carried over has another backend.
         Step("the tables get other sizes");
-        await ApplyAsync(hosts, resources with { Weights = [1, 1, 1], Sizes = "services: 3000, backends: 40000, ringRows: 3000000, connections: 300000, flows: 2000000" });
+        await ApplyAsync(hosts, resources with { Weights = [1, 1, 40], Sizes = "services: 3000, backends: 40000, ringRows: 3000000, connections: 300000, flows: 2000000" });
         await brief.MoreAsync(1000);
-        await ApplyAsync(hosts, resources with { Weights = [1, 1, 1], Sizes = "services: 100, backends: 300, ringRows: 100000, connections: 100000, flows: 100000" });
+        await ApplyAsync(hosts, resources with { Weights = [40, 1, 1], Sizes = "services: 100, backends: 300, ringRows: 100000, connections: 100000, flows: 100000" });
         await brief.MoreAsync(1000);
         await ApplyAsync(hosts, resources with { Weights = [1, 1, 1] });
         await brief.MoreAsync(1000);
@@ -83,7 +84,7 @@ public sealed class ConnectionSurvivalTests
 
         Step("another agent takes over, with tables of other sizes");
         agent = await hosts.StartAgentAsync(hosts.Balancer, TableSizes("services: 3000, backends: 40000, connections: 300000, flows: 2000000"), "--observe", "lo");
-        await ApplyAsync(hosts, resources with { Weights = [2, 2, 3] });
+        await ApplyAsync(hosts, resources with { Weights = [1, 1, 40] });
         await brief.MoreAsync(1000);
 
         Step("the agent is replaced in good order");

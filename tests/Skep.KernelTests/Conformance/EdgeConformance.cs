@@ -106,7 +106,7 @@ public class EdgeConformance
         }
 
         Assert.Equal(
-            Enum.GetValues<EdgeVerdict>().Except([EdgeVerdict.TableFull, EdgeVerdict.Decapsulated, EdgeVerdict.TunnelRefused, EdgeVerdict.SentOn, EdgeVerdict.ServiceLimited]), reached.Order());
+            Enum.GetValues<EdgeVerdict>().Except([EdgeVerdict.TableFull, EdgeVerdict.Decapsulated, EdgeVerdict.TunnelRefused, EdgeVerdict.SentOn, EdgeVerdict.ServiceLimited, EdgeVerdict.Held]), reached.Order());
     }
 
     private static EnginePair Pair(EdgeOptions options) => new(bind =>

@@ -79,11 +79,13 @@ public sealed class TableSizeTests
             Enter(old, port, 1);
         }
 
+        const ConnectionEnd Both = ConnectionEnd.ClientFin | ConnectionEnd.BackendFin;
+        Enter(old, 8, 1, Both);
+        Enter(old, 9, 1, Both);
         twin.Open(after.All, after.MigrationOf);
         var now = new Tracker(after.Balancing, translates: true);
-        const ConnectionEnd Both = ConnectionEnd.ClientFin | ConnectionEnd.BackendFin;
 
-        // It ends; its port is used again; in both tables; it is forgotten.
+        // It ends; its port is used again; in both tables; it is forgotten; two begin; the port of one that had ended before is used again, towards the same backend and another one.
         At(old, 1).End = Both;
         Enter(old, 2, 2, seen: 12);
         Enter(old, 3, 1, Both, 11);
@@ -92,6 +94,8 @@ public sealed class TableSizeTests
         Enter(old, 5, 2);
         Enter(old, 6, 2, protocol: IpProtocol.Udp);
         Enter(old, 7, 3, protocol: IpProtocol.Udp);
+        Enter(old, 8, 1);
+        Enter(old, 9, 2);
         if (isInUse)
         {
             twin.Settle();
@@ -104,9 +108,9 @@ public sealed class TableSizeTests
         (int, uint, ConnectionEnd)[] expected =
         [
             (1, 1, Both), (2, 2, ConnectionEnd.None), isInUse ? (3, 2u, ConnectionEnd.None) : (3, 1u, Both), .. isInUse ? [(4, 1u, ConnectionEnd.None)] : ((int, uint, ConnectionEnd)[])[],
-            (5, 2, ConnectionEnd.None), (6, 2, ConnectionEnd.None),
+            (5, 2, ConnectionEnd.None), (6, 2, ConnectionEnd.None), (8, 1, ConnectionEnd.None), (9, 2, ConnectionEnd.None),
         ];
-        Assert.Equal(expected, now.Numbers().Select(n => now.At(n)).Select(c => ((int)c.ClientPort.Value, c.BackendId, c.End)).Order());
+        Assert.Equal(expected, now.Numbers().Select(n => now.At(n)).Select(c => ((int)c.ClientPort.Value, c.BackendId, c.End & ~ConnectionMigration.EndedBefore)).Order());
 
         static ulong Find(Tracker table, ushort port, IpProtocol protocol = IpProtocol.Tcp) =>
             table.Find(IpAddress.Parse("198.51.100.7"), IpAddress.Parse("192.0.2.10"), NetworkUInt16.From(port).Raw, (uint)protocol);

@@ -24,7 +24,7 @@ public sealed class EdgeProgramTests
     public void The_corpora_reach_every_verdict_but_those_that_need_a_flood_or_are_a_backends()
     {
         var reached = EdgeCorpus.Packets.Select(p => Enum.Parse<EdgeVerdict>(p.Expected)).Concat(DirectTable.All.Values.SelectMany(t => t.Cases).Select(c => c.Verdict)).ToHashSet();
-        Assert.Equal([EdgeVerdict.RateLimited, EdgeVerdict.TableFull, EdgeVerdict.Decapsulated, EdgeVerdict.TunnelRefused, EdgeVerdict.PortsExhausted, EdgeVerdict.SentOn, EdgeVerdict.ServiceLimited], Enum.GetValues<EdgeVerdict>().Except(reached));
+        Assert.Equal([EdgeVerdict.RateLimited, EdgeVerdict.TableFull, EdgeVerdict.Decapsulated, EdgeVerdict.TunnelRefused, EdgeVerdict.PortsExhausted, EdgeVerdict.SentOn, EdgeVerdict.ServiceLimited, EdgeVerdict.Held], Enum.GetValues<EdgeVerdict>().Except(reached));
     }
 
     [Fact]

@@ -16,6 +16,7 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, ServiceLi
     private readonly FlowCache _flows = flows;
     private readonly ServiceLimitStage? _limits = limits;
     private readonly DirectSignals? _signals = signals;
+    private readonly ExchangeHold _exchange = new(maps.Exchange);
     private readonly QuicRoute? _quic = (features & VipFlags.Quic) != 0 ? new QuicRoute(maps, flows) : null;
 
     // Services that do not ask for something leave none of its code.
@@ -66,6 +67,11 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, ServiceLi
             }
 
             return (ulong)EdgeVerdict.Forwarded;
+        }
+
+        if (isTracked && kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending && _exchange.Holds(delivery.Key.Protocol, TcpFlags.None))
+        {
+            return (ulong)EdgeVerdict.Held;
         }
 
         // A connection that is not known, but does not begin, may be another balancer's.

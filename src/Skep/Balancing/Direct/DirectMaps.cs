@@ -92,10 +92,12 @@ public sealed class DirectMaps
     }
 
     /// <summary>What becomes of the entries of a map when an agent wants it in another size or layout.</summary>
-    internal MapMigration MigrationOf(BpfMap map) =>
+    /// <param name="map">One of these maps.</param>
+    /// <param name="exchange"><see cref="BalancerMaps.Exchange"/>.</param>
+    internal MapMigration MigrationOf(BpfMap map, Global<ulong> exchange) =>
         map == Vips ? MapMigration.Kept with { By = new VipMigration(Services.MaxEntries) }
         : map == QuicServers ? MapMigration.Rebuilt with { By = new VipMigration(uint.MaxValue) }
-        : map == Flows ? MapMigration.Cache with { By = new FlowMigration() }
+        : map == Flows ? MapMigration.Cache with { By = new FlowMigration(exchange) }
         : map == Seed ? MapMigration.Kept
         : map == Delivery ? MapMigration.Scratch
         : MapMigration.Rebuilt;

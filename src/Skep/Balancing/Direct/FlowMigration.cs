@@ -9,7 +9,7 @@ namespace Skep.Balancing;
 /// those from <see cref="FlowSet.TagShift"/> on and its set tells the first: where a bit between them is not known, the flow goes into every set that may be its own, and
 /// ages in those that are not. Established flows go first.
 /// </summary>
-internal sealed class FlowMigration : IMigratesEntries
+internal sealed class FlowMigration(Global<ulong> exchange) : IMigratesEntries
 {
     // Earlier, a flow was on probation by its place.
     private const int FormerProbation = 2;
@@ -32,6 +32,8 @@ internal sealed class FlowMigration : IMigratesEntries
 
         return Migrate(old, sets, isFormer: !before.HasSameLayout);
     }
+
+    public void Exchanging(ulong until) => exchange.Value = until;
 
     internal static MapCopyResult Migrate(ReadOnlySpan<FlowSet> old, Span<FlowSet> sets, bool isFormer = false)
     {

@@ -148,6 +148,7 @@ public sealed class TraceStory(Balancer balancer, Func<int, string> nameOf)
         EdgeVerdict.Undeliverable => "there was no room for the outer headers, or no way to the backend is known",
         EdgeVerdict.PortsExhausted => "no free port was found at the addresses that replace the client's",
         EdgeVerdict.ServiceLimited => "the service has more packets or new connections than its limit allows",
+        EdgeVerdict.Held => "it is of no known connection, and while tables change their sizes it may be of one that is being carried over",
         _ => verdict.ToString().ToLowerInvariant(),
     };
 

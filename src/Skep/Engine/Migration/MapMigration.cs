@@ -51,6 +51,12 @@ public interface IMigratesEntries
     /// <returns>What became of the entries; null when they cannot be read, as in a layout that is not known: then the map begins empty, if it may.</returns>
     /// <exception cref="LayoutException">It must not be done; the message says why, and what to do.</exception>
     MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse);
+
+    /// <summary>Tells that from now on, after a pass, some programs use the map of before and some the next, or, after another pass, that they do so no more.</summary>
+    /// <param name="until">Programs' time in nanoseconds by which it has ended if nobody tells; 0 when it ended.</param>
+    void Exchanging(ulong until)
+    {
+    }
 }
 
 /// <summary>A map that another one takes the place of.</summary>

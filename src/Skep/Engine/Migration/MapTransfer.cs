@@ -65,6 +65,15 @@ internal sealed class MapTransfer
         }
     }
 
+    /// <summary>Tells the rule that programs are exchanged until <paramref name="until"/> in their time, or that they were, with 0.</summary>
+    public void Exchanging(ulong until)
+    {
+        if (_rule.IsLive)
+        {
+            _rule.By?.Exchanging(until);
+        }
+    }
+
     private string Sizes => _before.Shape.MaxEntries == _map.MaxEntries ? "has a new layout"
         : string.Create(CultureInfo.InvariantCulture, $"holds {_map.MaxEntries} instead of {_before.Shape.MaxEntries}");
 
