@@ -6,6 +6,7 @@ using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
 using Skep.Bpf.Programs;
 using Skep.Bpf.Twin;
+using Skep.KernelTests.Surroundings;
 
 namespace Skep.KernelTests.Maps;
 
@@ -41,6 +42,8 @@ public class PerfEventTests
     {
         using var twin = new TwinEngine();
         using var run = new Run(kernel, twin);
+        // The next event tells of the losses of its own CPU.
+        using var staying = ThisThread.OnOneCpu();
         using var reader = new PerfEventReader<Event>(run.Program.Events, pagesPerCpu: 1);
         var (read, refused) = (0, 0);
         for (var round = 0; round < 3; round++)
