@@ -30,6 +30,12 @@ internal enum MachineKind : byte
     Store,
     Atomic,
     Call,
+
+    /// <summary>
+    /// A jump to what follows, which the kernel takes out again once it has verified the program: the verifier compares its states where jumps lead to, so that a path goes on no
+    /// further than here when another has been as far in the same state.
+    /// </summary>
+    Checkpoint,
     Jump,
     JumpIf,
     Exit,

@@ -123,4 +123,22 @@ internal sealed partial class Selection
             moves.RemoveAt(ready);
         }
     }
+
+    private void SelectForget(Node node)
+    {
+        // Adding and taking away a number without bounds leaves, for the verifier, a number without bounds.
+        var (unknown, dst) = (Use(node.Operands[1]), Define(node));
+        Materialize(node.Operands[0], dst);
+        Emit(new MachineInstruction(MachineKind.Alu) { Code = OpCodes.ClassAlu64 | OpCodes.Add | OpCodes.SourceRegister, Dst = dst, Src = unknown });
+        Emit(new MachineInstruction(MachineKind.Alu) { Code = OpCodes.ClassAlu64 | OpCodes.Sub | OpCodes.SourceRegister, Dst = dst, Src = unknown });
+    }
+
+    /// <summary>Has the verifier compare paths behind the mask of a number that it was made to forget: from there on those are alike that differed in it only.</summary>
+    private void CheckPaths(Node node)
+    {
+        if (node.Op == Op.And && node.Operands[1].IsConstant && (node.Operands[0].Op == Op.Truncate ? node.Operands[0].Operands[0] : node.Operands[0]).Op == Op.Forget)
+        {
+            Emit(new MachineInstruction(MachineKind.Checkpoint) { Code = OpCodes.ClassJmp | OpCodes.Ja });
+        }
+    }
 }

@@ -204,15 +204,8 @@ internal sealed partial class Selection
                 });
                 break;
             case Op.Forget:
-            {
-                // Adding and taking away a number without bounds leaves, for the verifier, a number without bounds.
-                var (unknown, dst) = (Use(node.Operands[1]), Define(node));
-                Materialize(node.Operands[0], dst);
-                Emit(new MachineInstruction(MachineKind.Alu) { Code = OpCodes.ClassAlu64 | OpCodes.Add | OpCodes.SourceRegister, Dst = dst, Src = unknown });
-                Emit(new MachineInstruction(MachineKind.Alu) { Code = OpCodes.ClassAlu64 | OpCodes.Sub | OpCodes.SourceRegister, Dst = dst, Src = unknown });
+                SelectForget(node);
                 break;
-            }
-
             case Op.Compare:
             {
                 var (code, a, b, immediate) = Comparison(node);
@@ -249,6 +242,7 @@ internal sealed partial class Selection
                 break;
             default:
                 Binary(node, (byte)(AluCode(node.Op) | AluClass(node.Type)), 0);
+                CheckPaths(node);
                 break;
         }
     }

@@ -9,7 +9,7 @@ namespace Skep.Bpf.Compiler.Passes;
 /// </summary>
 internal sealed class JumpThreading : IPass
 {
-    private const int MostNodes = 8;
+    private const int MostNodes = 8, MostPhis = 24;
     private const int MostCopies = 64;
 
     public string Why => "a test that a path has already answered is not asked again where paths meet";
@@ -25,17 +25,14 @@ internal sealed class JumpThreading : IPass
                 continue;
             }
 
-            var decided = block.Predecessors.Where(p => p != block && p.Terminator.Op == Op.Jump && IsDecided(block, p)).ToArray();
-            if (decided.Length == 0 || IsUsedOutside(function, block) || function.Blocks.IndexOf(decided[0]) > b || block.Predecessors.Any(p => function.Blocks.IndexOf(p) >= b))
+            if (!block.Predecessors.Exists(p => p != block && IsDecided(block, p)) || IsUsedOutside(function, block) || block.Predecessors.Exists(p => function.Blocks.IndexOf(p) >= b))
             {
                 continue;
             }
 
-            if (!PhisToMemory(function, block))
-            {
-                continue;
-            }
-
+            SplitEdges(function, block);
+            var decided = block.Predecessors.Where(p => IsDecided(block, p)).ToArray();
+            PhisToMemory(function, block);
             foreach (var predecessor in decided)
             {
                 Duplicate(block, predecessor);
@@ -53,7 +50,8 @@ internal sealed class JumpThreading : IPass
     }
 
     private static bool IsSmallTest(Block block) =>
-        block.Predecessors.Count > 1 && block.Nodes.Count <= MostNodes && block.Terminator.Op == Op.Branch && block.Nodes[0].Op == Op.Phi
+        block.Predecessors.Count > 1 && block.Nodes.Count <= MostNodes + MostPhis && block.Nodes.Count(static n => n.Op != Op.Phi) <= MostNodes
+        && block.Terminator.Op == Op.Branch && block.Nodes[0].Op == Op.Phi
         && block.Nodes.All(static n => n.Op is Op.Phi or Op.Compare or Op.Truncate or Op.ZeroExtend or Op.And || n.IsTerminator)
         && block.Terminator.Targets[0] != block.Terminator.Targets[1];
 
@@ -74,16 +72,10 @@ internal sealed class JumpThreading : IPass
         return function.Blocks.Any(other => other != block && other.Nodes.Any(n => n.Operands.Any(inside.Contains)));
     }
 
-    /// <summary>Each predecessor writes what it brings, each user reads it. False, with nothing changed, when an edge has no place of its own to write in.</summary>
-    private static bool PhisToMemory(Function function, Block block)
+    /// <summary>Each predecessor, which only jumps there, writes what it brings, and each user reads it.</summary>
+    private static void PhisToMemory(Function function, Block block)
     {
-        var phis = block.Phis.ToArray();
-        if (block.Predecessors.Any(static p => p.Terminator.Op != Op.Jump))
-        {
-            SplitEdges(function, block);
-        }
-
-        foreach (var phi in phis)
+        foreach (var phi in block.Phis.ToArray())
         {
             var slot = function.NewAlloca(phi.Type == IrType.I32 ? 4 : 8);
             for (var i = 0; i < phi.Operands.Count; i++)
@@ -98,8 +90,6 @@ internal sealed class JumpThreading : IPass
                 ReadIn(user, phi, slot);
             }
         }
-
-        return true;
     }
 
     private static void ReadIn(Block user, Node phi, Node slot)

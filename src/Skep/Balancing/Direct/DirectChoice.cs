@@ -87,7 +87,8 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, ServiceLi
             _flows.Remove(hash, 0);
         }
 
-        return Choose(ref delivery, service, flags, kind);
+        // Whatever it was asked for so far: one state for the verifier.
+        return Choose(ref delivery, service, flags, (FlowPacketKind)(Verifier.Forget((ulong)kind, hash) & 7));
     }
 
     private ulong Choose(ref Delivery delivery, uint service, VipFlags flags, FlowPacketKind kind)

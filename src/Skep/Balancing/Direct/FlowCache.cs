@@ -208,8 +208,8 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
                 return 1;
             }
 
-            // Without a branch.
-            idle ^= (idle ^ (i | FlowSet.Ways)) & (((other >> 16) & 1) - 1);
+            // Without a branch, and without a mask again.
+            idle ^= (idle ^ (i | FlowSet.Ways)) * (((other >> 16) & 1) ^ 1);
         }
 
         if (idle == 0)
