@@ -102,7 +102,10 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
         }
     }
 
-    /// <summary>Enters a flow whose way is taken: in another one that is empty or whose flow ended, or else in the place of one on probation.</summary>
+    /// <summary>
+    /// Enters a flow whose way is taken: in another one that is empty or whose flow ended, or else in the place of one on probation, every other time: of flows that take turns at
+    /// one place none would be there any more when its second packet comes.
+    /// </summary>
     [GlobalFunction]
     private int Squeeze(ulong hash, uint backend)
     {
@@ -132,7 +135,12 @@ internal sealed class FlowCache(DirectMaps maps, ulong seed, DirectSignals? sign
             spare ^= (spare ^ at) & (0 - ((uint)(way >> 17) & 1));
         }
 
-        set.At(spare) = entry;
+        // Half of the flows in one tick of the kernel, the others in the next.
+        if ((((uint)Helper.Jiffies64() ^ (uint)(hash >> 32)) & 1) == 0)
+        {
+            set.At(spare) = entry;
+        }
+
         return 0;
     }
 

@@ -97,6 +97,26 @@ public sealed class FlowCacheTests
     }
 
     [Fact]
+    public void Several_flows_that_take_turns_at_the_last_way_get_those_of_silent_connections()
+    {
+        using var bed = new EdgeBed(s_options with { MaxFlows = 8 });
+        Apply(bed, 1);
+        foreach (var port in Enumerable.Range(1, FlowSet.MostEstablished))
+        {
+            Open(bed, port);
+        }
+
+        int[] going = [100, 101, 102, 103];
+        for (var i = 0; i < 2000; i++)
+        {
+            To(bed, going[i % going.Length], TcpFlags.Ack);
+            bed.Twin.Environment.Advance(TimeSpan.FromMilliseconds(1));
+        }
+
+        Assert.All(going, port => Assert.True(IsEstablished(bed, port)));
+    }
+
+    [Fact]
     public void A_drained_backend_keeps_its_connections_and_a_client_that_begins_anew_gets_another()
     {
         using var bed = new EdgeBed(s_options);
