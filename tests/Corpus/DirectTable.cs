@@ -31,7 +31,8 @@ public sealed class DirectTable
         MaxServices = 64,
         MaxBackends = 64,
         MaxConnections = 64,
-        MaxFlows = 1024,
+        // Enough that flows meet in a set, but do not fill one: who stays then goes by the clock, and each engine has its own.
+        MaxFlows = 8192,
         MaxBlockedAddresses = 16,
         MaxBlockedPrefixes = 16,
         MaxSources = 64,
