@@ -25,7 +25,17 @@ internal sealed class JumpThreading : IPass
                 continue;
             }
 
-            if (!block.Predecessors.Exists(p => p != block && IsDecided(block, p)) || IsUsedOutside(function, block) || block.Predecessors.Exists(p => function.Blocks.IndexOf(p) >= b))
+            if (IsUsedOutside(function, block) || block.Predecessors.Exists(p => function.Blocks.IndexOf(p) >= b))
+            {
+                continue;
+            }
+
+            foreach (var gatherer in block.Predecessors.Where(p => IsGatherer(function, p, block)).ToArray())
+            {
+                Bypass(gatherer, block);
+            }
+
+            if (!block.Predecessors.Exists(p => IsDecided(block, p)))
             {
                 continue;
             }
@@ -55,14 +65,64 @@ internal sealed class JumpThreading : IPass
         && block.Nodes.All(static n => n.Op is Op.Phi or Op.Compare or Op.Truncate or Op.ZeroExtend or Op.And || n.IsTerminator)
         && block.Terminator.Targets[0] != block.Terminator.Targets[1];
 
-    /// <summary>Whether the test is answered, or becomes the comparison that <paramref name="predecessor"/> has made, with what comes from there.</summary>
-    private static bool IsDecided(Block block, Block predecessor)
+    /// <summary>
+    /// Whether the test is answered, or becomes the comparison that <paramref name="predecessor"/> has made, with what comes from there; with <paramref name="before"/>, when that
+    /// block comes from there.
+    /// </summary>
+    private static bool IsDecided(Block block, Block predecessor, Block? before = null)
     {
         var branch = block.Terminator;
         var (a, b) = (Incoming(branch.Operands[0]), Incoming(branch.Operands[1]));
         return Simplifier.Decide(branch.Condition, a, b) is not null || (a.Op == Op.Compare && b.IsConstant && a != branch.Operands[0]);
 
-        Node Incoming(Node node) => node.Op == Op.Phi && node.Block == block ? node.Operands[node.Targets.IndexOf(predecessor)] : node;
+        Node Incoming(Node node) => From(block, predecessor, node) is var value && before is not null ? From(predecessor, before, value) : value;
+    }
+
+    private static Node From(Block block, Block predecessor, Node node) => node.Op == Op.Phi && node.Block == block ? node.Operands[node.Targets.IndexOf(predecessor)] : node;
+
+    /// <summary>
+    /// Whether a predecessor does nothing but gather values for the block, of which one that it gets decides the test: a method that returns from several places what another
+    /// returns from several places.
+    /// </summary>
+    private static bool IsGatherer(Function function, Block gatherer, Block block)
+    {
+        if (gatherer.Terminator.Op != Op.Jump || gatherer.Nodes[0].Op != Op.Phi || gatherer.Nodes.Count > MostPhis || !gatherer.Nodes.All(static n => n.Op == Op.Phi || n.IsTerminator)
+            || !gatherer.Predecessors.Exists(p => IsDecided(block, gatherer, p)))
+        {
+            return false;
+        }
+
+        // An edge of each to the block, and none round a loop.
+        var index = function.Blocks.IndexOf(gatherer);
+        if (gatherer.Predecessors.Exists(p => block.Predecessors.Contains(p) || function.Blocks.IndexOf(p) >= index))
+        {
+            return false;
+        }
+
+        return !function.Blocks.Exists(other => other.Nodes.Exists(n => n.Operands.Exists(o => o.Op == Op.Phi && o.Block == gatherer) && (other != block || n.Op != Op.Phi)));
+    }
+
+    private static void Bypass(Block gatherer, Block block)
+    {
+        foreach (var predecessor in gatherer.Predecessors)
+        {
+            var targets = predecessor.Terminator.Targets;
+            for (var i = 0; i < targets.Count; i++)
+            {
+                targets[i] = targets[i] == gatherer ? block : targets[i];
+            }
+
+            block.Predecessors.Add(predecessor);
+            foreach (var phi in block.Phis)
+            {
+                phi.AddOperand(From(gatherer, predecessor, From(block, gatherer, phi)));
+                phi.Targets.Add(predecessor);
+            }
+        }
+
+        block.RemoveIncoming(gatherer);
+        block.Predecessors.Remove(gatherer);
+        gatherer.Predecessors.Clear();
     }
 
     /// <summary>Values other than phis would need phis of their own behind the copies.</summary>

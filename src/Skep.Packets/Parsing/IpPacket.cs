@@ -244,14 +244,14 @@ public unsafe struct IpPacket
             next = (uint)header->NextHeader;
             if (fragment == (uint)FragmentKind.Later || !IPv6ExtensionHeader.IsExtension((IpProtocol)next))
             {
-                break;
+                Transport = Network + (nuint)length;
+                Protocol = (IpProtocol)next;
+                FragmentId = identification;
+                Fragment = (FragmentKind)fragment;
+                return ParseStatus.Ip;
             }
         }
 
-        Transport = Network + (nuint)length;
-        Protocol = (IpProtocol)next;
-        FragmentId = identification;
-        Fragment = (FragmentKind)fragment;
-        return Fragment != FragmentKind.Later && IPv6ExtensionHeader.IsExtension(Protocol) ? ParseStatus.Malformed : ParseStatus.Ip;
+        return ParseStatus.Malformed;
     }
 }

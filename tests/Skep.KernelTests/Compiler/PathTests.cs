@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Skep.Bpf.Asm;
 using Skep.Bpf.Compiler;
 using Skep.Bpf.Maps;
 using Skep.Bpf.Programming;
@@ -29,6 +30,68 @@ public unsafe class PathTests
         Differential.Check(() => new DirectReader(), RandomPackets.Make(200, 64));
         var (reader, direct) = (ProgramCompiler.Compile(new Reader(), KernelTarget.Running), ProgramCompiler.Compile(new DirectReader(), KernelTarget.Running));
         Assert.InRange(reader.Instructions.Count, 1, direct.Instructions.Count + 2);
+    }
+
+    [KernelFact]
+    public void What_one_method_returns_of_another_is_not_asked_again_either()
+    {
+        Differential.Check(() => new Nested(), RandomPackets.Make(300, 64));
+        var code = ProgramCompiler.Compile(new Nested(), KernelTarget.Running).Instructions;
+
+        // The length, which list, two first numbers, five groups and sixteen members of them: nothing is compared with what a method has just returned.
+        Assert.Equal(1 + 1 + 2 + 5 + 16, code.Count(static i => (i.Code & 7) is OpCodes.ClassJmp or OpCodes.ClassJmp32 && i.Code is not (OpCodes.ExitInstruction or (OpCodes.ClassJmp | OpCodes.Ja))));
+    }
+
+    private sealed class Nested : XdpProgram
+    {
+        private readonly byte[] _first = [9, 99];
+        private readonly byte[][] _groups = [[1, 2, 3, 4], [60, 61, 62, 63], [120, 121, 122, 123]];
+        private readonly byte[][] _others = [[5, 7], [70, 77]];
+
+        public override XdpAction Run(ref XdpContext context)
+        {
+            var data = context.Data;
+            return data + 14 <= context.DataEnd && TryFindIn(data[1] > 128, data[0], out var number) ? (XdpAction)((number * number >> 4) & 3) : XdpAction.Aborted;
+        }
+
+        private bool TryFindIn(bool isOther, byte kind, out uint number)
+        {
+            if (isOther)
+            {
+                return TryGroups(_others, kind, out number);
+            }
+
+            return TryCompare(_first, kind, out number) || TryGroups(_groups, kind, out number);
+        }
+
+        private static bool TryGroups(byte[][] groups, byte kind, out uint number)
+        {
+            foreach (var group in groups)
+            {
+                if (kind <= group[^1])
+                {
+                    return TryCompare(group, kind, out number);
+                }
+            }
+
+            number = 0;
+            return false;
+        }
+
+        private static bool TryCompare(byte[] group, byte kind, out uint number)
+        {
+            foreach (var one in group)
+            {
+                if (kind == one)
+                {
+                    number = one * 31u;
+                    return true;
+                }
+            }
+
+            number = 0;
+            return false;
+        }
     }
 
     // The number becomes an index at last: until then the verifier may not take one for another.

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Skep.Packets;
 
@@ -43,8 +44,10 @@ internal unsafe struct Delivery
         Link = (uint)(packet.Network - start);
         Transport = (uint)(packet.Transport - start);
         FragmentId = packet.FragmentId;
-        Marks = (packet.IsIPv6 ? DeliveryMarks.IPv6 : 0)
-            | (packet.Fragment == FragmentKind.First ? DeliveryMarks.First : packet.Fragment == FragmentKind.Later ? (DeliveryMarks)FlowPacketKind.Later : 0);
+
+        // Without a branch, for which the verifier would tell the kinds of packets apart until here: fragments are 0 for none, 1 for the first, 2 for later ones.
+        var fragment = (uint)packet.Fragment;
+        Marks = (DeliveryMarks)((Unsafe.BitCast<bool, byte>(packet.IsIPv6) * (uint)DeliveryMarks.IPv6) | ((fragment & 1) * (uint)DeliveryMarks.First) | ((fragment >> 1) * (uint)FlowPacketKind.Later));
     }
 
     /// <summary>The packet that was described: whatever headers led here, one state for the verifier. Nothing of it may be read unchecked.</summary>

@@ -40,7 +40,8 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, ServiceLi
         var hash = _flows.HashOf(in delivery.Key.Source, delivery.Key.RawPorts, service);
         delivery.Hash = hash;
         var isTracked = (flags & VipFlags.Untracked) == 0;
-        var former = isTracked ? _flows.Find(hash, again: (kind & (FlowPacketKind.Opening | FlowPacketKind.Error)) == 0,
+        var goesOn = (kind & (FlowPacketKind.Opening | FlowPacketKind.Error)) == 0;
+        var former = isTracked ? _flows.Find(hash, again: goesOn,
             confirms: _signals is not null && delivery.Key.Protocol == (uint)IpProtocol.Tcp) : 0;
         if (_quic is not null && kind == FlowPacketKind.Ordinary && (flags & VipFlags.Quic) != 0)
         {
@@ -69,7 +70,7 @@ internal sealed class DirectChoice(BalancerMaps maps, FlowCache flows, ServiceLi
             return (ulong)EdgeVerdict.Forwarded;
         }
 
-        if (isTracked && kind is FlowPacketKind.Ordinary or FlowPacketKind.Ending && _exchange.Holds(delivery.Key.Protocol, TcpFlags.None))
+        if (isTracked && goesOn && _exchange.Holds(delivery.Key.Protocol, TcpFlags.None))
         {
             return (ulong)EdgeVerdict.Held;
         }
