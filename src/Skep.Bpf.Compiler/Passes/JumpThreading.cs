@@ -30,9 +30,13 @@ internal sealed class JumpThreading : IPass
                 continue;
             }
 
-            foreach (var gatherer in block.Predecessors.Where(p => IsGatherer(function, p, block)).ToArray())
+            foreach (var predecessor in block.Predecessors.ToArray())
             {
-                Bypass(gatherer, block);
+                // One after the other: two may come from the same block.
+                if (IsGatherer(function, predecessor, block))
+                {
+                    Bypass(predecessor, block);
+                }
             }
 
             if (!block.Predecessors.Exists(p => IsDecided(block, p)))
