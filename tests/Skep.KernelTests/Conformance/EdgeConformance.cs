@@ -88,6 +88,24 @@ public class EdgeConformance
         Assert.Empty(engines.CompareMaps());
     }
 
+    [KernelTheory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void While_programs_are_exchanged_every_packet_of_the_corpus_comes_out_the_same(bool atTrafficControl)
+    {
+        Skep.Bpf.Maps.PerCpuArrayMap<EdgeCounter>? counters = null;
+        using var engines = new EnginePair(bind =>
+        {
+            var scene = EdgeScene.Create(EdgeScene.Everything with { RateLimit = null }, TimeProvider.System, bind);
+            scene.Maps.Balancing.Exchange.Value = ulong.MaxValue;
+            counters = scene.Maps.Counters;
+            return ([atTrafficControl ? scene.TcProgram : scene.Program], scene.Maps.All);
+        });
+        Agreement.OnCorpus(engines);
+        Assert.True(counters!.TryGet((uint)EdgeVerdict.Held, out var held) && held.Any(c => c.Packets > 0));
+        Assert.True(counters.TryGet((uint)EdgeVerdict.Forwarded, out var forwarded) && forwarded.Any(c => c.Packets > 0));
+    }
+
     [Fact]
     public void The_corpus_reaches_every_verdict_that_needs_no_full_table()
     {
