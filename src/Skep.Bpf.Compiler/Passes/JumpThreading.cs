@@ -20,11 +20,12 @@ internal sealed class JumpThreading : IPass
         for (var b = function.Blocks.Count - 1; b > 0 && copies < MostCopies; b--)
         {
             var block = function.Blocks[b];
-            if (!IsSmallTest(block))
+            if (!IsSmallTest(block) || !block.Predecessors.Exists(p => IsDecided(block, p) || Gathers(p, block)))
             {
                 continue;
             }
 
+            // What takes longest last.
             if (IsUsedOutside(function, block) || block.Predecessors.Exists(p => function.Blocks.IndexOf(p) >= b))
             {
                 continue;
@@ -33,7 +34,7 @@ internal sealed class JumpThreading : IPass
             foreach (var predecessor in block.Predecessors.ToArray())
             {
                 // One after the other: two may come from the same block.
-                if (IsGatherer(function, predecessor, block))
+                if (Gathers(predecessor, block) && IsPassable(function, predecessor, block))
                 {
                     Bypass(predecessor, block);
                 }
@@ -88,15 +89,13 @@ internal sealed class JumpThreading : IPass
     /// Whether a predecessor does nothing but gather values for the block, of which one that it gets decides the test: a method that returns from several places what another
     /// returns from several places.
     /// </summary>
-    private static bool IsGatherer(Function function, Block gatherer, Block block)
-    {
-        if (gatherer.Terminator.Op != Op.Jump || gatherer.Nodes[0].Op != Op.Phi || gatherer.Nodes.Count > MostPhis || !gatherer.Nodes.All(static n => n.Op == Op.Phi || n.IsTerminator)
-            || !gatherer.Predecessors.Exists(p => IsDecided(block, gatherer, p)))
-        {
-            return false;
-        }
+    private static bool Gathers(Block gatherer, Block block) =>
+        gatherer.Terminator.Op == Op.Jump && gatherer.Nodes[0].Op == Op.Phi && gatherer.Nodes.Count <= MostPhis && gatherer.Nodes.All(static n => n.Op == Op.Phi || n.IsTerminator)
+        && gatherer.Predecessors.Exists(p => IsDecided(block, gatherer, p));
 
-        // An edge of each to the block, and none round a loop.
+    /// <summary>Whether those before a gatherer may go on to the block themselves: by one edge each, none round a loop, and nothing else needs what it gathers.</summary>
+    private static bool IsPassable(Function function, Block gatherer, Block block)
+    {
         var index = function.Blocks.IndexOf(gatherer);
         if (gatherer.Predecessors.Exists(p => block.Predecessors.Contains(p) || function.Blocks.IndexOf(p) >= index))
         {
