@@ -15,7 +15,8 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
     // The earlier layout had its ports under another name, in another order.
     private const string FormerPorts = "Ends";
 
-    // Beside what programs write: the connection had ended when it was carried over. What the old table has under its client's port since then is another one.
+    // Beside what programs write, in both tables: the connection had ended when it was carried over. What either has under its client's port since then is another one, and is not
+    // ended by it.
     internal const ConnectionEnd EndedBefore = (ConnectionEnd)0x80;
 
     public MapCopyResult? Migrate(MapBefore before, BpfMap map, bool isInUse)
@@ -28,15 +29,15 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
         }
 
         return before.Shape.Kind != MapKind.Array ? null
-            : before.HasSameLayout ? Migrate(RecordsOf(before))
-            : IsFormer(before) ? Migrate(RecordsOf(before), isFormer: true)
+            : before.HasSameLayout ? Migrate(RecordsOf(before), isInUse)
+            : IsFormer(before) ? Migrate(RecordsOf(before), isInUse, isFormer: true)
             : null;
     }
 
     public void Exchanging(ulong until) => maps.Exchange.Value = until;
 
     /// <summary>Enters the connections among <paramref name="old"/>, the records of another table, or of one of the earlier layout.</summary>
-    internal MapCopyResult Migrate(ReadOnlySpan<Connection> old, bool isFormer = false)
+    internal MapCopyResult Migrate(Span<Connection> old, bool isInUse = false, bool isFormer = false)
     {
         var tracker = new Tracker(maps, translates: true);
         long copied = 0, noRoom = 0;
@@ -54,6 +55,16 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
             if (connection.Protocol == IpProtocol.Udp && !IsOfABackend(in connection))
             {
                 continue;
+            }
+
+            if (connection.IsClosed)
+            {
+                if (isInUse && (connection.End & EndedBefore) != 0)
+                {
+                    continue;
+                }
+
+                old[(int)number].End |= EndedBefore;
             }
 
             if (IsThere(tracker, in connection) || tracker.TryEnter(connection.IsClosed ? connection with { End = connection.End | EndedBefore } : connection, in alias))
@@ -116,7 +127,7 @@ internal sealed class ConnectionMigration(BalancerMaps maps) : IMigratesEntries
     private bool IsOfABackend(in Connection connection) =>
         connection.BackendId < maps.Backends.MaxEntries && maps.Backends.Entries[(int)connection.BackendId].InUse != 0;
 
-    private static unsafe ReadOnlySpan<Connection> RecordsOf(MapBefore before)
+    private static unsafe Span<Connection> RecordsOf(MapBefore before)
     {
         // SAFETY: an array that programs and this process share holds its records one after the other, as long as its storage lives.
         var first = 0u;

@@ -82,10 +82,12 @@ public sealed class TableSizeTests
         const ConnectionEnd Both = ConnectionEnd.ClientFin | ConnectionEnd.BackendFin;
         Enter(old, 8, 1, Both);
         Enter(old, 9, 1, Both);
+        Enter(old, 10, 1, Both);
         twin.Open(after.All, after.MigrationOf);
         var now = new Tracker(after.Balancing, translates: true);
 
-        // It ends; its port is used again; in both tables; it is forgotten; two begin; the port of one that had ended before is used again, towards the same backend and another one.
+        // It ends; its port is used again; in both tables; it is forgotten; two begin; the port of one that had ended before is used again, towards the same backend and another one,
+        // and, in the new table, towards the same.
         At(old, 1).End = Both;
         Enter(old, 2, 2, seen: 12);
         Enter(old, 3, 1, Both, 11);
@@ -96,6 +98,7 @@ public sealed class TableSizeTests
         Enter(old, 7, 3, protocol: IpProtocol.Udp);
         Enter(old, 8, 1);
         Enter(old, 9, 2);
+        Enter(now, 10, 1);
         if (isInUse)
         {
             twin.Settle();
@@ -109,6 +112,7 @@ public sealed class TableSizeTests
         [
             (1, 1, Both), (2, 2, ConnectionEnd.None), isInUse ? (3, 2u, ConnectionEnd.None) : (3, 1u, Both), .. isInUse ? [(4, 1u, ConnectionEnd.None)] : ((int, uint, ConnectionEnd)[])[],
             (5, 2, ConnectionEnd.None), (6, 2, ConnectionEnd.None), (8, 1, ConnectionEnd.None), (9, 2, ConnectionEnd.None),
+            (10, 1, isInUse ? ConnectionEnd.None : Both),
         ];
         Assert.Equal(expected, now.Numbers().Select(n => now.At(n)).Select(c => ((int)c.ClientPort.Value, c.BackendId, c.End & ~ConnectionMigration.EndedBefore)).Order());
 
